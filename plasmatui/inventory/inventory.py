@@ -1,0 +1,157 @@
+"""An inventory as it is after loading: everything resolved, ranges unfolded, nothing optional left open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+from plasmatui.inventory.secrets import Secret
+from plasmatui.model.node import Node
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place in a file, counted from 1."""
+
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """One error or warning: `found` and `expected` say what is there and what should be."""
+
+    place: Place
+    severity: str  # "error" | "warning"
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.severity}: {self.message}"
+
+
+class InventoryError(Exception):
+    """The inventory cannot be used; `diagnostics` holds every error and warning, in the file's order."""
+
+    def __init__(self, diagnostics: tuple[Diagnostic, ...]) -> None:
+        super().__init__("\n".join(str(d) for d in diagnostics))
+        self.diagnostics = diagnostics
+
+
+@dataclass(frozen=True)
+class Network:
+    name: str
+    cidr: IPv4Network
+    vlan: int | None = None
+    gateway: IPv4Address | None = None
+    dns: tuple[IPv4Address, ...] = ()
+    pool: tuple[IPv4Address, IPv4Address] | None = None
+
+
+@dataclass(frozen=True)
+class Tftp:
+    engine: str = "tftpd-hpa"
+    root: str = "/srv/tftp"
+
+
+@dataclass(frozen=True)
+class Pxe:
+    server: IPv4Address | None = None
+    interface: str = ""
+    http_port: int = 8080
+    dhcp: str = "kea"
+    tftp: Tftp = Tftp()
+    assets: str = "/var/lib/pxe-boot"
+
+
+@dataclass(frozen=True)
+class LogSource:
+    """A log to read: `kind` dhcp, tftp or http; `format` as in bundles; a file or a unit; `ssh`: on that host."""
+
+    kind: str
+    format: str
+    file: str = ""
+    journal: str = ""
+    ssh: str = ""
+
+
+@dataclass(frozen=True)
+class BmcEntry:
+    """How to reach a node's BMC, defaults applied."""
+
+    driver: str
+    address: str
+    port: int | None
+    username: str
+    password: Secret
+    cipher_suite: int | None = None
+    verify_tls: bool | str = True
+    system: str = ""
+
+
+@dataclass(frozen=True)
+class Ssh:
+    user: str = "root"
+    key: str = ""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Limits that hold for all operations.
+
+    Attributes:
+        parallel: nodes at once. stagger: seconds between two starts. bandwidth: bits per second, 0 for no limit.
+        consoles: "always" records every console; "watched" only while somebody reads it or an operation runs.
+    """
+
+    parallel: int = 16
+    stagger: float = 0.0
+    bandwidth: int = 0
+    consoles: str = "always"
+
+
+@dataclass(frozen=True)
+class Profile:
+    name: str
+    voter: bool = False
+    services: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service of the catalogue with the inventory's overrides."""
+
+    name: str
+    port: int
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """A loaded inventory.
+
+    Attributes:
+        path: the file it was read from.
+        nodes: by name, in the file's order, ranges unfolded.
+        bmcs: by node name; a node without one is missing here.
+        warnings: what is suspicious but usable.
+    """
+
+    path: Path
+    cluster: str
+    domain: str
+    environment: str
+    nodes: dict[str, Node]
+    bmcs: dict[str, BmcEntry]
+    networks: dict[str, Network] = field(default_factory=dict)
+    pxe: Pxe = Pxe()
+    logs: tuple[LogSource, ...] = ()
+    ssh: Ssh = Ssh()
+    flake: str = ""
+    policy: Policy = Policy()
+    profiles: dict[str, Profile] = field(default_factory=dict)
+    services: dict[str, Service] = field(default_factory=dict)
+    warnings: tuple[Diagnostic, ...] = ()

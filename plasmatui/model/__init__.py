@@ -1,0 +1,1 @@
+"""The words: what nodes, readings, orders, operations, events and messages are. Imports nothing of ours."""

@@ -1,0 +1,113 @@
+"""Facts that reach the engine. The reducer turns them into state; the journal keeps them."""
+
+from __future__ import annotations
+
+import msgspec
+
+from plasmatui.model.bmc import BootDevice
+from plasmatui.model.node import BmcState, ConsoleState, Finding
+from plasmatui.model.operation import NodeRecord
+from plasmatui.model.words import Power
+
+
+class PowerSeen(msgspec.Struct, frozen=True, tag="power"):
+    """The BMC tells a power state that differs from the last. `by`: the operator whose order it follows, if any."""
+
+    value: Power
+    by: str = ""
+
+
+class BmcChanged(msgspec.Struct, frozen=True, tag="bmc"):
+    state: BmcState
+
+
+class ConsoleChanged(msgspec.Struct, frozen=True, tag="console"):
+    state: ConsoleState
+
+
+class BootDeviceSeen(msgspec.Struct, frozen=True, tag="bootdev"):
+    """A boot override was read from the BMC. `verified` compares it with what was set: None when it cannot tell."""
+
+    boot: BootDevice | None
+    verified: bool | None = None
+
+
+class IdentifySeen(msgspec.Struct, frozen=True, tag="identify"):
+    on: bool
+
+
+class FindingRaised(msgspec.Struct, frozen=True, tag="finding"):
+    finding: Finding
+
+
+class FindingCleared(msgspec.Struct, frozen=True, tag="finding-cleared"):
+    id: str
+
+
+class OperationTouched(msgspec.Struct, frozen=True, tag="operation"):
+    """An operation took, changed or released a node."""
+
+    number: int
+    record: NodeRecord
+
+
+class Note(msgspec.Struct, frozen=True, tag="note"):
+    """Something for people to read; changes no state."""
+
+    text: str
+
+
+Payload = (
+    PowerSeen
+    | BmcChanged
+    | ConsoleChanged
+    | BootDeviceSeen
+    | IdentifySeen
+    | FindingRaised
+    | FindingCleared
+    | OperationTouched
+    | Note
+)
+
+
+class Event(msgspec.Struct, frozen=True):
+    """A fact.
+
+    Attributes:
+        node: its name, "" for the engine itself.
+        source: who says so ("ipmi", "redfish", "sol", "operation 7", "engine").
+        payload: the fact; its tag is the event's kind.
+        wall, mono: Unix seconds and monotonic seconds of the engine.
+    """
+
+    node: str
+    source: str
+    payload: Payload
+    wall: float
+    mono: float
+
+    @property
+    def kind(self) -> str:
+        return str(self.payload.__struct_config__.tag)
+
+
+class EventLine(msgspec.Struct, frozen=True):
+    """An event as people read it; what screens, `nodes --watch` and the journal's reader show. Clean text."""
+
+    number: int
+    wall: float
+    node: str
+    source: str
+    kind: str
+    text: str
+
+
+class AuditLine(msgspec.Struct, frozen=True):
+    """Who ordered what, and each command that left the engine. Clean text without secrets."""
+
+    number: int
+    wall: float
+    by: str
+    node: str
+    text: str
+    result: str = ""

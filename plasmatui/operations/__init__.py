@@ -1,0 +1,1 @@
+"""Orders turned into plans and run: one module per kind of operation, one runner."""

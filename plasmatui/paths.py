@@ -1,0 +1,109 @@
+"""Where plasmatui keeps its files: XDG directories, one set per inventory and user.
+
+The engine, its clients and the command line agree on these places without talking to each other: everything is
+derived from the inventory's resolved path.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class UnsafeDirectoryError(Exception):
+    """A directory that must be private belongs to somebody else or lets others in."""
+
+
+def _xdg(variable: str, fallback: str) -> Path:
+    value = os.environ.get(variable, "")
+    base = Path(value) if os.path.isabs(value) else Path.home() / fallback
+    return base / "plasmatui"
+
+
+def config_dir() -> Path:
+    """The user's settings: `keymap.yaml`, `themes/`."""
+    return _xdg("XDG_CONFIG_HOME", ".config")
+
+
+def state_root() -> Path:
+    """All that must outlive a reboot: journals, console recordings, crash files."""
+    return _xdg("XDG_STATE_HOME", ".local/state")
+
+
+def runtime_root() -> Path:
+    """Sockets and process files, gone after a reboot. Falls back to a private directory below the temporary one."""
+    value = os.environ.get("XDG_RUNTIME_DIR", "")
+    if os.path.isabs(value) and os.path.isdir(value):
+        return Path(value) / "plasmatui"
+    return Path(tempfile.gettempdir()) / f"plasmatui-{os.getuid()}"
+
+
+def make_private(directory: Path) -> Path:
+    """Create `directory` with mode 0700 and make sure that it is ours alone.
+
+    Raises:
+        UnsafeDirectoryError: it exists and belongs to another user, is a link, or is open to others.
+        OSError: it cannot be made (read-only or full file system).
+    """
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    info = os.lstat(directory)
+    if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.getuid() or info.st_mode & 0o077:
+        raise UnsafeDirectoryError(
+            f"{directory} must be a directory of user {os.getuid()} with mode 0700; "
+            f"it belongs to user {info.st_uid} with mode {stat.S_IMODE(info.st_mode):04o}"
+        )
+    return directory
+
+
+@dataclass(frozen=True)
+class EnginePaths:
+    """The places of one engine, that is of one inventory and one user."""
+
+    inventory: Path
+    key: str
+
+    @property
+    def socket(self) -> Path:
+        """The Unix socket that clients talk to."""
+        return runtime_root() / f"{self.key}.sock"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the running engine, so that there is one at most; contains its process id."""
+        return runtime_root() / f"{self.key}.lock"
+
+    @property
+    def state(self) -> Path:
+        """Directory of everything this engine keeps."""
+        return state_root() / self.key
+
+    @property
+    def journal(self) -> Path:
+        return self.state / "journal.db"
+
+    @property
+    def consoles(self) -> Path:
+        """Console recordings, one directory per node."""
+        return self.state / "consoles"
+
+    @property
+    def log(self) -> Path:
+        """The engine's own log."""
+        return self.state / "engine.log"
+
+
+def engine_paths(inventory: Path | str) -> EnginePaths:
+    """The places that belong to the engine of `inventory` (need not exist yet)."""
+    path = Path(inventory).expanduser().resolve()
+    digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:10]
+    stem = "".join(c if c.isalnum() or c in "-_" else "-" for c in path.stem)[:24]
+    return EnginePaths(path, f"{stem}-{digest}")
+
+
+def crash_dir() -> Path:
+    """Redacted crash files, mode 0600."""
+    return state_root() / "crash"

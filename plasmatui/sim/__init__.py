@@ -1,0 +1,1 @@
+"""A rack of simulated machines that speaks the real protocols. Knows nothing of the engine."""
