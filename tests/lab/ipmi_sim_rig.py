@@ -185,7 +185,7 @@ async def _start(node: SimNode, port: int, control: Path, index: int) -> None:
     )
     program = shutil.which("ipmi_sim")
     assert program is not None, "ipmi_sim (Debian package openipmi) is needed"
-    with (node.directory / "log").open("wb") as log:  # noqa: ASYNC230 - a test rig may block
+    with (node.directory / "log").open("wb") as log:
         node.process = await asyncio.create_subprocess_exec(
             program,
             *("-c", "lan.conf", "-f", "node.emu", "-s", "state", "-n"),
