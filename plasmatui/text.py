@@ -46,8 +46,9 @@ def clean_line(text: str, limit: int = LINE_LIMIT) -> str:
     line that was cut ends with `ELLIPSIS`. Never raises; cleaning twice changes nothing.
     """
     if not text.isprintable():
-        text = _printable(_SEQUENCE.sub("", text).rstrip("\r\n"), limit)
-    if not text.isascii():
+        text = _SEQUENCE.sub("", text).rstrip("\r\n")
+        text = printable(text[: limit + 1].expandtabs(_TAB))  # cut first: a tab grows
+    elif not text.isascii():
         text = _SELECTOR.sub("", text)
     if len(text) > limit:
         text = text[: max(0, limit - 1)] + ELLIPSIS[:limit]
@@ -93,18 +94,14 @@ class StreamDecoder:
         return rest
 
 
-def visible(character: str) -> str:
-    """One character as one that may be shown: itself, a space for any kind of space, or `PLACEHOLDER`."""
+def printable(text: str) -> str:
+    """Text without control sequences, character by character: any kind of space as a space, what must not be shown as
+    `PLACEHOLDER`. For callers that have their own terminal emulator; others want `clean_line`."""
+    return _SELECTOR.sub("", _SUSPECT.sub(_visible, text))
+
+
+def _visible(match: re.Match[str]) -> str:
+    character = match.group()
     if character.isprintable():
         return character
     return " " if unicodedata.category(character) == "Zs" else PLACEHOLDER
-
-
-def _printable(text: str, limit: int) -> str:
-    if len(text) > limit:  # bounds what the tabs below can grow to
-        text = text[: limit + 1]
-    return _SUSPECT.sub(_replace, text.expandtabs(_TAB))
-
-
-def _replace(match: re.Match[str]) -> str:
-    return visible(match.group())
