@@ -24,7 +24,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Diagnostic:
-    """One error or warning: `found` and `expected` say what is there and what should be."""
+    """One error or warning. `message` names the key, what was found and what was expected; it holds no secret."""
 
     place: Place
     severity: str  # "error" | "warning"
@@ -123,10 +123,21 @@ class Profile:
 
 @dataclass(frozen=True)
 class Service:
-    """A service of the catalogue with the inventory's overrides."""
+    """A service of the catalogue with the inventory's overrides.
+
+    Attributes:
+        port: API port; TCP, for `dns` also UDP.
+        raft_port, gossip_port: None where the service has none.
+        health_port: where `https://NODE.DOMAIN:PORT/health` answers; None when health is not asked over HTTPS.
+        verify_tls: True: the cluster's CA; a path: that CA file; False: not verified, which shows on screen.
+    """
 
     name: str
     port: int
+    raft_port: int | None = None
+    gossip_port: int | None = None
+    health_port: int | None = None
+    verify_tls: bool | str = True
 
 
 @dataclass(frozen=True)

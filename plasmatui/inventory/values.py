@@ -1,0 +1,164 @@
+"""The small languages inside an inventory's values: addresses, MACs, durations, rates. Pure functions of text.
+
+Each raises `ValueError` whose text says what was expected; what was found is added by the caller, who knows the place.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from ipaddress import IPv4Address, IPv4Network
+
+NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+"""A host name without a domain (RFC 1123 section 2.1, RFC 1035 section 2.3.4)."""
+
+LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+"""Names of profiles, racks, tags, networks, services: safe on screen, in paths and in node sets."""
+
+_MAC = re.compile(r"[0-9A-Fa-f]{2}(?:([:-])[0-9A-Fa-f]{2})(?:\1[0-9A-Fa-f]{2}){4}")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+_BITS = {"bit": 1, "kbit": 10**3, "Mbit": 10**6, "Gbit": 10**9, "Tbit": 10**12}
+
+
+def host_name(text: str) -> str:
+    """A node's name: letters, digits and hyphens."""
+    if not NAME.fullmatch(text):
+        raise ValueError(
+            "a host name without a domain: letters, digits and hyphens, at most 63, no hyphen at either end (RFC 1123)"
+        )
+    return text
+
+
+def domain(text: str) -> str:
+    """A DNS domain, without a dot at the end."""
+    name = text.rstrip(".")
+    if len(name) > 253 or not all(NAME.fullmatch(part) for part in name.split(".")):
+        raise ValueError("a DNS domain such as example.com")
+    return name
+
+
+def label(text: str) -> str:
+    """A name of a thing that is not a host."""
+    if not LABEL.fullmatch(text):
+        raise ValueError(
+            "a name of letters, digits, '.', '_' and '-' that begins with a letter or digit, at most 63 long"
+        )
+    return text
+
+
+def mac(text: str) -> str:
+    """An Ethernet address of one machine, as six bytes in lower case with colons (IEEE 802, section 8)."""
+    if not _MAC.fullmatch(text):
+        raise ValueError("a MAC address of six bytes such as 52:54:00:12:34:56")
+    address = text.lower().replace("-", ":")
+    if int(address[:2], 16) & 1:
+        raise ValueError("the MAC address of one machine; the lowest bit of the first byte marks a multicast address")
+    if address == "00:00:00:00:00:00":
+        raise ValueError("a MAC address that is not all zeros")
+    return address
+
+
+def ipv4(text: str) -> IPv4Address:
+    """An IPv4 address in dotted decimals."""
+    try:
+        return IPv4Address(text)
+    except ipaddress.AddressValueError:
+        raise ValueError("an IPv4 address such as 10.0.200.10") from None
+
+
+def network(text: str) -> IPv4Network:
+    """An IPv4 network with its prefix length, without host bits."""
+    try:
+        found = ipaddress.IPv4Interface(text).network
+    except (ipaddress.AddressValueError, ipaddress.NetmaskValueError):
+        raise ValueError("an IPv4 network such as 10.0.100.0/24") from None
+    if "/" not in text:
+        raise ValueError("an IPv4 network with a prefix length, such as 10.0.100.0/24")
+    if text.split("/")[0] != str(found.network_address):
+        raise ValueError(f"the network's first address; did you mean {found}?")
+    return found
+
+
+def pool(text: str) -> tuple[IPv4Address, IPv4Address]:
+    """A range of addresses `FIRST-LAST`, both included."""
+    first, dash, last = (part.strip() for part in text.partition("-"))
+    try:
+        low, high = IPv4Address(first), IPv4Address(last)
+    except ipaddress.AddressValueError:
+        raise ValueError("two IPv4 addresses FIRST-LAST, such as 10.0.100.100-10.0.100.200") from None
+    if not dash or high < low:
+        raise ValueError("a range FIRST-LAST whose first address is not after its last")
+    return low, high
+
+
+def bmc_address(text: str) -> tuple[str, int | None]:
+    """An IP address or host name, with or without port: `10.0.10.50`, `10.0.10.50:623`, `bmc01.lan`, `[::1]:623`."""
+    host, number = text, ""
+    if text.startswith("["):
+        host, _, rest = text[1:].partition("]")
+        if rest and not rest.startswith(":"):
+            host = ""
+        number = rest[1:] if rest else ""
+    elif text.count(":") == 1:
+        host, number = text.split(":")
+    port = None
+    if number or text.endswith(":"):
+        if not re.fullmatch(r"[0-9]{1,5}", number) or not 1 <= int(number) <= 65535:
+            raise ValueError("a port from 1 to 65535 after the colon")
+        port = int(number)
+    try:
+        return str(ipaddress.ip_address(host)), port
+    except ValueError:
+        pass
+    if re.fullmatch(r"[0-9.]+", host) or not host:
+        raise ValueError("an IP address or host name, with or without a port, such as 10.0.10.50 or 10.0.10.50:623")
+    try:
+        return domain(host), port
+    except ValueError:
+        raise ValueError("an IP address or host name, with or without a port, such as 10.0.10.50:623") from None
+
+
+def duration(text: str) -> float:
+    """Seconds of `2s`, `500ms`, `1.5m`, `0`."""
+    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(ms|s|min|m|h)", text)
+    if match:
+        return float(match.group(1)) * _SECONDS[match.group(2)]
+    if text == "0":
+        return 0.0
+    raise ValueError("a duration with its unit, such as 2s or 500ms")
+
+
+def bandwidth(text: str) -> int:
+    """Bits per second of `1Gbit`, `100Mbit`; 0 for `0` (no limit)."""
+    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(bit|kbit|Mbit|Gbit|Tbit)", text)
+    if match and (bits := round(float(match.group(1)) * _BITS[match.group(2)])) > 0:
+        return bits
+    if text == "0":
+        return 0
+    raise ValueError("a rate with its unit, such as 1Gbit or 100Mbit, or 0 for no limit")
+
+
+def verify_tls(text: str) -> str:
+    """What a BMC's certificate is checked against: a file with CAs, or a pinned fingerprint `sha256:HEX`."""
+    if text.startswith("sha256:"):
+        digest = text[7:].replace(":", "").lower()
+        if not re.fullmatch(r"[0-9a-f]{64}", digest):
+            raise ValueError("sha256: and 64 hexadecimal digits")
+        return f"sha256:{digest}"
+    if "/" not in text and not text.endswith((".pem", ".crt", ".cer")):
+        raise ValueError("true, false, the path of a CA file, or sha256: and a fingerprint")
+    return text
+
+
+def disk(text: str) -> str:
+    """The path of a block device."""
+    if not re.fullmatch(r"/dev/[A-Za-z0-9._:+@=,#/-]{1,200}", text) or "/../" in text or text.endswith("/"):
+        raise ValueError("a device path such as /dev/disk/by-id/nvme-SAMSUNG_MZ_S1")
+    return text
+
+
+def absolute_path(text: str) -> str:
+    """An absolute path, or one below a home directory."""
+    if not text.startswith(("/", "~")):
+        raise ValueError("an absolute path")
+    return text
