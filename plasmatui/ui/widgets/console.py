@@ -1,0 +1,478 @@
+"""One machine's console on the screen.
+
+Bytes are kept raw until somebody looks: a pane that is not on the screen neither emulates nor draws. A visible one is
+brought up to date at most `hz` times a second and draws only the cells that differ from what it drew before. While the
+reader pages back, nothing moves: lines are addressed by their absolute numbers, and a chip counts what is new.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import ClassVar, Final
+
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.geometry import Region
+from textual.message import Message
+from textual.reactive import reactive
+from textual.strip import Strip
+from textual.timer import Timer
+from textual.widget import Widget
+
+from plasmatui.text import clean_line
+from plasmatui.ui.vt import Runs, Vt
+from plasmatui.ui.widgets.cells import changed_cells, index_of_cell, restyle, rich_colour
+from plasmatui.ui.widgets.drawing import Styles, is_drawn
+from plasmatui.ui.widgets.keys import encode_key
+
+RAW_LIMIT: Final = 256 * 1024
+"""Bytes that a pane keeps while nobody looks; older ones are dropped with a note."""
+
+_WHEEL: Final = 3  # lines per turn of the wheel
+
+Hit = tuple[int, int, int]
+"""Where a search found something: absolute line, first and last-plus-one character."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """All that decides how a line looks: two equal ones need no drawing."""
+
+    runs: Runs = ()
+    left: int = 0
+    cursor: int = -1
+    hits: tuple[Hit, ...] = ()
+    current: Hit | None = None
+    chip: str = ""
+
+
+class ConsoleView(Widget, can_focus=True):
+    """A console: view-only until the owner sets `writing`; then every key becomes a `ConsoleInput` message."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"console--cursor", "console--chip", "console--hit", "console--current-hit"}
+
+    DEFAULT_CSS = """
+    ConsoleView {
+        height: 1fr;
+        width: 1fr;
+        background: $surface;
+        color: $foreground;
+        border: solid $panel;
+        border-title-color: $foreground;
+        &:focus { border: solid $accent; }
+        &.-writing { border: heavy $warning; }
+        &.-preview { border: none; }
+        & > .console--cursor { text-style: reverse; }
+        & > .console--chip { color: $block-cursor-foreground; background: $block-cursor-background; text-style: bold; }
+        & > .console--hit { text-style: underline bold; }
+        & > .console--current-hit { text-style: reverse bold; }
+    }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("pageup", "page(-1)", show=False),
+        Binding("pagedown", "page(1)", show=False),
+        Binding("up", "scroll_view(-1)", show=False),
+        Binding("down", "scroll_view(1)", show=False),
+        Binding("home", "oldest", show=False),
+        Binding("end", "follow", show=False),
+    ]
+
+    node: reactive[str] = reactive("", repaint=False)
+    """Name of the machine, for the border."""
+    status: reactive[str] = reactive("VIEW", repaint=False)
+    """Who writes: VIEW, WRITE, or the holder of the pen; for the border."""
+    writing: reactive[bool] = reactive(False, toggle_class="-writing")
+    """Whether keys go to the machine."""
+    preview: reactive[bool] = reactive(False, toggle_class="-preview")
+    """Show only the last lines that hold text."""
+
+    class ConsoleInput(Message):
+        """A key while writing. `data` may be empty when the machine has no such key; the owner looks for its prefix in
+        `key` and sends the rest."""
+
+        def __init__(self, console: ConsoleView, key: str, data: bytes) -> None:
+            super().__init__()
+            self.console = console
+            self.key = key
+            self.data = data
+
+        @property
+        def control(self) -> ConsoleView:
+            return self.console
+
+    class ConsolePaste(Message):
+        """Text pasted while writing. The owner asks before it sends several lines."""
+
+        def __init__(self, console: ConsoleView, text: str) -> None:
+            super().__init__()
+            self.console = console
+            self.text = text
+
+        @property
+        def control(self) -> ConsoleView:
+            return self.console
+
+    def __init__(
+        self,
+        node: str = "",
+        *,
+        vt: Vt | None = None,
+        preview: bool = False,
+        hz: float = 10.0,
+        name: str | None = None,
+        id: str | None = None,  # noqa: A002 - Textual's word
+        classes: str | None = None,
+    ) -> None:
+        super().__init__(name=name, id=id, classes=classes)
+        self.vt = vt or Vt()
+        self._period = 1 / hz
+        self._raw: deque[bytes] = deque()
+        self._raw_size = 0
+        self._dropped = 0
+        self._view_top: int | None = None
+        self._seen_end = 0
+        self._drawn: list[Picture] = []
+        self._stale = False
+        self._pattern: re.Pattern[str] | None = None
+        self._hits: list[Hit] = []
+        self._hits_by_line: dict[int, list[Hit]] = {}
+        self._hit: Hit | None = None
+        self._flushing: Timer | None = None
+        self._flushed = 0.0
+        self._looks = Styles(self)
+        self._run_styles: dict[int, Style] = {}
+        self.set_reactive(ConsoleView.node, node)
+        self.preview = preview
+        self._retitle()
+
+    # Bytes
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes from the machine; they are shown with the next flush, or when the pane comes into sight."""
+        if not data:
+            return
+        self._raw.append(data)
+        self._raw_size += len(data)
+        while self._raw_size - len(self._raw[0]) >= RAW_LIMIT:
+            lost = len(self._raw.popleft())
+            self._raw_size -= lost
+            self._dropped += lost
+        self._schedule()
+
+    def clear(self) -> None:
+        """Forget everything: another console will be shown here."""
+        self.vt = Vt(self.vt.cols, self.vt.rows, self.vt.history.maxlen or 0)
+        self._raw.clear()
+        self._raw_size = self._dropped = 0
+        self._view_top = None
+        self._hits, self._hits_by_line, self._hit = [], {}, None
+        self._run_styles.clear()
+        self._redraw()
+
+    def catch_up(self) -> None:
+        """Emulate what is waiting."""
+        if self._dropped:
+            note = f"\x18\x1b[!p\r\n[{self._dropped} bytes not shown here]\r\n"
+            self._dropped = 0
+            self.vt.feed(note.encode())
+        while self._raw:
+            self.vt.feed(self._raw.popleft())
+        self._raw_size = 0
+
+    # Where the reader is
+
+    @property
+    def following(self) -> bool:
+        """Whether the newest lines are shown."""
+        return self._view_top is None
+
+    @property
+    def new_lines(self) -> int:
+        """Lines that came since the reader paged back."""
+        return 0 if self._view_top is None else max(0, self._end() - self._seen_end)
+
+    def scroll_to_line(self, number: int) -> None:
+        """Show an absolute line at the top and stay there; past the newest lines, follow again."""
+        last = self._follow_top()
+        if number >= last:
+            self._view_top = None
+        else:
+            if self._view_top is None:
+                self._seen_end = self._end()
+            self._view_top = max(self.vt.first_line, number)
+        self._redraw()
+
+    def action_scroll_view(self, lines: int) -> None:
+        """Scroll down by `lines` (up when negative)."""
+        self.catch_up()
+        self.scroll_to_line(self._top() + lines)
+
+    def action_page(self, pages: int) -> None:
+        """Scroll by what fits, less one line."""
+        self.action_scroll_view(pages * max(1, self.size.height - 1))
+
+    def action_oldest(self) -> None:
+        """Go to the oldest line that is kept."""
+        self.scroll_to_line(self.vt.first_line)
+
+    def action_follow(self) -> None:
+        """Show the newest lines, and those to come."""
+        self._view_top = None
+        self._redraw()
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """Page back."""
+        event.stop()
+        self.action_scroll_view(-_WHEEL)
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """Page forward."""
+        event.stop()
+        self.action_scroll_view(_WHEEL)
+
+    def _end(self) -> int:
+        """Number of lines so far: up to the cursor, not the blank rest of the screen."""
+        return self.vt.top_line + self.vt.cursor[1] + 1
+
+    def _follow_top(self) -> int:
+        """First line shown when following: the screen, or as much of it as fits around the cursor, at the bottom."""
+        vt, height = self.vt, self.size.height
+        if height >= vt.rows:
+            return max(vt.first_line, vt.top_line + vt.rows - height)
+        return vt.top_line + max(0, min(vt.cursor[1] - height + 1, vt.rows - height))
+
+    def _top(self) -> int:
+        return self._follow_top() if self._view_top is None else max(self._view_top, self.vt.first_line)
+
+    def _left(self) -> int:
+        """First column shown: 0, or what brings the cursor into sight while writing."""
+        x = self.vt.cursor[0]
+        return max(0, x - self.size.width + 1) if self.writing and self.following else 0
+
+    # Search
+
+    def search(self, pattern: str) -> int:
+        """Look for a regular expression (or, when it is none, the text itself) in scrollback and screen; small letters
+        match both cases. Shows the newest hit and returns their number. An empty pattern ends the search."""
+        self.catch_up()
+        flags = re.IGNORECASE if pattern == pattern.lower() else 0
+        try:
+            self._pattern = re.compile(pattern, flags) if pattern else None
+        except re.error:
+            self._pattern = re.compile(re.escape(pattern), flags)
+        self._hit = None
+        self._find()
+        if self._hits:
+            self._go_to(self._hits[-1])
+        else:
+            self._redraw()
+        return len(self._hits)
+
+    def search_next(self, step: int = 1) -> bool:
+        """Go to the next newer hit (older with -1), around the end; false when there is none."""
+        self.catch_up()
+        self._find()
+        if not self._hits:
+            return False
+        if self._hit in self._hits:
+            hit = self._hits[(self._hits.index(self._hit) + step) % len(self._hits)]
+        else:
+            hit = self._hits[-1]
+        self._go_to(hit)
+        return True
+
+    def _find(self) -> None:
+        self._hits = []
+        self._hits_by_line = {}
+        if self._pattern is None:
+            return
+        for number in range(self.vt.first_line, self.vt.top_line + self.vt.rows):
+            text = "".join([text for text, _ in self.vt.absolute_line(number)])
+            hits = [(number, m.start(), m.end()) for m in self._pattern.finditer(text) if m.end() > m.start()]
+            if hits:
+                self._hits.extend(hits)
+                self._hits_by_line[number] = hits
+
+    def _go_to(self, hit: Hit) -> None:
+        self._hit = hit
+        top, height = self._top(), max(1, self.size.height)
+        if not top <= hit[0] < top + height:
+            self.scroll_to_line(hit[0] - height // 2)
+        elif self._view_top is None:
+            self._seen_end = self._end()
+            self._view_top = top
+        self._redraw()
+
+    # Keys
+
+    def on_key(self, event: events.Key) -> None:
+        """While writing, every key goes to the owner."""
+        if not self.writing:
+            return
+        event.stop()
+        event.prevent_default()
+        data = encode_key(event.key, event.character, self.vt.application_cursor)
+        self.post_message(self.ConsoleInput(self, event.key, data))
+
+    def on_paste(self, event: events.Paste) -> None:
+        """While writing, a paste goes to the owner."""
+        event.stop()
+        if self.writing:
+            self.post_message(self.ConsolePaste(self, event.text))
+
+    # Border
+
+    def watch_node(self) -> None:
+        """Say whose console it is."""
+        self._retitle()
+
+    def watch_status(self) -> None:
+        """Say who writes."""
+        self._retitle()
+
+    def watch_writing(self) -> None:
+        """Writing shows the newest lines and the cursor."""
+        if self.writing:
+            self._view_top = None
+        self._redraw()
+
+    def watch_preview(self) -> None:
+        """Other lines are shown."""
+        self._redraw()
+
+    def _retitle(self) -> None:
+        title = f"{clean_line(self.node, 80)} {clean_line(self.status, 80)}".strip()
+        self.border_title = Content(title) if title else None
+
+    # Drawing
+
+    def notify_style_update(self) -> None:
+        """The theme or the focus changed."""
+        super().notify_style_update()
+        self._looks.clear()
+        self._run_styles.clear()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Another part of the console fits."""
+        self._redraw()
+
+    def _schedule(self) -> None:
+        if self._flushing is None and not self._stale and self.is_running:
+            wait = max(0.01, self._flushed + self._period - time.monotonic())
+            self._flushing = self.set_timer(wait, self._flush, name="console-flush")
+
+    def _flush(self) -> None:
+        self._flushing = None
+        self._flushed = time.monotonic()
+        if is_drawn(self):
+            self.catch_up()
+            self._redraw()
+        else:
+            self._stale = True  # until render_lines
+
+    def _redraw(self) -> None:
+        """Refresh the cells that look different from what was drawn."""
+        old, self._drawn = self._drawn, self._pictures()
+        if not self.is_running:
+            return
+        if len(old) != len(self._drawn):
+            self.refresh()
+            return
+        width = self.size.width
+        regions = []
+        for y, (before, now) in enumerate(zip(old, self._drawn, strict=True)):
+            if before != now:
+                start, end = 0, width
+                if replace(before, runs=()) == replace(now, runs=()):
+                    start, end = changed_cells(before.runs, now.runs, now.left, width)
+                regions.append(Region(start, y, end - start, 1))
+        if regions:
+            self.refresh(*regions)
+
+    def _pictures(self) -> list[Picture]:
+        """All that decides how each line looks, from the top."""
+        vt = self.vt
+        height = self.size.height
+        left = self._left()
+        cursor_line = vt.top_line + vt.cursor[1] if self.writing and self.following and vt.cursor_visible else -1
+        pictures = []
+        for number in self._lines():
+            pictures.append(
+                Picture(
+                    vt.absolute_line(number),
+                    left,
+                    vt.cursor[0] if number == cursor_line else -1,
+                    tuple(self._hits_by_line.get(number, ())),
+                    self._hit if self._hit is not None and self._hit[0] == number else None,
+                )
+            )
+        pictures.extend([Picture()] * (height - len(pictures)))
+        if pictures and (count := self.new_lines):
+            pictures[-1] = replace(pictures[-1], chip=f" +{count} lines ")
+        return pictures
+
+    def _lines(self) -> list[int]:
+        """Absolute numbers of the lines shown, from the top."""
+        height = self.size.height
+        if not self.preview:
+            return list(range(self._top(), self._top() + height))
+        numbers: list[int] = []
+        for number in range(self.vt.top_line + self.vt.rows - 1, self.vt.first_line - 1, -1):
+            if len(numbers) == height:
+                break
+            if any(not text.isspace() for text, _ in self.vt.absolute_line(number)):
+                numbers.append(number)
+        return numbers[::-1]
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Lines for the compositor; what came while nobody looked is emulated now."""
+        if self._stale or len(self._drawn) != self.size.height:
+            self._stale = False
+            self.catch_up()
+            self._drawn = self._pictures()
+            self._styles_cache.clear()
+        return super().render_lines(crop)
+
+    def render_line(self, y: int) -> Strip:
+        """One line, as it was decided with the last flush."""
+        width = self.size.width
+        base = self._looks.base()
+        if y >= len(self._drawn):
+            return Strip.blank(width, base)
+        picture = self._drawn[y]
+        segments = [Segment(text, self._run_style(number)) for text, number in picture.runs]
+        for hit in picture.hits:
+            name = "console--current-hit" if hit == picture.current else "console--hit"
+            segments = restyle(segments, hit[1], hit[2], self.get_component_rich_style(name, partial=True))
+        if picture.cursor >= 0:
+            x = index_of_cell("".join([text for text, _ in picture.runs]), picture.cursor)
+            segments = restyle(segments, x, x + 1, self.get_component_rich_style("console--cursor", partial=True))
+        strip = Strip(segments).crop_extend(picture.left, picture.left + width, base)
+        if picture.chip:
+            chip = Segment(picture.chip[:width], self._looks.component("console--chip"))
+            strip = Strip([*strip.crop(0, width - len(chip.text)), chip], width)
+        return strip
+
+    def _run_style(self, number: int) -> Style:
+        style = self._run_styles.get(number)
+        if style is None:
+            look = self.vt.attribute(number)
+            style = self._run_styles[number] = self._looks.base() + Style(
+                color=rich_colour(look.fg),
+                bgcolor=rich_colour(look.bg),
+                bold=look.bold or None,
+                dim=look.dim or None,
+                italic=look.italic or None,
+                underline=look.underline or None,
+                blink=look.blink or None,
+                reverse=look.reverse or None,
+                strike=look.strike or None,
+            )
+        return style

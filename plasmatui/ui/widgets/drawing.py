@@ -1,0 +1,88 @@
+"""What widgets that draw their own lines share: text fitted to cells, styles by name, and whether anybody sees them."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from rich.cells import cell_len, set_cell_size
+from rich.style import Style
+from textual.color import Color, ColorParseError
+from textual.widget import Widget
+
+from plasmatui.text import ELLIPSIS, clean_line, is_clean
+
+Align = Literal["left", "right", "center"]
+
+_WORDS: Final = frozenset({"bold", "dim", "italic", "underline", "reverse", "strike"})
+
+
+def fit(text: str, width: int, align: Align = "left") -> str:
+    """Text in exactly `width` cells: cut with an ellipsis or padded with spaces. Unclean text is cleaned first."""
+    if width <= 0:
+        return ""
+    if not is_clean(text):
+        text = clean_line(text)
+    length = len(text) if text.isascii() else cell_len(text)
+    if length > width:
+        return set_cell_size(text, width - 1) + ELLIPSIS
+    if align == "left":
+        return text + " " * (width - length)
+    if align == "right":
+        return " " * (width - length) + text
+    left = (width - length) // 2
+    return " " * left + text + " " * (width - length - left)
+
+
+def is_drawn(widget: Widget) -> bool:
+    """Whether the widget has a place on the screen that the operator looks at."""
+    return widget.is_attached and widget.screen.is_current and widget.is_on_screen
+
+
+class Styles:
+    """Rich styles from names: words such as `bold`, a theme variable such as `node-up`, or a colour.
+
+    What a theme does not know shows in the widget's own colour: a missing variable must not stop a screen.
+    """
+
+    def __init__(self, widget: Widget) -> None:
+        self._widget = widget
+        self._known: dict[str, Style] = {}
+
+    def clear(self) -> None:
+        """Forget everything: the theme changed."""
+        self._known.clear()
+
+    def base(self) -> Style:
+        """The widget's own foreground and background."""
+        style = self._known.get("")
+        if style is None:
+            style = self._known[""] = self._widget.rich_style
+        return style
+
+    def __getitem__(self, name: str) -> Style:
+        """The style of a name, on the widget's background."""
+        style = self._known.get(name)
+        if style is None:
+            style = self._known[name] = self.base() + self._parse(name)
+        return style
+
+    def component(self, name: str) -> Style:
+        """The style of a component class."""
+        style = self._known.get("." + name)
+        if style is None:
+            style = self._known["." + name] = self._widget.get_component_rich_style(name)
+        return style
+
+    def _parse(self, name: str) -> Style:
+        words = name.split()
+        colour = None
+        for word in words:
+            if word not in _WORDS:
+                colour = self._colour(word)
+        return Style(color=colour.rich_color if colour else None) + Style.parse(" ".join(_WORDS.intersection(words)))
+
+    def _colour(self, word: str) -> Color | None:
+        try:
+            return Color.parse(self._widget.app.theme_variables.get(word, word))
+        except ColorParseError:
+            return None

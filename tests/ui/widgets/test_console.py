@@ -1,0 +1,253 @@
+"""Console panes: what is shown, what moves, what is sent, and what is not drawn."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+from textual.app import App, ComposeResult
+from textual.containers import Horizontal
+from textual.geometry import Region
+from textual.message import Message
+from textual.pilot import Pilot
+from textual.strip import Strip
+
+from plasmatui.ui.vt import Vt
+from plasmatui.ui.widgets.console import RAW_LIMIT, ConsoleView
+
+
+class Watched(ConsoleView):
+    """A pane that keeps book of what it draws."""
+
+    def __init__(self, *args: object, **options: object) -> None:
+        super().__init__(*args, hz=1000, **options)  # type: ignore[arg-type]
+        self.lines_drawn = 0
+        self.regions: list[Region] = []
+
+    def render_line(self, y: int) -> Strip:
+        self.lines_drawn += 1
+        return super().render_line(y)
+
+    def refresh(self, *regions: Region, **options: bool) -> Watched:
+        if hasattr(self, "regions"):
+            self.regions.extend(regions)
+        return super().refresh(*regions, **options)
+
+
+class ConsoleApp(App[None]):
+    CSS = "ConsoleView { border: none; }"
+
+    def __init__(self, *views: ConsoleView) -> None:
+        super().__init__()
+        self.views = views
+        self.seen: list[Message] = []
+
+    def compose(self) -> ComposeResult:
+        yield Horizontal(*self.views)
+
+    def on_console_view_console_input(self, message: ConsoleView.ConsoleInput) -> None:
+        self.seen.append(message)
+
+    def on_console_view_console_paste(self, message: ConsoleView.ConsolePaste) -> None:
+        self.seen.append(message)
+
+
+def shown(view: ConsoleView) -> list[str]:
+    return [view.render_line(y).text.rstrip() for y in range(view.size.height)]
+
+
+def numbered(first: int, last: int) -> bytes:
+    return b"".join(b"\r\nline %d" % n for n in range(first, last))
+
+
+async def settle(pilot: Pilot[None]) -> None:
+    """Until what was fed is drawn, or left for later."""
+    await pilot.pause()
+    while any(view._flushing is not None for view in pilot.app.query(ConsoleView)):
+        await pilot.pause(0.002)
+    await pilot.pause()
+
+
+async def test_a_tall_pane_shows_scrollback_above_the_screen() -> None:
+    view = Watched("n1", vt=Vt(40, 5))
+    app = ConsoleApp(view)
+    async with app.run_test(size=(40, 10)) as pilot:
+        view.feed(numbered(0, 20))
+        await settle(pilot)
+        assert shown(view) == [f"line {n}" for n in range(10, 20)]
+
+
+async def test_a_small_pane_shows_the_part_with_the_cursor_and_never_wraps() -> None:
+    view = Watched("n1", vt=Vt(80, 25))
+    app = ConsoleApp(view)
+    async with app.run_test(size=(20, 4)) as pilot:
+        view.feed(b"\x1b[10;1Hshort\r\n" + b"0123456789" * 7 + b"\r\nend")
+        await settle(pilot)
+        assert shown(view) == ["", "short", "01234567890123456789", "end"]
+
+
+async def test_nothing_moves_under_a_reader_who_paged_back() -> None:
+    view = Watched("n1", vt=Vt(40, 10))
+    app = ConsoleApp(view)
+    async with app.run_test(size=(40, 10)) as pilot:
+        view.focus()
+        view.feed(numbered(0, 100))
+        await settle(pilot)
+        await pilot.press("pageup")
+        await settle(pilot)
+        before = shown(view)
+        assert before[0] == "line 81"
+        view.regions.clear()
+        view.feed(numbered(100, 130))
+        await settle(pilot)
+        assert shown(view)[:-1] == before[:-1]
+        assert shown(view)[-1].endswith("+30 lines")
+        assert {region.y for region in view.regions} == {9}
+        await pilot.press("end")
+        await settle(pilot)
+        assert view.following
+        assert shown(view)[-1] == "line 129"
+
+
+async def test_one_typed_character_refreshes_its_cell_only() -> None:
+    view = Watched("n1", vt=Vt(40, 10))
+    app = ConsoleApp(view)
+    async with app.run_test(size=(40, 10)) as pilot:
+        view.feed(b"login: ")
+        await settle(pilot)
+        view.regions.clear()
+        view.feed(b"r")
+        await settle(pilot)
+        assert view.regions == [Region(7, 0, 1, 1)]
+
+
+async def test_a_hidden_pane_neither_emulates_nor_draws_and_catches_up() -> None:
+    view, other = Watched("n1", vt=Vt(40, 10)), Watched("n2", vt=Vt(40, 10))
+    app = ConsoleApp(view, other)
+    async with app.run_test(size=(80, 10)) as pilot:
+        view.display = False
+        await settle(pilot)
+        view.lines_drawn = 0
+        view.feed(b"hello")
+        await settle(pilot)
+        view.feed(b" again")
+        await settle(pilot)
+        assert view.lines_drawn == 0
+        assert view.vt.text().strip() == ""
+        view.display = True
+        await settle(pilot)
+        assert view.vt.text().strip() == "hello again"
+        assert shown(view)[0] == "hello again"
+        view.feed(b"!")
+        await settle(pilot)
+        assert shown(view)[0] == "hello again!"
+
+
+async def test_what_a_hidden_pane_keeps_is_bounded_and_the_loss_is_said() -> None:
+    view = Watched("n1", vt=Vt(60, 10))
+    app = ConsoleApp(view)
+    async with app.run_test(size=(60, 10)) as pilot:
+        view.display = False
+        await settle(pilot)
+        for _ in range(40):
+            view.feed(b"x" * 16_384)
+        view.feed(b"\r\nlast")
+        assert sum(map(len, view._raw)) <= RAW_LIMIT + 16_384
+        view.display = True
+        await settle(pilot)
+        history = [
+            "".join(text for text, _ in view.vt.absolute_line(n)) for n in range(view.vt.top_line + view.vt.rows)
+        ]
+        assert any("bytes not shown here" in line for line in history)
+        assert "last" in view.vt.text()
+
+
+async def test_hostile_bytes_reach_no_strip_and_no_title() -> None:
+    view = Watched("evil\x1b]0;x\x07[red]", vt=Vt(60, 10))
+    app = ConsoleApp(view)
+    async with app.run_test(size=(60, 10)) as pilot:
+        view.feed(
+            "\x1b]52;c;aGk=\x07[@click=app.quit]x[/] \u202ea\u2028 \x9b31m\x7f \x00漢字\ufe0f e\u0301 \x1b[5n".encode()
+        )
+        await settle(pilot)
+        text = "".join(shown(view))
+        assert "[@click=app.quit]x[/]" in text
+        assert not {c for c in text if unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp", "Cs", "Co", "Cn")}
+        assert all(view.render_line(y).cell_length == 60 for y in range(10))
+        assert view._border_title is not None
+        assert view._border_title.plain == "evil[red] VIEW"
+
+
+async def test_search_marks_hits_and_walks_through_them() -> None:
+    view = Watched("n1", vt=Vt(40, 10))
+    app = ConsoleApp(view)
+    async with app.run_test(size=(40, 10)) as pilot:
+        view.feed(numbered(0, 100) + b"\r\nERROR here" + numbered(100, 200) + b"\r\nan error")
+        await settle(pilot)
+        assert view.search("error") == 2
+        assert view.search("ERROR") == 1
+        assert "ERROR here" in shown(view)
+        assert not view.following
+        assert view.search("err[") == 0
+        assert view.search("") == 0
+        assert not view.search_next()
+        view.search("error")
+        assert view.search_next(-1)
+        assert "ERROR here" in shown(view)
+        assert view.search_next(-1)
+        assert "an error" in shown(view)
+
+
+@pytest.mark.parametrize(
+    ("key", "data"),
+    [
+        ("a", b"a"),
+        ("enter", b"\r"),
+        ("backspace", b"\x7f"),
+        ("tab", b"\t"),
+        ("escape", b"\x1b"),
+        ("ctrl+c", b"\x03"),
+        ("ctrl+e", b"\x05"),
+        ("up", b"\x1b[A"),
+        ("ctrl+right", b"\x1b[1;5C"),
+        ("f1", b"\x1bOP"),
+        ("f12", b"\x1b[24~"),
+        ("delete", b"\x1b[3~"),
+        ("pageup", b"\x1b[5~"),
+        ("space", b" "),
+        ("alt+x", b"\x1bx"),
+    ],
+)
+async def test_keys_go_to_the_owner_only_while_writing(key: str, data: bytes) -> None:
+    view = Watched("n1")
+    app = ConsoleApp(view)
+    async with app.run_test(size=(40, 10)) as pilot:
+        view.focus()
+        await pilot.press("a")
+        assert app.seen == []
+        view.writing = True
+        await pilot.press(key)
+        (message,) = app.seen
+        assert isinstance(message, ConsoleView.ConsoleInput)
+        assert (message.console, message.data) == (view, data)
+
+
+async def test_the_cursor_is_drawn_only_while_writing() -> None:
+    view = Watched("n1", vt=Vt(40, 10))
+    app = ConsoleApp(view)
+    async with app.run_test(size=(40, 10)) as pilot:
+        view.feed(b"login: ")
+        await settle(pilot)
+        assert not any(segment.style and segment.style.reverse for segment in view.render_line(0))
+        view.writing = True
+        await settle(pilot)
+        assert any(segment.style and segment.style.reverse for segment in view.render_line(0))
+
+
+async def test_a_preview_shows_the_last_lines_that_hold_text() -> None:
+    view = Watched("n1", vt=Vt(40, 25), preview=True)
+    app = ConsoleApp(view)
+    async with app.run_test(size=(40, 3)) as pilot:
+        view.feed(b"one\r\n\r\ntwo\r\n\r\n\r\nthree\r\nfour\r\n\r\n")
+        await settle(pilot)
+        assert shown(view) == ["two", "three", "four"]
