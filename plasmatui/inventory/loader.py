@@ -134,6 +134,7 @@ class _Reader:
         self._version(top)
         cluster = self._cluster(top)
         defaults = self._section(top, "bmc_defaults", BMC_KEYS)
+        self._place(defaults.at("password"), "bmc_defaults", "password")
         ssh = self._section(top, "ssh", ("user", "key"))
         profiles = self._profiles(top)
         reader = NodeReader(

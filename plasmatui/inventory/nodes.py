@@ -185,6 +185,8 @@ class NodeReader:
                 place["nodes", name, "disk", disk] = (at.line, at.column)
             if bmc is not None:
                 self.bmcs[name] = bmc
+                if bmc.password is not self.defaults.password:
+                    place["nodes", name, "password"] = place["nodes", name, "bmc"]
             self.nodes[name] = words.Node(
                 name=name,
                 profile=profile,
