@@ -1,0 +1,373 @@
+"""The engine: puts the rooms together, serves the socket, and ends in order. It only assembles."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from typing import Any
+
+import msgspec
+
+from plasmatui import __version__
+from plasmatui.engine.backend import Backend, MakeBackend
+from plasmatui.engine.consoles import ConsoleHub
+from plasmatui.engine.ledger import JournalLedger
+from plasmatui.engine.meter import Meter
+from plasmatui.engine.ports import ProblemError
+from plasmatui.engine.process import (
+    EngineLock,
+    EngineStartError,
+    make_directories,
+    notify,
+    raise_file_limit,
+    set_up_log,
+    watchdog_interval,
+    write_crash_file,
+)
+from plasmatui.engine.requests import RequestDesk
+from plasmatui.engine.server import Server
+from plasmatui.engine.store import Store
+from plasmatui.inventory.inventory import Inventory, InventoryError
+from plasmatui.inventory.loader import load
+from plasmatui.journal.locks import MemoryLocks
+from plasmatui.journal.sqlite import SqliteJournal
+from plasmatui.model import wire
+from plasmatui.model.event import ConsoleChanged, Event, PowerSeen
+from plasmatui.model.operation import Pace
+from plasmatui.operations.runner import Runner, mark_interrupted
+from plasmatui.paths import EnginePaths, crash_dir
+
+log = logging.getLogger(__name__)
+
+IDLE = 1800.0
+"""Seconds with nobody attached after which the engine leaves, unless it records consoles or was told otherwise."""
+
+BACKEND_LIMIT = 8.0
+"""Seconds that closing all BMC sessions may take."""
+
+EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
+
+
+class Engine:
+    """One running engine. `start`, wait for `stopped`, `close`.
+
+    Args:
+        idle: seconds with nobody attached; None is the default, which recording consoles overrides.
+        backend: makes the outside; tests give one without devices.
+    """
+
+    def __init__(
+        self, paths: EnginePaths, inventory: Inventory, backend: MakeBackend, *, idle: float | None = None
+    ) -> None:
+        self.stopped = asyncio.Event()
+        self.reason = ""
+        self._paths = paths
+        self._inventory = inventory
+        self._make_backend = backend
+        self._idle = idle
+        self._started = time.time()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._last_used = time.monotonic()
+        self._reloading = asyncio.Lock()
+        self._meter = Meter(self._beat)
+        self._journal = SqliteJournal(paths.journal, self._journal_says)
+
+    async def start(self) -> None:
+        """Raises `EngineStartError` when the socket cannot be made."""
+        inventory = self._inventory
+        await self._journal.open()
+        numbers = await self._journal.last_numbers()
+        self._store = Store(
+            inventory.nodes.values(),
+            on_line=self._journal.add_event,
+            on_audit=self._journal.add_audit,
+            first_event=numbers.event + 1,
+            first_audit=numbers.audit + 1,
+        )
+        self._store.notice("journal", self._journal.problem)
+        self._inventory_notices()
+        ledger = JournalLedger(self._store, self._journal)
+        await self._mark_interrupted(ledger)
+        self._consoles = ConsoleHub(
+            self._paths.consoles,
+            self._store,
+            always=inventory.policy.consoles == "always",
+            busy=lambda: self._runner.busy_nodes(),
+        )
+        self._backend: Backend = self._make_backend(inventory, self._event, self._consoles.on_data)
+        self._runner = Runner(self._backend, ledger, MemoryLocks(), pace=self._pace, first_number=numbers.operation + 1)
+        await self._backend.start()
+        await self._consoles.start(inventory.bmcs, self._backend.keeper)
+        desk = RequestDesk(
+            store=self._store,
+            bmcs=self._backend,
+            runner=self._runner,
+            consoles=self._consoles,
+            journal=self._journal,
+            control=self,
+        )
+        self._server = Server(self._paths.socket, desk, self._welcome, on_clients=self._used)
+        try:
+            await self._server.start()
+        except OSError as error:
+            raise EngineStartError(f"the socket {self._paths.socket} cannot be made: {error}") from error
+        self._spawn(self._meter.run(), "meter")
+        self._spawn(self._leave_when_idle(), "idle")
+        self._store.note(f"engine {__version__} started, process {os.getpid()}")
+        log.info("serving %s on %s", inventory.path, self._paths.socket)
+
+    async def close(self) -> None:
+        """Orderly: operations are left safely, BMC sessions ended, the journal written, clients told."""
+        log.info("stopping: %s", self.reason)
+        self._store.note(f"engine stops: {self.reason}")
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._runner.close()
+        try:
+            async with asyncio.timeout(BACKEND_LIMIT):
+                await self._backend.close()
+        except TimeoutError:
+            log.warning("some BMC sessions were not ended within %g s", BACKEND_LIMIT)
+        await self._consoles.close()
+        self._store.flush()
+        await self._server.close(f"the engine was stopped: {self.reason}")
+        await self._journal.close()
+
+    # --- for clients (requests.Control) ---------------------------------------------------------------------------
+
+    def stop(self, reason: str) -> None:
+        """Begin the orderly shutdown."""
+        if not self.stopped.is_set():
+            self.reason = reason
+            self.stopped.set()
+
+    async def reload(self) -> None:
+        """Read the inventory again. Raises `ProblemError` "inventory"; the old one stays in use then."""
+        async with self._reloading:
+            try:
+                inventory = await asyncio.to_thread(load, self._paths.inventory)
+            except (InventoryError, OSError) as error:
+                raise ProblemError("inventory", f"the old inventory stays in use:\n{error}") from None
+            self._inventory = inventory
+            self._store.replace_nodes(inventory.nodes.values())
+            self._inventory_notices()
+            self._consoles.always = inventory.policy.consoles == "always"
+            await self._backend.retarget(inventory)
+            await self._consoles.replace(inventory.bmcs)
+            self._store.note("inventory read again")
+
+    def status(self) -> wire.EngineStatus:
+        counts = Counter(str(state.bmc.status) for state in self._store.states.values())
+        lost = f"; {self._journal.lost} lines were lost" if self._journal.lost else ""
+        return wire.EngineStatus(
+            version=__version__,
+            pid=os.getpid(),
+            started=self._started,
+            inventory=str(self._paths.inventory),
+            clients=self._server.clients,
+            running=self._runner.running,
+            consoles_open=self._consoles.open,
+            counts=dict(counts),
+            paths={
+                "socket": str(self._paths.socket),
+                "journal": str(self._paths.journal),
+                "consoles": str(self._paths.consoles),
+                "log": str(self._paths.log),
+                "crashes": str(crash_dir()),
+            },
+            lag_p99_ms=self._meter.lag_p99_ms,
+            cpu_percent=self._meter.cpu_percent,
+            journal=self._journal.problem + lost if self._journal.problem else lost.removeprefix("; "),
+            idle_exit=self._idle_limit(),
+        )
+
+    # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _spawn(self, work: Any, name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(self._task_ended)
+        self._tasks.append(task)
+
+    def _task_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            asyncio.get_running_loop().call_exception_handler(
+                {"message": f"task {task.get_name()} ended", "exception": task.exception(), "task": task}
+            )
+
+    def _welcome(self, client: int, read_only: bool) -> wire.Welcome:
+        inventory = self._inventory
+        return wire.Welcome(
+            wire.PROTOCOL,
+            __version__,
+            os.getpid(),
+            client,
+            str(self._paths.inventory),
+            inventory.cluster,
+            inventory.environment,
+            read_only,
+            tuple(inventory.nodes.values()),
+            tuple(self._store.notices.values()),
+        )
+
+    def _event(self, event: Event) -> None:
+        """A fact from the outside. A power change of a node that an operation holds is the work of who ordered it."""
+        payload = event.payload
+        if isinstance(payload, ConsoleChanged):
+            self._consoles.on_state(event.node, payload.state)
+            return
+        if isinstance(payload, PowerSeen) and not payload.by:
+            owner = self._runner.owner(event.node)
+            if owner:
+                event = msgspec.structs.replace(event, payload=PowerSeen(payload.value, owner))
+        self._store.apply(event)
+
+    def _pace(self) -> Pace:
+        return Pace(self._inventory.policy.parallel, self._inventory.policy.stagger)
+
+    def _inventory_notices(self) -> None:
+        for key in [key for key in self._store.notices if key.startswith("inventory ")]:
+            self._store.notice(key, "")
+        for place, warning in enumerate(self._inventory.warnings):
+            self._store.notice(f"inventory {place}", str(warning))
+
+    def _journal_says(self, text: str) -> None:
+        log.warning("%s", text)
+        if hasattr(self, "_store"):
+            self._store.notice("journal", self._journal.problem)
+            self._store.note(text)
+
+    async def _mark_interrupted(self, ledger: JournalLedger) -> None:
+        """Say of operations that a former engine left unfinished what is known of them."""
+        for record in await self._journal.unfinished():
+            marked = mark_interrupted(record, time.time())
+            ledger.changed(marked)
+            ledger.audit(record.by, "", f"{record.cli} (operation {record.number})", "failed: the engine ended")
+            self._store.note(f"operation {record.number} was not finished by the former engine: {record.cli}")
+
+    def _beat(self) -> None:
+        self._consoles.refresh()
+        if self._watchdog and time.monotonic() - self._signalled >= self._watchdog:
+            self._signalled = time.monotonic()
+            notify("WATCHDOG=1")
+
+    _watchdog = 0.0
+    _signalled = 0.0
+
+    def ready(self) -> None:
+        """Tell systemd that we serve, and go on telling it that we live."""
+        self._watchdog = watchdog_interval()
+        notify(f"READY=1\nMAINPID={os.getpid()}")
+
+    def _used(self) -> None:
+        self._last_used = time.monotonic()
+
+    def _idle_limit(self) -> float:
+        """Seconds after which the engine leaves when nobody is attached; 0 when it stays."""
+        if os.environ.get("NOTIFY_SOCKET"):
+            return 0.0
+        if self._idle is not None:
+            return self._idle
+        return 0.0 if self._consoles.holds_engine else IDLE
+
+    async def _leave_when_idle(self) -> None:
+        while True:
+            limit = self._idle_limit()
+            if self._server.clients or self._runner.running:
+                self._used()
+            left = self._last_used + limit - time.monotonic()
+            if limit > 0 and left <= 0:
+                self.stop(f"nobody was attached for {limit:g} s")
+                return
+            await asyncio.sleep(min(5.0, max(0.05, left)) if limit > 0 else 5.0)
+
+
+async def run_engine(paths: EnginePaths, *, idle: float | None = None, backend: MakeBackend | None = None) -> int:
+    """Run the engine of an inventory until it is stopped; returns the exit code of the process.
+
+    Args:
+        idle: seconds with nobody attached after which it leaves; None is the default, 0 is never.
+    """
+    try:
+        make_directories(paths)
+        lock = EngineLock(paths.lock)
+    except EngineStartError as error:
+        return _refuse(str(error), EXIT_FAILED)
+    try:
+        set_up_log(paths.log)
+        raise_file_limit()
+        try:
+            inventory = await asyncio.to_thread(load, paths.inventory)
+        except (InventoryError, OSError) as error:
+            return _refuse(str(error), EXIT_USAGE)
+        if backend is None:
+            from plasmatui.engine.devices import make_devices
+
+            backend = make_devices
+        engine = Engine(paths, inventory, backend, idle=idle)
+        _handle_faults(engine)
+        try:
+            await engine.start()
+        except EngineStartError as error:
+            return _refuse(str(error), EXIT_FAILED)
+        _handle_signals(engine)
+        engine.ready()
+        await engine.stopped.wait()
+        notify("STOPPING=1")
+        await engine.close()
+        return EXIT_OK
+    finally:
+        lock.release()
+
+
+def _refuse(message: str, code: int) -> int:
+    print(f"plasmatui engine: {message}", file=sys.stderr, flush=True)  # noqa: T201 - the log is not for this
+    log.error("%s", message)
+    return code
+
+
+def _handle_signals(engine: Engine) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, engine.stop, f"signal {number.name}")
+    loop.add_signal_handler(signal.SIGHUP, _reload_soon, engine, set[asyncio.Task[None]]())
+    loop.add_signal_handler(signal.SIGUSR1, _log_stacks)
+
+
+def _reload_soon(engine: Engine, held: set[asyncio.Task[None]]) -> None:
+    async def reload() -> None:
+        try:
+            await engine.reload()
+        except ProblemError as error:
+            log.error("%s", error)
+
+    task = asyncio.create_task(reload(), name="reload")
+    held.add(task)
+    task.add_done_callback(held.discard)
+
+
+def _log_stacks() -> None:
+    """SIGUSR1: where every task waits."""
+    for task in asyncio.all_tasks():
+        frames = "; ".join(f"{f.f_code.co_qualname}:{f.f_lineno}" for f in task.get_stack())
+        log.info("task %s: %s", task.get_name(), frames or "no frame")
+
+
+def _handle_faults(engine: Engine) -> None:
+    """An unforeseen error in a callback or task is written down; the engine goes on."""
+
+    def fault(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        where = str(context.get("message", ""))
+        if not isinstance(error, Exception):
+            log.error("%s", where)
+            return
+        path = write_crash_file(type(error), error, error.__traceback__, where)
+        log.error("unforeseen %s: %s; see %s", type(error).__name__, where, path)
+
+    asyncio.get_running_loop().set_exception_handler(fault)

@@ -1,0 +1,149 @@
+"""The engine as a process: one per inventory, its log, crash files, systemd, limits."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import resource
+import socket
+import sys
+import time
+import traceback
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from types import TracebackType
+
+from plasmatui import __version__
+from plasmatui.paths import EnginePaths, crash_dir, make_private
+
+LOG_SIZE = 2 * 1024 * 1024
+LOG_FILES = 4
+OPEN_FILES = 8192
+"""Wanted limit of open files: a socket for each BMC, and room."""
+
+
+class EngineStartError(Exception):
+    """The engine cannot be started; the message is for people."""
+
+
+class EngineLock:
+    """Held while the engine runs, so that there is one at most for an inventory and user; contains its process id."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises `EngineStartError` when another engine holds it."""
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(self._fd, 32).decode(errors="replace").strip() or "unknown"
+            os.close(self._fd)
+            raise EngineStartError(
+                f"an engine for this inventory runs already (process {holder}): attach to it with plasmatui, "
+                "or end it with plasmatui engine stop"
+            ) from None
+        os.ftruncate(self._fd, 0)
+        os.write(self._fd, f"{os.getpid()}\n".encode())
+
+    def release(self) -> None:
+        # The file stays: removing it would let two engines hold two locks of the same name.
+        os.ftruncate(self._fd, 0)
+        os.close(self._fd)
+
+
+def make_directories(paths: EnginePaths) -> None:
+    """Make the private places of an engine.
+
+    Raises:
+        EngineStartError: one cannot be made or is not private.
+    """
+    from plasmatui.paths import UnsafeDirectoryError
+
+    try:
+        for directory in (paths.socket.parent, paths.state.parent, paths.state, paths.consoles, crash_dir()):
+            make_private(directory)
+    except (OSError, UnsafeDirectoryError) as error:
+        raise EngineStartError(f"the engine's directories cannot be used: {error}") from error
+
+
+class _PrivateLog(RotatingFileHandler):
+    """A log that nobody else may read, and that says once on stderr when it cannot be written."""
+
+    def _open(self) -> object:  # type: ignore[override]
+        fd = os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        return open(fd, "a", encoding="utf-8", errors="replace")
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the standard library's name
+        """A full disk costs log lines, never the engine."""
+
+
+def set_up_log(path: Path) -> None:
+    """Log to `path`; to stderr as well when a person or systemd listens there."""
+    root = logging.getLogger()
+    root.setLevel(logging.INFO)
+    handlers: list[logging.Handler] = []
+    with contextlib.suppress(OSError):
+        handlers.append(_PrivateLog(path, maxBytes=LOG_SIZE, backupCount=LOG_FILES - 1))
+    if not handlers or sys.stderr.isatty() or os.environ.get("NOTIFY_SOCKET"):
+        handlers.append(logging.StreamHandler())
+    for handler in handlers:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        root.addHandler(handler)
+    # Their chatter names addresses and headers at every request.
+    for name in ("httpx", "httpcore", "asyncssh", "pyghmi"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def raise_file_limit() -> None:
+    """As many open files as are wanted or allowed."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def write_crash_file(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None, where: str
+) -> Path | None:
+    """Write down an unforeseen error: the frames, never locals, and not its text, which may quote a secret."""
+    try:
+        make_private(crash_dir())
+        path = (
+            crash_dir() / f"engine-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{time.monotonic_ns() % 10**6:06d}.txt"
+        )
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except (OSError, Exception):  # noqa: BLE001 - reporting an error must not raise another
+        return None
+    with open(fd, "w", encoding="utf-8", errors="replace") as file:
+        file.write(f"plasmatui {__version__}, python {sys.version.split()[0]}, {where}\n{kind.__name__}\n")
+        file.writelines(traceback.format_tb(trace))
+        cause = error.__cause__ or error.__context__
+        while cause is not None:
+            file.write(f"caused by {type(cause).__name__}\n")
+            file.writelines(traceback.format_tb(cause.__traceback__))
+            cause = cause.__cause__ or cause.__context__
+    return path
+
+
+def notify(state: str) -> None:
+    """Tell systemd (sd_notify(3)); nothing happens when it did not start us."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address or address[0] not in "/@":
+        return
+    if address[0] == "@":
+        address = "\0" + address[1:]
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+        channel.settimeout(1.0)
+        channel.sendto(state.encode(), address)
+
+
+def watchdog_interval() -> float:
+    """Seconds between two signs of life that systemd wants, 0 when it wants none (WatchdogSec=)."""
+    if os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+        return 0.0
+    try:
+        return int(os.environ.get("WATCHDOG_USEC", "0")) / 2_000_000
+    except ValueError:
+        return 0.0

@@ -1,0 +1,211 @@
+"""What each request does. One method per word of the wire protocol."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from plasmatui.engine.consoles import ConsoleHub
+from plasmatui.engine.ports import ProblemError
+from plasmatui.engine.session import Session
+from plasmatui.engine.store import Store
+from plasmatui.journal.journal import Journal
+from plasmatui.model import wire
+from plasmatui.operations.runner import Runner, UnknownOperationError
+
+MAX_LINES = 10_000
+"""Lines or records that one answer carries at most."""
+
+QUERIES = ("power", "bootdev", "sensors", "sel", "inventory", "refresh")
+
+_ACTING = (
+    wire.StartOrder,
+    wire.CancelOperation,
+    wire.ConsolePen,
+    wire.ConsoleWrite,
+    wire.ConsoleBreak,
+    wire.ConsoleReopen,
+    wire.StopEngine,
+    wire.Reload,
+)
+
+
+class Bmcs(Protocol):
+    """Questions to the BMCs."""
+
+    async def query(self, node: str, what: str) -> wire.NodeAnswer:
+        """One node's answer; what goes wrong is its `problem`."""
+
+
+class Control(Protocol):
+    """The engine as a whole."""
+
+    def status(self) -> wire.EngineStatus: ...
+
+    def stop(self, reason: str) -> None:
+        """Begin the orderly shutdown."""
+
+    async def reload(self) -> None:
+        """Raises `ProblemError` "inventory" when it is wrong; the engine goes on with the old one."""
+
+
+class RequestDesk:
+    """Answers the requests of all clients."""
+
+    def __init__(
+        self, *, store: Store, bmcs: Bmcs, runner: Runner, consoles: ConsoleHub, journal: Journal, control: Control
+    ) -> None:
+        self._store = store
+        self._bmcs = bmcs
+        self._runner = runner
+        self._consoles = consoles
+        self._journal = journal
+        self._control = control
+        self._handlers: dict[type, Callable[[Session, int, Any], Awaitable[wire.ReplyBody]]] = {
+            wire.Watch: self._watch,
+            wire.Query: self._query,
+            wire.PlanOrder: self._plan,
+            wire.StartOrder: self._start,
+            wire.CancelOperation: self._cancel,
+            wire.ListOperations: self._operations,
+            wire.ListEvents: self._events,
+            wire.ListAudit: self._audit,
+            wire.ConsoleOpen: self._console_open,
+            wire.ConsoleClose: self._console_close,
+            wire.ConsoleHistory: self._console_history,
+            wire.ConsolePen: self._console_pen,
+            wire.ConsoleWrite: self._console_write,
+            wire.ConsoleBreak: self._console_break,
+            wire.ConsoleReopen: self._console_reopen,
+            wire.AskEngine: self._engine,
+            wire.StopEngine: self._stop,
+            wire.Reload: self._reload,
+        }
+
+    async def answer(self, session: Session, number: int, body: wire.RequestBody) -> wire.ReplyBody:
+        """See `session.Desk`."""
+        if session.read_only and isinstance(body, _ACTING):
+            raise ProblemError("read-only", "this client was started with --read-only: it changes nothing")
+        return await self._handlers[type(body)](session, number, body)
+
+    def left(self, session: Session) -> None:
+        """See `session.Desk`. Operations go on; consoles and pens are given back."""
+        self._consoles.leave_all(session.id.number)
+
+    # --- state ----------------------------------------------------------------------------------------------------
+
+    async def _watch(self, session: Session, _: int, __: wire.Watch) -> wire.ReplyBody:
+        if session.unsubscribe is None:
+            session.unsubscribe = self._store.subscribe(session.outbound.changes)
+        return self._store.snapshot()
+
+    async def _query(self, session: Session, number: int, body: wire.Query) -> wire.ReplyBody:
+        if body.what not in QUERIES:
+            raise ProblemError("unsupported", f"{body.what!r} cannot be asked; known are {', '.join(QUERIES)}")
+        # A refresh also tries BMCs that refused us, which may lock an account: not for those who only look.
+        what = "power" if body.what == "refresh" and session.read_only else body.what
+
+        async def one(node: str) -> None:
+            session.item(number, await self._bmcs.query(node, what))
+
+        async with asyncio.TaskGroup() as group:
+            for node in self._known(body.nodes):
+                group.create_task(one(node), name=f"query {what} {node}")
+        return wire.Done()
+
+    async def _operations(self, _: Session, __: int, body: wire.ListOperations) -> wire.ReplyBody:
+        kept = await self._journal.operations(_bounded(body.limit), body.number)
+        records = {record.number: record for record in kept}
+        live = self._store.operations
+        for number, record in live.items():
+            if body.number in (0, number):
+                records[number] = record
+        newest = sorted(records.values(), key=lambda record: record.number, reverse=True)
+        return wire.Operations(tuple(newest[: _bounded(body.limit)]))
+
+    async def _events(self, _: Session, __: int, body: wire.ListEvents) -> wire.ReplyBody:
+        return wire.Events(await self._journal.events(body.node, body.before, _bounded(body.limit)))
+
+    async def _audit(self, _: Session, __: int, body: wire.ListAudit) -> wire.ReplyBody:
+        return wire.Audit(await self._journal.audit(_bounded(body.limit)))
+
+    # --- orders ---------------------------------------------------------------------------------------------------
+
+    async def _plan(self, _: Session, __: int, body: wire.PlanOrder) -> wire.ReplyBody:
+        return wire.PlanReply(self._runner.plan(body.order, self._known(body.nodes), body.pace))
+
+    async def _start(self, session: Session, _: int, body: wire.StartOrder) -> wire.ReplyBody:
+        nodes = self._known(body.nodes)
+        return wire.OperationReply(self._runner.start(body.order, nodes, session.id.user, body.pace))
+
+    async def _cancel(self, session: Session, _: int, body: wire.CancelOperation) -> wire.ReplyBody:
+        try:
+            return wire.OperationReply(self._runner.cancel(body.number, session.id.user))
+        except UnknownOperationError:
+            raise ProblemError("refused", f"operation {body.number} is not running") from None
+
+    # --- consoles -------------------------------------------------------------------------------------------------
+
+    async def _console_open(self, session: Session, _: int, body: wire.ConsoleOpen) -> wire.ReplyBody:
+        self._known((body.node,))
+        return await self._consoles.read(body.node, session.id.number, session.outbound.console, body.history)
+
+    async def _console_close(self, session: Session, _: int, body: wire.ConsoleClose) -> wire.ReplyBody:
+        self._consoles.leave(body.node, session.id.number)
+        return wire.Done()
+
+    async def _console_history(self, _: Session, __: int, body: wire.ConsoleHistory) -> wire.ReplyBody:
+        self._known((body.node,))
+        return wire.ConsoleChunk(*await self._consoles.history(body.node, body.offset, body.length))
+
+    async def _console_pen(self, session: Session, _: int, body: wire.ConsolePen) -> wire.ReplyBody:
+        self._known((body.node,))
+        if body.take:
+            return wire.ConsoleReply(self._consoles.take_pen(body.node, session.id, steal=body.steal))
+        return wire.ConsoleReply(self._consoles.give_back(body.node, session.id.number))
+
+    async def _console_write(self, session: Session, _: int, body: wire.ConsoleWrite) -> wire.ReplyBody:
+        self._consoles.write(body.node, session.id.number, body.data)
+        return wire.Done()
+
+    async def _console_break(self, session: Session, _: int, body: wire.ConsoleBreak) -> wire.ReplyBody:
+        self._consoles.send_break(body.node, session.id)
+        return wire.Done()
+
+    async def _console_reopen(self, session: Session, _: int, body: wire.ConsoleReopen) -> wire.ReplyBody:
+        self._known((body.node,))
+        return wire.ConsoleReply(await self._consoles.reopen(body.node, session.id, takeover=body.takeover))
+
+    # --- engine ---------------------------------------------------------------------------------------------------
+
+    async def _engine(self, _: Session, __: int, ___: wire.AskEngine) -> wire.ReplyBody:
+        return self._control.status()
+
+    async def _stop(self, session: Session, _: int, body: wire.StopEngine) -> wire.ReplyBody:
+        running = self._runner.running
+        if running and not body.force:
+            numbers = ", ".join(map(str, running))
+            raise ProblemError("busy", f"operation {numbers} is running: wait for its end, or stop with --force")
+        self._store.audit(session.id.user, "", "stop the engine", "begun")
+        self._control.stop(f"{session.id.user} stopped it")
+        return wire.Done()
+
+    async def _reload(self, session: Session, _: int, __: wire.Reload) -> wire.ReplyBody:
+        self._store.audit(session.id.user, "", "read the inventory again", "begun")
+        await self._control.reload()
+        return self._store.snapshot()
+
+    def _known(self, nodes: tuple[str, ...]) -> tuple[str, ...]:
+        """`nodes` without repetitions; none, or one that the inventory does not name, is an error."""
+        if not nodes:
+            raise ProblemError("unknown-node", "no node was named")
+        unknown = [node for node in nodes if node not in self._store.nodes]
+        if unknown:
+            some = ", ".join(unknown[:5]) + (" ..." if len(unknown) > 5 else "")
+            raise ProblemError("unknown-node", f"the inventory has no node {some}")
+        return tuple(dict.fromkeys(nodes))
+
+
+def _bounded(limit: int) -> int:
+    return max(1, min(limit, MAX_LINES))

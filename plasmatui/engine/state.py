@@ -1,0 +1,118 @@
+"""What an event does to what is known of a machine. Pure: the same state and event always give the same state."""
+
+from __future__ import annotations
+
+import msgspec
+
+from plasmatui.engine.lines import describe
+from plasmatui.model.event import (
+    BmcChanged,
+    BootDeviceSeen,
+    ConsoleChanged,
+    Event,
+    FindingCleared,
+    FindingRaised,
+    IdentifySeen,
+    OperationTouched,
+    PowerSeen,
+)
+from plasmatui.model.findings import FINDINGS
+from plasmatui.model.node import Finding, NodeState, PowerState
+from plasmatui.model.words import BmcStatus, Power
+
+_SILENT = (BmcStatus.NONE, BmcStatus.WAITING, BmcStatus.REFUSED)
+
+
+def reduce(state: NodeState, event: Event) -> NodeState:
+    """The state after `event`; the very same object when the event tells nothing new."""
+    after = _apply(state, event)
+    if after is state:
+        return state
+    text = describe(state, event)
+    if not text:
+        return after
+    return msgspec.structs.replace(after, last_event=text, last_event_at=event.wall)
+
+
+def _apply(state: NodeState, event: Event) -> NodeState:
+    payload = event.payload
+    match payload:
+        case PowerSeen():
+            return _power(state, payload, event)
+        case BmcChanged():
+            return _bmc(state, payload, event)
+        case ConsoleChanged():
+            return _console(state, payload, event)
+        case BootDeviceSeen():
+            return _different(state, boot=payload.boot, boot_verified=payload.verified)
+        case IdentifySeen():
+            return _different(state, identify=payload.on)
+        case FindingRaised():
+            return _different(state, findings=_with(state.findings, payload.finding))
+        case FindingCleared():
+            return _different(state, findings=_without(state.findings, payload.id))
+        case OperationTouched():
+            return _operation(state, payload)
+        case _:
+            return state if not describe(state, event) else msgspec.structs.replace(state)
+
+
+def _different(state: NodeState, **fields: object) -> NodeState:
+    """A copy with `fields`, or `state` itself when they are what it already says."""
+    if all(getattr(state, name) == value for name, value in fields.items()):
+        return state
+    return msgspec.structs.replace(state, **fields)
+
+
+def _power(state: NodeState, payload: PowerSeen, event: Event) -> NodeState:
+    if payload.value == state.power.value:
+        return state
+    return _different(state, power=PowerState(payload.value, event.wall, event.source, payload.by))
+
+
+def _bmc(state: NodeState, payload: BmcChanged, event: Event) -> NodeState:
+    """A BMC that does not speak leaves the power unknown: silence is not "off"."""
+    bmc = payload.state
+    power = state.power
+    if bmc.status in _SILENT and power.value is not Power.UNKNOWN:
+        power = PowerState(Power.UNKNOWN, event.wall, event.source)
+    findings = _explained(state.findings, state.bmc.finding, bmc.finding, bmc.message, event.wall)
+    return _different(state, bmc=bmc, power=power, findings=findings)
+
+
+def _console(state: NodeState, payload: ConsoleChanged, event: Event) -> NodeState:
+    console = payload.state
+    findings = _explained(state.findings, state.console.finding, console.finding, console.message, event.wall)
+    return _different(state, console=console, findings=findings)
+
+
+def _explained(findings: tuple[Finding, ...], old: str, new: str, message: str, wall: float) -> tuple[Finding, ...]:
+    """Findings follow the standing with the BMC or console that they explain."""
+    if old and old != new:
+        findings = _without(findings, old)
+    kind = FINDINGS.get(new)
+    if kind is None:
+        return findings
+    evidence = (message,) if message else ()
+    return _with(findings, Finding(kind.id, kind.severity, kind.cause, kind.remedy, wall, evidence))
+
+
+def _with(findings: tuple[Finding, ...], finding: Finding) -> tuple[Finding, ...]:
+    """`finding` in place of an earlier one of its id, whose begin it keeps; order by id so that screens do not jump."""
+    for earlier in findings:
+        if earlier.id == finding.id:
+            finding = msgspec.structs.replace(finding, since=earlier.since)
+    return tuple(sorted((*_without(findings, finding.id), finding), key=lambda each: each.id))
+
+
+def _without(findings: tuple[Finding, ...], id_: str) -> tuple[Finding, ...]:
+    return tuple(each for each in findings if each.id != id_)
+
+
+def _operation(state: NodeState, payload: OperationTouched) -> NodeState:
+    if not payload.record.state.ended:
+        return _different(state, operation=payload.number)
+    if state.operation == payload.number:
+        return _different(state, operation=0)
+    # It ended without having held the node (busy, no BMC): worth a line, but another operation keeps the node.
+    return msgspec.structs.replace(state)

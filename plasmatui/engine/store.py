@@ -1,0 +1,219 @@
+"""The one place where state changes: events in, change sets out, at most ten a second."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from plasmatui.engine.lines import describe
+from plasmatui.engine.state import reduce
+from plasmatui.model import wire
+from plasmatui.model.event import AuditLine, Event, EventLine, Note, Payload
+from plasmatui.model.node import Node, NodeState
+from plasmatui.model.operation import OperationRecord
+from plasmatui.text import clean_line
+
+INTERVAL = 0.1
+"""Seconds between two change sets."""
+
+KEPT_EVENTS = 500
+KEPT_OPERATIONS = 50
+
+
+@dataclass
+class Batch:
+    """Changes that are not sent yet: the latest value of each key, and lines up to a bound.
+
+    A client that reads slowly has one of its own, into which later change sets are merged.
+    """
+
+    states: dict[str, NodeState] = field(default_factory=dict)
+    operations: dict[int, OperationRecord] = field(default_factory=dict)
+    events: deque[EventLine] = field(default_factory=lambda: deque(maxlen=KEPT_EVENTS))
+    audit: deque[AuditLine] = field(default_factory=lambda: deque(maxlen=KEPT_EVENTS))
+    notices: dict[str, None] = field(default_factory=dict)
+    nodes: tuple[Node, ...] | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.states or self.operations or self.events or self.audit or self.notices) or (
+            self.nodes is not None
+        )
+
+    def merge(self, changes: wire.Changes) -> None:
+        """Take in a later change set: of each key the latest value wins, lines are appended."""
+        if changes.nodes is not None:
+            self.nodes = changes.nodes
+            names = {node.name for node in changes.nodes}
+            self.states = {name: state for name, state in self.states.items() if name in names}
+        self.states.update((state.name, state) for state in changes.states)
+        self.operations.update((record.number, record) for record in changes.operations)
+        self.events.extend(changes.events)
+        self.audit.extend(changes.audit)
+        self.notices.update(dict.fromkeys(changes.notices))
+
+    def changes(self, seq: int) -> wire.Changes:
+        return wire.Changes(
+            seq,
+            tuple(self.states.values()),
+            tuple(self.operations.values()),
+            tuple(self.events),
+            tuple(self.audit),
+            tuple(self.notices),
+            self.nodes,
+        )
+
+
+Subscriber = Callable[[wire.Changes, bytes], None]
+"""Called with each change set and its frame, which is encoded once for all clients. Must be quick."""
+
+
+class Store:
+    """What is known now, and who is told of changes.
+
+    Args:
+        on_line: told of each event that is worth a line, for the journal.
+        on_audit: told of each audit line, for the journal.
+        first_event, first_audit: numbers to go on from.
+    """
+
+    def __init__(
+        self,
+        nodes: Iterable[Node],
+        *,
+        on_line: Callable[[EventLine, Event], None],
+        on_audit: Callable[[AuditLine], None],
+        first_event: int = 1,
+        first_audit: int = 1,
+    ) -> None:
+        self.nodes: dict[str, Node] = {node.name: node for node in nodes}
+        self.states: dict[str, NodeState] = {name: NodeState(name) for name in self.nodes}
+        self.operations: dict[int, OperationRecord] = {}
+        self.events: deque[EventLine] = deque(maxlen=KEPT_EVENTS)
+        self.notices: dict[str, str] = {}
+        self.seq = 0
+        self._on_line = on_line
+        self._on_audit = on_audit
+        self._next_event = first_event
+        self._next_audit = first_audit
+        self._batch = Batch()
+        self._subscribers: list[Subscriber] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._flushed = 0.0
+
+    # --- in -------------------------------------------------------------------------------------------------------
+
+    def tell(self, node: str, source: str, payload: Payload) -> None:
+        """Apply a fact that is seen now."""
+        self.apply(Event(node, source, payload, time.time(), time.monotonic()))
+
+    def note(self, text: str, node: str = "") -> None:
+        """A line for people that changes no state."""
+        self.tell(node, "engine", Note(text))
+
+    def apply(self, event: Event) -> None:
+        """Apply an event. One of a node that the inventory does not name changes no state, but is told."""
+        before = self.states.get(event.node)
+        if before is None:
+            text = describe(NodeState(event.node), event)
+        else:
+            after = reduce(before, event)
+            if after is before:
+                return
+            self.states[event.node] = after
+            self._batch.states[event.node] = after
+            text = describe(before, event)
+        if text:
+            line = EventLine(self._next_event, event.wall, event.node, event.source, event.kind, text)
+            self._next_event += 1
+            self.events.append(line)
+            self._batch.events.append(line)
+            self._on_line(line, event)
+        self._schedule()
+
+    def operation(self, record: OperationRecord) -> None:
+        """An operation began or changed."""
+        self.operations[record.number] = record
+        while len(self.operations) > KEPT_OPERATIONS:
+            ended = next((number for number, each in self.operations.items() if each.state.ended), None)
+            if ended is None:
+                break
+            del self.operations[ended]
+        self._batch.operations[record.number] = record
+        self._schedule()
+
+    def audit(self, by: str, node: str, text: str, result: str = "") -> None:
+        """Who ordered what, and each command that left the engine."""
+        line = AuditLine(self._next_audit, time.time(), clean_line(by), node, clean_line(text), clean_line(result))
+        self._next_audit += 1
+        self._batch.audit.append(line)
+        self._on_audit(line)
+        self._schedule()
+
+    def notice(self, key: str, text: str) -> None:
+        """Set the standing notice `key` ("journal", "inventory 3"), or take it away with ""."""
+        text = clean_line(text)
+        if self.notices.get(key, "") == text:
+            return
+        if not text:
+            del self.notices[key]
+            return
+        self.notices[key] = text
+        self._batch.notices[text] = None
+        self._schedule()
+
+    def replace_nodes(self, nodes: Iterable[Node]) -> None:
+        """The inventory was read again: states of nodes that stay are kept."""
+        self.nodes = {node.name: node for node in nodes}
+        self.states = {name: self.states.get(name) or NodeState(name) for name in self.nodes}
+        self._batch.nodes = tuple(self.nodes.values())
+        self._batch.states = dict(self.states)
+        self._schedule()
+
+    # --- out ------------------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> wire.Snapshot:
+        """All that change sets are changes of. Whoever subscribes in the same turn of the loop misses nothing."""
+        return wire.Snapshot(
+            self.seq,
+            tuple(self.nodes.values()),
+            tuple(self.states.values()),
+            tuple(reversed(self.operations.values())),
+            tuple(self.events),
+            tuple(self.notices.values()),
+        )
+
+    def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
+        """Be told of each change set from now on; the returned function ends it."""
+        self.flush()
+        self._subscribers.append(subscriber)
+
+        def unsubscribe() -> None:
+            if subscriber in self._subscribers:
+                self._subscribers.remove(subscriber)
+
+        return unsubscribe
+
+    def flush(self) -> None:
+        """Send what has gathered, now."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._flushed = time.monotonic()
+        if not self._batch:
+            return
+        batch, self._batch = self._batch, Batch()
+        self.seq += 1
+        if not self._subscribers:
+            return
+        changes = batch.changes(self.seq)
+        frame = wire.encode(changes)
+        for subscriber in tuple(self._subscribers):
+            subscriber(changes, frame)
+
+    def _schedule(self) -> None:
+        if self._timer is None:
+            delay = max(0.0, self._flushed + INTERVAL - time.monotonic())
+            self._timer = asyncio.get_running_loop().call_later(delay, self.flush)

@@ -1,0 +1,58 @@
+"""The tables of the SQLite journal."""
+
+from __future__ import annotations
+
+import sqlite3
+
+VERSION = 1
+"""Kept in `PRAGMA user_version`. A higher one was written by a newer program, which this one must not touch."""
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS events (
+    number INTEGER PRIMARY KEY,
+    wall REAL NOT NULL,
+    node TEXT NOT NULL,
+    source TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    text TEXT NOT NULL,
+    payload BLOB NOT NULL          -- msgpack of model.event.Event
+);
+CREATE INDEX IF NOT EXISTS events_of_node ON events (node, number);
+CREATE TABLE IF NOT EXISTS audit (
+    number INTEGER PRIMARY KEY,
+    wall REAL NOT NULL,
+    actor TEXT NOT NULL,
+    node TEXT NOT NULL,
+    text TEXT NOT NULL,
+    result TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS operations (
+    number INTEGER PRIMARY KEY,
+    begin REAL NOT NULL,
+    ended INTEGER NOT NULL,
+    record BLOB NOT NULL           -- msgpack of model.operation.OperationRecord
+);
+CREATE INDEX IF NOT EXISTS operations_unfinished ON operations (number) WHERE NOT ended;
+"""
+
+
+class NewerSchemaError(Exception):
+    """The journal was written by a newer version of the program."""
+
+
+def prepare(connection: sqlite3.Connection) -> None:
+    """Set the pragmas and make the tables that are missing.
+
+    Raises:
+        NewerSchemaError: see there.
+        sqlite3.Error: the file cannot be written, or is no journal.
+    """
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > VERSION:
+        raise NewerSchemaError(f"it has version {version}, this program knows {VERSION}: update plasmatui")
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute("PRAGMA busy_timeout=2000")
+    if version < VERSION:
+        connection.executescript(_TABLES)
+        connection.execute(f"PRAGMA user_version={VERSION}")

@@ -1,0 +1,59 @@
+"""Power: on, off, soft, cycle, reset. Done when the BMC says so."""
+
+from __future__ import annotations
+
+from plasmatui.model.operation import PowerOrder
+from plasmatui.model.words import Power, PowerAction, StepResult
+from plasmatui.operations.work import NodeFailedError, NodeWork
+
+_GOAL = {
+    PowerAction.ON: Power.ON,
+    PowerAction.OFF: Power.OFF,
+    PowerAction.SOFT: Power.OFF,
+    PowerAction.CYCLE: Power.ON,
+    PowerAction.RESET: Power.ON,
+}
+
+
+async def change_power(work: NodeWork, order: PowerOrder) -> None:
+    """Read the power, send the order, wait until the BMC reports what was wanted."""
+    action = order.action
+    goal = _GOAL[action]
+    before = await work.step("read-power", lambda: work.machines.controller(work.node).power())
+    work.update(before=before)
+    if action in (PowerAction.CYCLE, PowerAction.RESET):
+        if before is Power.OFF:
+            raise NodeFailedError(
+                "refused",
+                f"{work.node} is off, there is nothing to {action}: switch it on with plasmatui power on {work.node}",
+            )
+    elif before is goal:
+        work.skip(f"power-{action}", f"it is {goal} already")
+        work.update(after=before, message=f"was {goal} already")
+        return
+    await work.step(f"power-{action}", lambda: work.machines.controller(work.node).order_power(action), acts=True)
+    if action is PowerAction.CYCLE:
+        await _wait(work, Power.OFF, action)
+    await _wait(work, goal, action)
+    work.update(after=goal)
+
+
+async def _wait(work: NodeWork, wanted: Power, action: PowerAction) -> None:
+    id_ = f"wait-{wanted}"
+    limit = work.limit(id_)
+    # The step's own limit is the last resort; the waiting itself ends first and says what it saw.
+    reached = await work.step(id_, lambda: work.machines.wait_power(work.node, wanted, limit * 0.95))
+    if reached:
+        return
+    if action is PowerAction.CYCLE and wanted is Power.OFF:
+        text = f"{work.node}: the BMC accepted the cycle, but did not report off within {limit:g} s"
+        hint = "look at the console whether it restarted"
+    elif action is PowerAction.SOFT:
+        text = f"{work.node} did not shut down within {limit:g} s"
+        hint = f"look at its console, or force it: plasmatui power off {work.node}"
+    else:
+        text = f"{work.node}: the BMC accepted the order, but did not report {wanted} within {limit:g} s"
+        hint = f"look at plasmatui sel {work.node}"
+    message = f"{text}; {hint}"
+    work.amend(StepResult.UNCERTAIN if action is PowerAction.CYCLE else StepResult.FAILED, message)
+    raise NodeFailedError("timeout", message)
