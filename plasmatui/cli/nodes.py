@@ -1,0 +1,122 @@
+"""`plasmatui nodes`: power, BMC, stage, lifecycle, health and findings of nodes."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import click
+
+from plasmatui.cli.engine_link import FIRST_ANSWER_LIMIT, Watcher, engine, run_async
+from plasmatui.cli.failure import DONE
+from plasmatui.cli.output import LiveLine, clock, note, print_json, result, table
+from plasmatui.cli.sets import ALL, pick
+from plasmatui.cli.settings import Settings
+from plasmatui.model import wire
+from plasmatui.model.node import NodeState
+from plasmatui.model.words import BmcStatus
+
+_NOT_ASKED_YET = (BmcStatus.UNKNOWN, BmcStatus.CONNECTING)
+
+
+@click.command()
+@click.argument("node_set", metavar="[SET]", default=ALL)
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+@click.option("--watch", is_flag=True, help="Go on with one line per event, until ctrl-c.")
+@click.pass_obj
+def nodes(settings: Settings, node_set: str, as_json: bool, watch: bool) -> int:
+    """Show power, stage, lifecycle, health and findings of SET (default: @all)."""
+    if as_json and watch:
+        raise click.UsageError("--json and --watch exclude each other")
+    return run_async(_nodes(settings, node_set, as_json, watch))
+
+
+async def _nodes(settings: Settings, node_set: str, as_json: bool, watch: bool) -> int:
+    async with engine(settings, read_only=True) as client:
+        names = pick(node_set, client.welcome.nodes)
+        watcher = Watcher(client)
+        await watcher.begin()
+        await _first_answers(watcher, names)
+        states = [watcher.states[name] for name in names if name in watcher.states]
+        if as_json:
+            print_json({"nodes": {state.name: node_json(state) for state in states}})
+            return DONE
+        result(_table(states))
+        if watch:
+            await _watch(watcher, frozenset(names))
+    return DONE
+
+
+async def _first_answers(watcher: Watcher, names: tuple[str, ...]) -> None:
+    """An engine that has just been started knows nothing yet: give its BMCs a moment, and say so."""
+    deadline = time.monotonic() + FIRST_ANSWER_LIMIT
+    live = LiveLine()
+    while True:
+        open_ = [n for n in names if n in watcher.states and watcher.states[n].bmc.status in _NOT_ASKED_YET]
+        left = deadline - time.monotonic()
+        if not open_ or left <= 0:
+            live.clear()
+            return
+        live.show(f"waiting for {len(open_)} of {len(names)} BMCs")
+        await watcher.wait(left)
+
+
+async def _watch(watcher: Watcher, names: frozenset[str]) -> None:
+    def show(changes: wire.Changes) -> None:
+        for event in changes.events:
+            if event.node in names:
+                result(f"{clock(event.wall)}  {event.node}  {event.source}  {event.text}")
+
+    watcher.on_events = show
+    note("watching; ctrl-c ends")
+    while True:
+        await watcher.wait()
+
+
+def _table(states: list[NodeState]) -> str:
+    header = ("NODE", "POWER", "BMC", "STAGE", "LIFECYCLE", "HEALTH", "FINDINGS")
+    rows = [
+        (
+            state.name,
+            state.power.value,
+            state.bmc.status,
+            state.stage.stage if state.stage is not None else "-",
+            " ".join((state.lifecycle, *state.flags)),
+            state.health,
+            " ".join(finding.id for finding in state.findings) or "-",
+        )
+        for state in states
+    ]
+    return table(header, rows)
+
+
+def node_json(state: NodeState) -> dict[str, Any]:
+    """A node's state for `--json`. `ok` is false while its BMC is not reached, `error` says why."""
+    reached = state.bmc.status in (BmcStatus.UP, BmcStatus.NONE)
+    error = (
+        None
+        if reached
+        else {
+            "id": state.bmc.finding or "bmc-unreachable",
+            "message": state.bmc.message or f"{state.name}: the BMC has not answered yet ({state.bmc.status})",
+        }
+    )
+    return {
+        "ok": reached,
+        "power": state.power.value,
+        "stage": state.stage.stage if state.stage is not None else None,
+        "lifecycle": state.lifecycle,
+        "health": state.health,
+        "flags": list(state.flags),
+        "findings": [
+            {
+                "id": finding.id,
+                "severity": finding.severity,
+                "cause": finding.cause,
+                "remedy": finding.remedy,
+                "evidence": list(finding.evidence),
+            }
+            for finding in state.findings
+        ],
+        "error": error,
+    }

@@ -1,0 +1,76 @@
+"""The global options, and which inventory they mean."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from plasmatui.cli.failure import USAGE, Failure
+from plasmatui.paths import config_dir
+
+SYSTEM_INVENTORY = Path("/etc/plasmatui/inventory.yaml")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What was given before the command.
+
+    Attributes:
+        inventory: `-i`, None when it was not given.
+        sim: number of simulated nodes, None without `--sim`.
+        read_only: nothing may be changed through this client.
+    """
+
+    inventory: Path | None = None
+    sim: int | None = None
+    read_only: bool = False
+    theme: str | None = None
+    ascii: bool = False
+    mouse: bool = True
+
+    def inventory_path(self) -> Path:
+        """The inventory to use; with `--sim` the simulated rack is started when it does not run.
+
+        Raises:
+            Failure: there is none; the places that were looked at are named.
+        """
+        if self.sim is not None:
+            if self.inventory is not None:
+                raise Failure(USAGE, "-i and --sim exclude each other: a simulated rack brings its own inventory")
+            from plasmatui.cli.rack import ensure_rack
+
+            return ensure_rack(self.sim)
+        return find_inventory(self.inventory)
+
+
+def find_inventory(given: Path | None) -> Path:
+    """`given`, else the first inventory that exists: $PLASMATUI_INVENTORY, here, the user's, the system's.
+
+    Raises:
+        Failure: a named one does not exist, or none was found.
+    """
+    if given is not None:
+        return _existing(given, "-i")
+    variable = os.environ.get("PLASMATUI_INVENTORY", "")
+    if variable:
+        return _existing(Path(variable), "$PLASMATUI_INVENTORY")
+    places = (Path("inventory.yaml"), config_dir() / "inventory.yaml", SYSTEM_INVENTORY)
+    for place in places:
+        if place.exists():
+            return place.resolve()
+    looked = "\n".join(f"  {place.absolute()}" for place in places)
+    raise Failure(
+        USAGE,
+        f"no inventory found; $PLASMATUI_INVENTORY is not set, and none of these exists:\n{looked}",
+        "name one with -i FILE, or try the simulated rack: plasmatui --sim",
+    )
+
+
+def _existing(path: Path, source: str) -> Path:
+    path = path.expanduser()
+    if not path.exists():
+        raise Failure(USAGE, f"no inventory: {path} (from {source}) does not exist", "check the path")
+    if path.is_dir():
+        raise Failure(USAGE, f"no inventory: {path} (from {source}) is a directory", "name the YAML file in it")
+    return path.resolve()

@@ -1,0 +1,106 @@
+"""`plasmatui sim`: a simulated rack to connect to, for training, demos, tests and fire drills."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+
+from plasmatui.cli.failure import FAILED, USAGE, Failure
+from plasmatui.cli.output import note, result
+from plasmatui.cli.rack import serving
+
+
+@click.command()
+@click.option("--nodes", type=click.IntRange(1, 4000), default=12, show_default=True, help="Machines in the rack.")
+@click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same machines.")
+@click.option("--speed", type=click.FloatRange(0.01, 1000), default=1.0, show_default=True, help="Times real time.")
+@click.option("--redfish", type=click.IntRange(0), default=0, show_default=True, help="How many have Redfish BMCs.")
+@click.option("--fault", "faults", multiple=True, metavar="NODE=FAULT", help="A fault to find; may be repeated.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Where the inventory is written.")
+@click.option("--idle-exit", type=click.FloatRange(min=0, min_open=True), hidden=True)
+@click.option("--detached", is_flag=True, hidden=True)
+def sim(
+    nodes: int,
+    seed: int,
+    speed: float,
+    redfish: int,
+    faults: tuple[str, ...],
+    output: Path | None,
+    idle_exit: float | None,
+    detached: bool,
+) -> int:
+    """Serve a simulated rack until ctrl-c; prints its inventory and how to use it."""
+    from plasmatui.sim.addresses import AddressError
+    from plasmatui.sim.faults import FaultError
+    from plasmatui.sim.main import run
+    from plasmatui.sim.rack import Rack, RackOptions
+
+    def ready(rack: Rack) -> None:
+        if detached:
+            _leave_starter(rack.inventory_path)
+        else:
+            _how_to(rack.inventory_path, rack.control_path, nodes)
+
+    try:
+        with tempfile.TemporaryDirectory(prefix="plasmatui-sim-") as temporary:
+            directory = _directory(output or Path(temporary))
+            with serving(directory):
+                return run(
+                    RackOptions(
+                        nodes=nodes,
+                        seed=seed,
+                        speed=speed,
+                        redfish=redfish,
+                        faults=faults,
+                        directory=directory,
+                        password=_old_password(directory),
+                        exit_when_idle=idle_exit,
+                    ),
+                    ready,
+                )
+    except BlockingIOError as error:
+        raise Failure(USAGE, f"another simulated rack already serves {output}") from error
+    except (FaultError, ValueError) as error:
+        raise Failure(USAGE, str(error)) from error
+    except AddressError as error:
+        raise Failure(FAILED, str(error), "stop another simulated rack, or ask for fewer nodes") from error
+
+
+def _directory(path: Path) -> Path:
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise Failure(USAGE, f"{path} cannot be made: {error.strerror or error}") from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise Failure(USAGE, f"{path} cannot be written")
+    return path.resolve()
+
+
+def _old_password(directory: Path) -> str | None:
+    """The password of the rack that was here before: an engine that still runs can go on with the new one."""
+    try:
+        return (directory / "bmc-password").read_text().strip() or None
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _how_to(inventory: Path, control: Path, nodes: int) -> None:
+    result(str(inventory))
+    note(f"\n{nodes} simulated machines answer. In another terminal:\n")
+    note(f"  plasmatui -i {inventory}                     the screen")
+    note(f"  plasmatui -i {inventory} power status @all   a command")
+    note(f"\nA fault while it runs: echo 'fault NODE=FAULT' | nc -NU {control}")
+    note("ctrl-c ends the rack.")
+
+
+def _leave_starter(inventory: Path) -> None:
+    """Tell the starter, which reads one line, and let go of its pipe."""
+    result(str(inventory))
+    sys.stdout.flush()
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)

@@ -1,0 +1,50 @@
+"""`plasmatui completions` and `plasmatui reset-terminal`: the shell and the terminal around us."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+
+import click
+
+from plasmatui.cli.failure import DONE
+from plasmatui.cli.output import result
+
+RESET = (
+    "\x1b[!p"  # soft reset: margins, insert mode, cursor keys, character sets (DECSTR)
+    "\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?1015l"  # mouse reports
+    "\x1b[?1004l\x1b[?2004l\x1b[?2026l"  # focus reports, bracketed paste, synchronised output
+    "\x1b[<u\x1b[>4;0m"  # keyboard protocols of kitty and xterm
+    "\x1b[?1049l"  # back to the main screen
+    "\x1b[?7h\x1b[?25h\x1b(B\x0f\x1b[0m"  # wrap, cursor, ASCII, colours
+)
+"""Undoes every mode that a screen program may have left on. Keeps the scrollback and what is on the screen."""
+
+
+@click.command(name="reset-terminal")
+def reset_terminal() -> int:
+    """Put a terminal in order that a killed program left in disorder."""
+    sys.stdout.write(RESET)  # as it is: click would take the sequences out when stdout is no terminal
+    sys.stdout.flush()
+    if sys.stdin.isatty():
+        with contextlib.suppress(OSError):  # without stty the modes above are still reset
+            subprocess.run(["stty", "sane"], check=False)
+    return DONE
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completions(ctx: click.Context, shell: str) -> int:
+    """Print the completion script for bash, zsh or fish.
+
+    Save it where the shell looks: bash ~/.local/share/bash-completion/completions/plasmatui, zsh a directory of $fpath
+    as _plasmatui, fish ~/.config/fish/completions/plasmatui.fish.
+    """
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    assert kind is not None
+    result(kind(ctx.find_root().command, {}, "plasmatui", "_PLASMATUI_COMPLETE").source())
+    return DONE
