@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import logging
 import socket
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -24,6 +26,7 @@ log = logging.getLogger(__name__)
 PORT: Final = 623
 COMMAND_LIMIT: Final = 4.0
 LOOKUP_LIMIT: Final = 5.0
+CLOSE_LIMIT: Final = 3.0
 SECRET_LIMIT: Final = 12.0
 ADDRESSES_TRIED: Final = 2
 LONGEST_USER, LONGEST_PASSWORD = 16, 20  # IPMI 2.0, sections 13.28 and 22.30
@@ -52,6 +55,8 @@ class IpmiController:
         self._lock = asyncio.Lock()
         self._session: LoopSession | None = None
         self._console: SolConsole | None = None
+        self._failed: BmcError | None = None
+        self._failed_at = 0.0
         self._boot = BootOptions(self)
         self._helpers = Helpers(self)
 
@@ -82,7 +87,10 @@ class IpmiController:
             BmcError: the BMC cannot be reached, refuses the logon, or lost the session ("bmc-reset": it is open again,
                 and whether the command took effect is not known).
         """
+        asked = time.monotonic()
         async with self._lock:
+            if self._failed is not None and self._failed_at > asked:
+                raise self._failed  # while this call waited for its turn; it would only wait again
             session = await self._ensure()
             try:
                 return await session.exchange(netfn, command, data, limit=limit, lun=lun, bridge=bridge)
@@ -117,11 +125,14 @@ class IpmiController:
     async def close(self) -> None:
         console, self._console = self._console, None
         if console is not None:
-            await console.close()
-        async with self._lock:
-            session, self._session = self._session, None
-            if session is not None:
-                await session.close()
+            await console.end("bmc-reset", self.error("", "closed: the session is ended").message)
+        if self._session is not None:
+            self._session.interrupt()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_LIMIT), self._lock:
+                session, self._session = self._session, None
+                if session is not None:
+                    await session.close()
 
     async def _ensure(self) -> LoopSession:
         if self._session is not None and self._session.up:
@@ -140,7 +151,8 @@ class IpmiController:
             else:
                 return self._session
         assert failed is not None
-        raise self.error(failed.id, str(failed)) from failed
+        self._failed, self._failed_at = self.error(failed.id, str(failed)), time.monotonic()
+        raise self._failed from failed
 
     async def _silent(self, session: LoopSession, limit: float) -> BmcError:
         """Why a command got no answer: a new logon tells a lost session from a dead BMC."""

@@ -165,6 +165,11 @@ class LoopSession(pyghmi_session.Session):  # type: ignore[misc]
         finally:
             self.lastpayload = outstanding
 
+    def interrupt(self) -> None:
+        """Whoever waits for an answer gets a `SessionLostError`; the session stays open."""
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_exception(SessionLostError("the session is being closed"))
+
     async def close(self) -> None:
         """Give the session's slot back to the BMC. Never raises but for cancellation."""
         try:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from plasmatui.bmc.controller import BmcError
+from plasmatui.bmc.controller import BmcError, BmcTarget
 from plasmatui.bmc.session import LoopSession, Reply
 
 log = logging.getLogger(__name__)
@@ -213,6 +213,8 @@ class SolLink:
 class Commander(Protocol):
     """What is needed of the controller."""
 
+    target: BmcTarget
+
     @property
     def session(self) -> LoopSession | None: ...
 
@@ -248,7 +250,7 @@ class SolConsole:
         self._session, self._heard = session, loop.time()
         self._link = SolLink(session.send_sol, self._on_data, self._ended, loop.call_later, _chunk_size(data))
         session.sol_handler = self._received
-        self._watch = asyncio.create_task(self._watch_owner(), name="SOL owner")
+        self._watch = asyncio.create_task(self._watch_owner(), name=f"console {self._bmc.target.node}")
 
     def write(self, data: bytes) -> None:
         """Queue bytes.
@@ -275,6 +277,12 @@ class SolConsole:
             with contextlib.suppress(BmcError):
                 await self._bmc.command(_APP, _DEACTIVATE, _SOL_INSTANCE + bytes(4), limit=CLOSE_LIMIT)
 
+    async def end(self, id: str, message: str) -> None:  # noqa: A002
+        """Close, and tell it to who opened it: the session is going to be closed."""
+        if not self._over:
+            await self.close()
+            self._on_down(id, message)
+
     def down(self, id: str, message: str) -> None:  # noqa: A002
         """The console is over; told once."""
         if not self._over:
@@ -285,7 +293,7 @@ class SolConsole:
         self._over = True
         if self._link is not None:
             self._link.stop()
-        if self._watch is not None:
+        if self._watch is not None and self._watch is not asyncio.current_task():
             self._watch.cancel()
         if self._session is not None:
             self._session.sol_handler = None
@@ -330,7 +338,10 @@ class SolConsole:
         return session is not None and owner == session.id
 
     async def _watch_owner(self) -> None:
-        """A BMC says nothing when another client takes the console over: ask while it is silent."""
+        """A BMC says nothing when another client takes the console over: ask while it is silent.
+
+        Asking also keeps the session from being idle, where nothing else uses it.
+        """
         loop = asyncio.get_running_loop()
         while True:
             idle = loop.time() - self._heard
@@ -342,9 +353,9 @@ class SolConsole:
             except BmcError as error:
                 self.down(error.id, error.message)
                 return
-            if owner is None:
+            if self._over:
                 return
-            if self._session is not None and owner != self._session.id:
+            if owner is not None and self._session is not None and owner != self._session.id:
                 self._lost_to(owner)
                 return
             self._heard = loop.time()
