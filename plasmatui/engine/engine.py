@@ -11,8 +11,6 @@ import time
 from collections import Counter
 from typing import Any
 
-import msgspec
-
 from plasmatui import __version__
 from plasmatui.engine.backend import Backend, MakeBackend
 from plasmatui.engine.consoles import ConsoleHub
@@ -37,7 +35,7 @@ from plasmatui.inventory.loader import load
 from plasmatui.journal.locks import MemoryLocks
 from plasmatui.journal.sqlite import SqliteJournal
 from plasmatui.model import wire
-from plasmatui.model.event import ConsoleChanged, Event, PowerSeen
+from plasmatui.model.event import ConsoleChanged, Event
 from plasmatui.model.operation import Pace
 from plasmatui.operations.runner import Runner, mark_interrupted
 from plasmatui.paths import EnginePaths, crash_dir
@@ -216,16 +214,11 @@ class Engine:
         )
 
     def _event(self, event: Event) -> None:
-        """A fact from the outside. A power change of a node that an operation holds is the work of who ordered it."""
-        payload = event.payload
-        if isinstance(payload, ConsoleChanged):
-            self._consoles.on_state(event.node, payload.state)
-            return
-        if isinstance(payload, PowerSeen) and not payload.by:
-            owner = self._runner.owner(event.node)
-            if owner:
-                event = msgspec.structs.replace(event, payload=PowerSeen(payload.value, owner))
-        self._store.apply(event)
+        """A fact from the outside. What is known of a console is ours (readers, pen) and the keeper's together."""
+        if isinstance(event.payload, ConsoleChanged):
+            self._consoles.on_state(event.node, event.payload.state)
+        else:
+            self._store.apply(event)
 
     def _pace(self) -> Pace:
         return Pace(self._inventory.policy.parallel, self._inventory.policy.stagger)

@@ -44,7 +44,7 @@ def _apply(state: NodeState, event: Event) -> NodeState:
         case ConsoleChanged():
             return _console(state, payload, event)
         case BootDeviceSeen():
-            return _different(state, boot=payload.boot, boot_verified=payload.verified)
+            return _boot(state, payload)
         case IdentifySeen():
             return _different(state, identify=payload.on)
         case FindingRaised():
@@ -107,6 +107,13 @@ def _with(findings: tuple[Finding, ...], finding: Finding) -> tuple[Finding, ...
 
 def _without(findings: tuple[Finding, ...], id_: str) -> tuple[Finding, ...]:
     return tuple(each for each in findings if each.id != id_)
+
+
+def _boot(state: NodeState, payload: BootDeviceSeen) -> NodeState:
+    """A mere reading (not verified) of the known override says nothing new about whether it was read back."""
+    if payload.verified is None and payload.boot == state.boot:
+        return state
+    return _different(state, boot=payload.boot, boot_verified=payload.verified)
 
 
 def _operation(state: NodeState, payload: OperationTouched) -> NodeState:

@@ -20,7 +20,7 @@ async def set_boot_device(work: NodeWork, order: BootDeviceOrder) -> None:
     wanted = order.boot
     before = await _read(work, "read-boot")
     work.update(before=words(before))
-    await work.step("set-boot", lambda: work.machines.controller(work.node).set_boot_device(wanted), acts=True)
+    await work.step("set-boot", lambda: work.controller().set_boot_device(wanted), acts=True)
     seen = await _read(work, "verify-boot")
     if seen is None:
         work.update(after=words(wanted), message=UNVERIFIED)
@@ -40,7 +40,7 @@ async def set_boot_device(work: NodeWork, order: BootDeviceOrder) -> None:
 
 
 async def _read(work: NodeWork, id_: str) -> BootDevice | None:
-    return await work.step(id_, lambda: work.machines.controller(work.node).boot_device())
+    return await work.step(id_, lambda: work.controller().boot_device())
 
 
 def same(wanted: BootDevice, seen: BootDevice) -> bool:

@@ -9,6 +9,6 @@ from plasmatui.operations.work import NodeWork
 
 async def identify(work: NodeWork, order: IdentifyOrder) -> None:
     """Switch the light; the BMC itself switches it off after the given seconds."""
-    await work.step("identify", lambda: work.machines.controller(work.node).identify(order.seconds), acts=True)
+    await work.step("identify", lambda: work.controller().identify(order.seconds), acts=True)
     work.update(after="off" if order.seconds == 0 else "on")
     work.tell(IdentifySeen(order.seconds != 0))

@@ -16,8 +16,8 @@ from plasmatui.model.words import Power, PowerAction
 class Machines(Protocol):
     """The nodes and their BMCs."""
 
-    def controller(self, node: str) -> Controller:
-        """Raises `BmcError` while the BMC cannot be used (refused, backing off)."""
+    def controller(self, node: str, by: str = "") -> Controller:
+        """The node's controller; power that it changes was ordered by `by`. Raises `BmcError` without a BMC."""
 
     def unusable(self, node: str) -> Problem | None:
         """Why an order to `node` is of no use (no BMC, refused), None when it is worth a try."""

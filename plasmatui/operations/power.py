@@ -19,7 +19,7 @@ async def change_power(work: NodeWork, order: PowerOrder) -> None:
     """Read the power, send the order, wait until the BMC reports what was wanted."""
     action = order.action
     goal = _GOAL[action]
-    before = await work.step("read-power", lambda: work.machines.controller(work.node).power())
+    before = await work.step("read-power", lambda: work.controller().power())
     work.update(before=before)
     if action in (PowerAction.CYCLE, PowerAction.RESET):
         if before is Power.OFF:
@@ -31,7 +31,7 @@ async def change_power(work: NodeWork, order: PowerOrder) -> None:
         work.skip(f"power-{action}", f"it is {goal} already")
         work.update(after=before, message=f"was {goal} already")
         return
-    await work.step(f"power-{action}", lambda: work.machines.controller(work.node).order_power(action), acts=True)
+    await work.step(f"power-{action}", lambda: work.controller().order_power(action), acts=True)
     if action is PowerAction.CYCLE:
         await _wait(work, Power.OFF, action)
     await _wait(work, goal, action)

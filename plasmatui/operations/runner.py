@@ -60,11 +60,6 @@ class Runner:
         """Numbers of the operations that have not ended."""
         return tuple(self._runs)
 
-    def owner(self, node: str) -> str:
-        """Who ordered the operation that holds `node`; "" when none does."""
-        run = self._runs.get(self._locks.holder(node))
-        return run.record.by if run is not None else ""
-
     def busy_nodes(self) -> frozenset[str]:
         """Nodes that an operation holds now."""
         return frozenset(node.node for run in self._runs.values() for node in run.record.nodes if not node.state.ended)

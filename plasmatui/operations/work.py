@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
-from plasmatui.bmc.controller import BmcError
+from plasmatui.bmc.controller import BmcError, Controller
 from plasmatui.model.event import Payload
 from plasmatui.model.operation import NodeRecord, Step, StepRecord
 from plasmatui.model.words import OperationState, StepResult
@@ -106,6 +106,10 @@ class NodeWork:
         if acts:
             self._ledger.audit(self._by, self.node, step.command, "done")
         return result
+
+    def controller(self) -> Controller:
+        """The node's controller, in the name of who gave the order. Raises `BmcError` without a BMC."""
+        return self.machines.controller(self.node, self._by)
 
     def skip(self, id_: str, message: str) -> None:
         """Write down that a planned step is not needed."""

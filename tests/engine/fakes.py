@@ -44,6 +44,7 @@ class FakeMachine:
     calls: list[str] = field(default_factory=list)
     changed: Callable[[], None] = lambda: None
     closed: bool = False
+    by: str = ""
     timers: list[asyncio.TimerHandle] = field(default_factory=list)
 
     async def _call(self, name: str, *, order: bool = False) -> None:
@@ -140,7 +141,9 @@ class FakeBackend:
         self.machines = {node: FakeMachine(node) for node in inventory.bmcs}
         self.keeper = FakeKeeper(self.tell)
         for node, machine in self.machines.items():
-            machine.changed = lambda node=node: self.tell(node, PowerSeen(self.machines[node].power_is))  # type: ignore[misc]
+            machine.changed = lambda node=node: self.tell(
+                node, PowerSeen(self.machines[node].power_is, self.machines[node].by)
+            )  # type: ignore[misc]
 
     def tell(self, node: str, payload: Payload) -> None:
         self._emit(Event(node, "ipmi", payload, time.time(), time.monotonic()))
@@ -160,7 +163,8 @@ class FakeBackend:
             for timer in machine.timers:
                 timer.cancel()
 
-    def controller(self, node: str) -> Controller:
+    def controller(self, node: str, by: str = "") -> Controller:
+        self.machines[node].by = by
         return cast(Controller, self.machines[node])
 
     def unusable(self, node: str) -> wire.Problem | None:
