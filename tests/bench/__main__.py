@@ -1,0 +1,38 @@
+"""Run the benches: all, or those whose names are given.
+
+python -m tests.bench [NAME ...]
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+
+from tests.bench import consoles, power, redfish, screen
+from tests.bench.report import Report
+
+BENCHES: dict[str, Callable[[Report], Awaitable[None]]] = {
+    "power": power.beside_ipmipower,
+    "dead": power.with_dead_ones,
+    "consoles": consoles.line_rate,
+    "echo": consoles.echo,
+    "redfish": redfish.rounds,
+    "start": screen.first_frame,
+    "grid": screen.grid,
+    "slow-link": screen.slow_link,
+}
+
+
+async def run(names: list[str]) -> int:
+    report = Report()
+    for name in names or list(BENCHES):
+        print(f"-- {name}", flush=True)  # noqa: T201 - printing is what a bench is for
+        await BENCHES[name](report)
+    missed = [figure for figure in report.figures if figure.met is False]
+    print(f"{len(report.figures)} figures, {len(missed)} goals missed")  # noqa: T201
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(run(sys.argv[1:])))
