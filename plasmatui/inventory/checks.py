@@ -183,6 +183,8 @@ def _networks(inventory: Inventory, places: Places, problems: Problems) -> None:
 
 
 def _profiles(inventory: Inventory, places: Places, problems: Problems) -> None:
+    if not inventory.profiles:  # they could not be read, which is told already
+        return
     unknown = _Gathered(problems, "error")
     for name, node in inventory.nodes.items():
         if node.profile and node.profile not in inventory.profiles:
@@ -245,7 +247,7 @@ def _disks(inventory: Inventory, places: Places, problems: Problems) -> None:
 
 
 def credentials(inventory: Inventory, places: Places, problems: Problems) -> None:
-    """Add what is wrong with the BMCs' users and passwords. Reads variables and files, runs no command, prints no secret."""
+    """Add what is wrong with the BMCs' logins. Reads variables and files, runs no command, prints no secret."""
     known: dict[int, tuple[str | None, str]] = {}  # by identity: most nodes share one reference
     gathered = _Gathered(problems, "warning")
     for name, bmc in inventory.bmcs.items():

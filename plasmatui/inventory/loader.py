@@ -23,7 +23,7 @@ from plasmatui.inventory.inventory import (
     Tftp,
 )
 from plasmatui.inventory.nodes import BMC_KEYS, BmcDefaults, NodeReader, Places, read_bmc_settings, tls_reader
-from plasmatui.inventory.tree import Node, Scalar, parse, position
+from plasmatui.inventory.tree import Mapping, Node, Scalar, parse, position
 
 VERSION = 1
 LARGEST_FILE = 16 * 1024 * 1024
@@ -273,7 +273,8 @@ class _Reader:
         )
 
     def _profiles(self, top: Section) -> dict[str, Profile]:
-        if top.at("profiles") is None:
+        given = top.at("profiles")
+        if given is None or (isinstance(given, Mapping) and not given.pairs):
             return dict(catalogue.PROFILES)
         profiles: dict[str, Profile] = {}
         for name, value in self._named(top, "profiles"):
