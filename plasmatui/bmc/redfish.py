@@ -43,6 +43,8 @@ class RedfishController:
         self._make_ipmi = ipmi
         self._ipmi: Controller | None = None
         self._lock = asyncio.Lock()
+        self._deadline: asyncio.Timeout | None = None
+        self._closings = 0
         self._path = ""
         self._known: parse.System | None = None
         self._known_at = 0.0
@@ -229,18 +231,29 @@ class RedfishController:
     # --- the rest ----------------------------------------------------------------------------------------------
 
     async def close(self) -> None:
+        """As in `Controller`. A call that runs gets a moment, then ends with "bmc-unreachable"; so do waiting ones."""
+        self._closings += 1
         await self._stop_timer()
-        if self._ipmi is not None:
-            await self._ipmi.close()
-            self._ipmi = None
-        # A call that hangs is not waited for: the farewell goes over a connection of its own.
-        with contextlib.suppress(BmcError, TimeoutError):
-            async with asyncio.timeout(CLOSE_LIMIT), self._lock:
-                if self._light_pending:
-                    self._light_pending = False
-                    await self._switch_light(False)
-        await self._http.close()
-        self._known = None
+        try:
+            async with asyncio.timeout(CLOSE_LIMIT):
+                await self._lock.acquire()
+        except TimeoutError:
+            if self._deadline is not None:
+                self._deadline.reschedule(0.0)
+            await self._lock.acquire()
+        try:
+            if self._ipmi is not None:
+                await self._ipmi.close()
+                self._ipmi = None
+            if self._light_pending:
+                self._light_pending = False
+                with contextlib.suppress(BmcError, TimeoutError):
+                    async with asyncio.timeout(CLOSE_LIMIT):
+                        await self._switch_light(False)
+            await self._http.close()
+            self._known = None
+        finally:
+            self._lock.release()
 
     def describe(self, action: PowerAction | BootDevice | str) -> str:
         """The exact call; until the BMC has been asked, with the path that the standard proposes."""
@@ -266,13 +279,20 @@ class RedfishController:
         return f"GET {path} ({action}) {to}"
 
     async def _run(self, what: str, limit: float, work: Callable[[], Awaitable[T]]) -> T:
-        """One call at a time, each with its limit."""
+        """One call at a time, each with its limit; none of those that were begun before a `close` survives it."""
+        closings = self._closings
         async with self._lock:
-            try:
-                async with asyncio.timeout(limit):
-                    return await work()
-            except TimeoutError:
-                raise BmcError("timeout", f"{self.where}: {what}: not done within {limit:.0f} s") from None
+            if closings == self._closings:
+                try:
+                    async with asyncio.timeout(limit) as self._deadline:
+                        return await work()
+                except TimeoutError:
+                    if closings == self._closings:
+                        message = f"{self.where}: {what}: not done within {limit:.0f} s"
+                        raise BmcError("timeout", message) from None
+                finally:
+                    self._deadline = None
+        raise BmcError("bmc-unreachable", f"{self.where}: {what}: its session was closed here meanwhile")
 
     async def _system(self) -> parse.System:
         """The system as it is now. Logs on and looks for it where needed; an ETag spares the BMC the whole answer."""

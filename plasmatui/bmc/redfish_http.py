@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
+import os
 import re
+import socket
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -132,7 +134,7 @@ class RedfishHttp:
         if answer.status == 401:
             self._forget()
         if answer.status >= 400:
-            raise self._refused(answer, f"{method} {path}")
+            raise self._refused(answer, f"{method} {clean_line(path, 120)}")
         return answer
 
     async def log_on(self) -> None:
@@ -204,7 +206,7 @@ class RedfishHttp:
             if answer.status not in _REDIRECTS:
                 return answer
             path = self._redirected(answer, method)
-        raise BmcError("rejected", f"{self.where}: {method} {path}: redirected in a circle")
+        raise BmcError("rejected", f"{self.where}: {method} {clean_line(path, 120)}: redirected in a circle")
 
     async def _open(self) -> httpx.AsyncClient:
         if self._client is None:
@@ -214,8 +216,7 @@ class RedfishHttp:
                 trust_env=False,
                 follow_redirects=False,
                 timeout=httpx.Timeout(SILENCE_LIMIT, connect=CONNECT_LIMIT),
-                # One for the work, one for the farewell while a call still hangs.
-                limits=httpx.Limits(max_connections=2, max_keepalive_connections=1, keepalive_expiry=KEEP_ALIVE),
+                limits=httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEP_ALIVE),
                 headers={"Accept": "application/json", "Accept-Encoding": "identity", "OData-Version": "4.0"},
                 cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             )
@@ -230,7 +231,7 @@ class RedfishHttp:
         body: Mapping[str, object] | None,
         headers: Mapping[str, str],
     ) -> Answer:
-        what = f"{self.where}: {method} {path}"
+        what = f"{self.where}: {method} {clean_line(path, 120)}"
         try:
             async with asyncio.timeout(REQUEST_LIMIT):
                 url = f"https://{self.host}:{self.port}{path}"
@@ -287,7 +288,9 @@ class RedfishHttp:
         if not self._answered:
             return BmcError("bmc-unreachable", f"{self.where}: it closes the connection without an answer")
         unknown = "" if method == "GET" else "; whether it took effect is not known"
-        return BmcError("bmc-reset", f"{self.where}: the connection dropped during {method} {path}{unknown}")
+        return BmcError(
+            "bmc-reset", f"{self.where}: the connection dropped during {method} {clean_line(path, 120)}{unknown}"
+        )
 
     def _redirected(self, answer: Answer, method: str) -> str:
         place = answer.header("location")
@@ -352,6 +355,8 @@ def _causes(error: BaseException | None) -> list[BaseException]:
 def _reason(error: BaseException) -> str:
     """The system's words ("Connection refused") rather than a library's ("All connection attempts failed")."""
     for cause in reversed(_causes(error)):
-        if isinstance(cause, OSError) and cause.strerror:
-            return clean_line(cause.strerror, 120)
+        if isinstance(cause, OSError) and cause.errno and cause.errno > 0:
+            return os.strerror(cause.errno)
+        if isinstance(cause, socket.gaierror):
+            return f"its name does not resolve: {clean_line(str(cause.strerror), 120)}"
     return clean_line(str(error) or type(error).__name__, 120)
