@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from plasmatui.cli.failure import DONE, USAGE, Failure
-from plasmatui.cli.output import clean, note, result
+from plasmatui.cli.output import clean, print_json, result
 from plasmatui.cli.settings import Settings
 
 if TYPE_CHECKING:
-    from plasmatui.inventory.inventory import Inventory
+    from plasmatui.inventory.inventory import Diagnostic
+    from plasmatui.inventory.report import CheckReport, CheckResult
 
 
-def load_or_fail(path: Path) -> Inventory:
-    """The inventory at `path`.
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+@click.pass_obj
+def check(settings: Settings, as_json: bool) -> int:
+    """Check the inventory: every error at its place, and the checklist. Asks no machine."""
+    from plasmatui.inventory.report import check as check_file
+
+    report = check_file(settings.inventory_path())
+    if as_json:
+        print_json(_json(report))
+    else:
+        result("\n".join(_lines(report)))
+    return DONE if report.ok else USAGE
+
+
+def refuse_wrong_inventory(path: Path) -> None:
+    """Make sure that the inventory at `path` can be used.
 
     Raises:
         Failure: it is wrong; the message holds every error at its place.
@@ -25,7 +42,7 @@ def load_or_fail(path: Path) -> Inventory:
     from plasmatui.inventory.loader import load
 
     try:
-        return load(path)
+        load(path)
     except InventoryError as error:
         lines = "\n".join(clean(str(diagnostic)) for diagnostic in error.diagnostics)
         raise Failure(
@@ -33,12 +50,40 @@ def load_or_fail(path: Path) -> Inventory:
         ) from None
 
 
-@click.command()
-@click.pass_obj
-def check(settings: Settings) -> int:
-    """Check the inventory: every error at its place."""
-    inventory = load_or_fail(settings.inventory_path())
-    for warning in inventory.warnings:
-        note(clean(str(warning)))
-    result(f"{inventory.path}: {len(inventory.nodes)} nodes")
-    return DONE
+def _lines(report: CheckReport) -> list[str]:
+    lines = [clean(str(diagnostic)) for diagnostic in (*report.errors, *report.warnings)]
+    if lines:
+        lines.append("")
+    lines += [f"[{_mark(item)}] {clean(item.message)}" for item in report.results]
+    verdict = "can be used" if report.ok else "cannot be used"
+    counts = {"errors": len(report.errors), "warnings": len(report.warnings), **report.counts}
+    counted = ", ".join(f"{what} {count}" for what, count in counts.items())
+    lines += ["", f"{clean(str(report.path))} {verdict}: {counted}"]
+    return lines
+
+
+def _mark(item: CheckResult) -> str:
+    if item.ok is None:
+        return "-"
+    return "ok" if item.ok else "!!" if item.severity == "error" else "? "
+
+
+def _json(report: CheckReport) -> dict[str, Any]:
+    return {
+        "ok": report.ok,
+        "path": str(report.path),
+        "counts": report.counts,
+        "results": [
+            {"id": item.id, "ok": item.ok, "severity": item.severity or None, "message": item.message}
+            for item in report.results
+        ],
+        "errors": _diagnostics(report.errors),
+        "warnings": _diagnostics(report.warnings),
+    }
+
+
+def _diagnostics(diagnostics: Iterable[Diagnostic]) -> list[dict[str, Any]]:
+    return [
+        {"file": d.place.file, "line": d.place.line, "column": d.place.column, "message": d.message}
+        for d in diagnostics
+    ]

@@ -18,7 +18,7 @@ from plasmatui.cli.output import clean, clock, note
 from plasmatui.cli.passthrough import ConsoleFilter
 from plasmatui.cli.sets import pick_one
 from plasmatui.cli.settings import Settings
-from plasmatui.client import EngineClient, EngineError, EngineUnreachableError
+from plasmatui.client import EngineClient, EngineError
 from plasmatui.model import wire
 from plasmatui.model.node import ConsoleState, NodeState, PenHolder
 from plasmatui.model.words import ConsoleStatus

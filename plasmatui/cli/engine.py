@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any
 
@@ -9,12 +10,15 @@ import click
 
 from plasmatui.cli.engine_link import engine as connected
 from plasmatui.cli.engine_link import expect, run_async
-from plasmatui.cli.failure import DONE, UNREACHABLE
+from plasmatui.cli.failure import DONE, FAILED, UNREACHABLE, Failure
 from plasmatui.cli.output import clean, duration, note, print_json, result
 from plasmatui.cli.settings import Settings
 from plasmatui.client import EngineClient, EngineUnreachableError
 from plasmatui.model import wire
 from plasmatui.paths import engine_paths
+
+STOP_LIMIT = 30.0
+"""Seconds that an engine gets to close its sessions with the BMCs."""
 
 
 @click.group()
@@ -48,9 +52,18 @@ async def _stop(settings: Settings, force: bool) -> int:
     if not paths.socket.exists():
         note("the engine does not run")
         return DONE
+    ended = asyncio.Event()
     async with await EngineClient.connect(paths.socket, kind="cli") as client:
         pid = client.welcome.pid
+        client.on_lost = lambda _reason: ended.set()
         await client.ask(wire.StopEngine(force))
+        try:
+            async with asyncio.timeout(STOP_LIMIT):
+                await ended.wait()
+        except TimeoutError:
+            raise Failure(
+                FAILED, f"the engine (process {pid}) has not ended after {STOP_LIMIT:g} s", f"see {paths.log}"
+            ) from None
     result(f"engine stopped: process {pid}")
     return DONE
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine
-from pathlib import Path
 from typing import Any, TypeVar
 
 from plasmatui.cli.failure import REFUSED, Failure
@@ -38,19 +37,14 @@ async def engine(settings: Settings, *, read_only: bool = False) -> AsyncIterato
     try:
         client = await connect_or_start(path, kind="cli", read_only=settings.read_only or read_only)
     except EngineUnreachableError:
-        _refuse_wrong_inventory(path)
+        from plasmatui.cli.check import refuse_wrong_inventory
+
+        refuse_wrong_inventory(path)  # when that is why no engine runs, it is the better answer
         raise
     async with client:
         for notice in client.welcome.notices:
             note(f"plasmatui: {notice}")
         yield client
-
-
-def _refuse_wrong_inventory(path: Path) -> None:
-    """When no engine runs because the inventory is wrong, say that, with every error at its place."""
-    from plasmatui.cli.check import load_or_fail
-
-    load_or_fail(path)
 
 
 def expect(reply: wire.ReplyBody, kind: type[Reply]) -> Reply:

@@ -47,7 +47,8 @@ def _ask_and_print(settings: Settings, what: str, node_set: str, as_json: bool) 
     else:
         for name, answer in answers.items():
             if answer.problem is not None:
-                note(f"{name}: {clean(answer.problem.id)}: {clean(answer.problem.message)}")
+                reason = clean(answer.problem.message).removeprefix(f"{name}: ")
+                note(f"{name}: {clean(answer.problem.id)}: {reason}")
                 continue
             result(f"{name}:")
             for line in _TABLES[what](answer).splitlines():

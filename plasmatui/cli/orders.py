@@ -224,7 +224,7 @@ def describe(node: NodeRecord) -> str:
     if node.state is OperationState.DONE:
         return change or "done"
     words = str(node.state) + (f" ({change})" if change else "")
-    reason = ": ".join(part for part in (node.error, node.message) if part)
+    reason = ": ".join(part for part in (node.error, node.message.removeprefix(f"{node.node}: ")) if part)
     return f"{words}: {reason}" if reason else words
 
 

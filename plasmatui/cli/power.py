@@ -48,7 +48,7 @@ def _status_json(answer: wire.NodeAnswer) -> dict[str, Any]:
 
 def _status_text(answer: wire.NodeAnswer) -> str:
     if answer.problem is not None:
-        return f"unknown: {answer.problem.id}: {answer.problem.message}"
+        return f"unknown: {answer.problem.id}: {answer.problem.message.removeprefix(f'{answer.node}: ')}"
     return str(answer.power or Power.UNKNOWN)
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from plasmatui.cli.failure import USAGE, Failure
-from plasmatui.inventory.nodesets import NodeSetError, resolve
-from plasmatui.inventory.nodesets import fold as _fold
 from plasmatui.model.node import Node
 
 ALL = "@all"
@@ -18,6 +16,8 @@ def pick(text: str, nodes: Sequence[Node]) -> tuple[str, ...]:
     Raises:
         Failure: the set is empty, malformed, or names what is not in the inventory.
     """
+    from plasmatui.inventory.nodesets import NodeSetError, resolve
+
     try:
         return resolve(text, nodes)
     except NodeSetError as error:
@@ -40,4 +40,6 @@ def pick_one(name: str, nodes: Sequence[Node]) -> str:
 
 def fold(names: Iterable[str]) -> str:
     """Names as folded ranges: `node[01-03,07]`."""
-    return _fold(names)
+    from plasmatui.inventory.nodesets import fold as fold_names
+
+    return fold_names(names)
