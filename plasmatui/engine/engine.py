@@ -9,11 +9,14 @@ import signal
 import sys
 import time
 from collections import Counter
+from collections.abc import Coroutine
 from typing import Any
 
 from plasmatui import __version__
 from plasmatui.engine.backend import Backend, MakeBackend
 from plasmatui.engine.consoles import ConsoleHub
+from plasmatui.engine.devices import make_devices
+from plasmatui.engine.faults import handle_faults, log_stacks
 from plasmatui.engine.ledger import JournalLedger
 from plasmatui.engine.meter import Meter
 from plasmatui.engine.ports import ProblemError
@@ -25,18 +28,20 @@ from plasmatui.engine.process import (
     raise_file_limit,
     set_up_log,
     watchdog_interval,
-    write_crash_file,
 )
 from plasmatui.engine.requests import RequestDesk
 from plasmatui.engine.server import Server
-from plasmatui.engine.store import Store
+from plasmatui.engine.store import KEPT_EVENTS, KEPT_OPERATIONS, Store
 from plasmatui.inventory.inventory import Inventory, InventoryError
 from plasmatui.inventory.loader import load
+from plasmatui.journal.journal import Numbers
 from plasmatui.journal.locks import MemoryLocks
 from plasmatui.journal.sqlite import SqliteJournal
 from plasmatui.model import wire
-from plasmatui.model.event import ConsoleChanged, Event
+from plasmatui.model.event import BmcChanged, ConsoleChanged, Event
+from plasmatui.model.node import BmcState
 from plasmatui.model.operation import Pace
+from plasmatui.model.words import BmcStatus
 from plasmatui.operations.runner import Runner, mark_interrupted
 from plasmatui.paths import EnginePaths, crash_dir
 
@@ -52,80 +57,110 @@ EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 
 
 class Engine:
-    """One running engine. `start`, wait for `stopped`, `close`.
-
-    Args:
-        idle: seconds with nobody attached; None is the default, which recording consoles overrides.
-        backend: makes the outside; tests give one without devices.
-    """
+    """One running engine: `start` makes it, `stopped` says when it wants to end, `close` ends it."""
 
     def __init__(
-        self, paths: EnginePaths, inventory: Inventory, backend: MakeBackend, *, idle: float | None = None
+        self,
+        paths: EnginePaths,
+        inventory: Inventory,
+        backend: MakeBackend,
+        journal: SqliteJournal,
+        numbers: Numbers,
+        idle: float | None,
     ) -> None:
         self.stopped = asyncio.Event()
         self.reason = ""
         self._paths = paths
         self._inventory = inventory
-        self._make_backend = backend
         self._idle = idle
         self._started = time.time()
         self._tasks: list[asyncio.Task[None]] = []
         self._last_used = time.monotonic()
         self._reloading = asyncio.Lock()
         self._meter = Meter(self._beat)
-        self._journal = SqliteJournal(paths.journal, self._journal_says)
-
-    async def start(self) -> None:
-        """Raises `EngineStartError` when the socket cannot be made."""
-        inventory = self._inventory
-        await self._journal.open()
-        numbers = await self._journal.last_numbers()
+        self._watchdog = watchdog_interval()
+        self._signalled = time.monotonic()
+        self._journal = journal
         self._store = Store(
             inventory.nodes.values(),
-            on_line=self._journal.add_event,
-            on_audit=self._journal.add_audit,
+            on_line=journal.add_event,
+            on_audit=journal.add_audit,
             first_event=numbers.event + 1,
             first_audit=numbers.audit + 1,
         )
-        self._store.notice("journal", self._journal.problem)
-        self._inventory_notices()
-        ledger = JournalLedger(self._store, self._journal)
-        await self._mark_interrupted(ledger)
         self._consoles = ConsoleHub(
-            self._paths.consoles,
+            paths.consoles,
             self._store,
             always=inventory.policy.consoles == "always",
             busy=lambda: self._runner.busy_nodes(),
         )
-        self._backend: Backend = self._make_backend(inventory, self._event, self._consoles.on_data)
-        self._runner = Runner(self._backend, ledger, MemoryLocks(), pace=self._pace, first_number=numbers.operation + 1)
-        await self._backend.start()
-        await self._consoles.start(inventory.bmcs, self._backend.keeper)
+        self._backend: Backend = backend(inventory, self._event, self._consoles.on_data)
+        self._ledger = JournalLedger(self._store, journal, self._consoles.refresh)
+        self._runner = Runner(
+            self._backend, self._ledger, MemoryLocks(), pace=self._pace, first_number=numbers.operation + 1
+        )
         desk = RequestDesk(
             store=self._store,
             bmcs=self._backend,
             runner=self._runner,
             consoles=self._consoles,
-            journal=self._journal,
+            journal=journal,
             control=self,
         )
-        self._server = Server(self._paths.socket, desk, self._welcome, on_clients=self._used)
+        self._server = Server(paths.socket, desk, self._welcome, on_clients=self._used)
+
+    @classmethod
+    async def start(
+        cls, paths: EnginePaths, inventory: Inventory, backend: MakeBackend, *, idle: float | None = None
+    ) -> Engine:
+        """Make an engine that serves.
+
+        Args:
+            idle: seconds with nobody attached after which it wants to end, 0 for never; None is the default, which
+                recorded consoles override.
+            backend: makes the outside; tests give one without devices.
+
+        Raises:
+            EngineStartError: the socket cannot be made.
+        """
+        said: list[str] = []
+        journal = SqliteJournal(paths.journal, said.append)
+        await journal.open()
+        engine = cls(paths, inventory, backend, journal, await journal.last_numbers(), idle)
+        journal.on_problem = engine._journal_says
+        for text in said:
+            engine._journal_says(text)
+        await engine._begin()
+        return engine
+
+    async def _begin(self) -> None:
+        events = await self._journal.events("", 0, KEPT_EVENTS)
+        operations = await self._journal.operations(KEPT_OPERATIONS)
+        self._store.recall(reversed(events), reversed(operations))
+        self._inventory_notices()
+        await self._mark_interrupted()
+        self._name_missing_bmcs()
+        await self._backend.start()
+        await self._consoles.start(self._inventory.bmcs, self._backend.keeper)
+        self._spawn(self._meter.run(), "meter")
+        self._spawn(self._leave_when_idle(), "idle")
         try:
             await self._server.start()
         except OSError as error:
+            self.reason = "its socket cannot be made"
+            await self.close()
             raise EngineStartError(f"the socket {self._paths.socket} cannot be made: {error}") from error
-        self._spawn(self._meter.run(), "meter")
-        self._spawn(self._leave_when_idle(), "idle")
         self._store.note(f"engine {__version__} started, process {os.getpid()}")
-        log.info("serving %s on %s", inventory.path, self._paths.socket)
+        log.info("serving %s on %s", self._inventory.path, self._paths.socket)
 
     async def close(self) -> None:
         """Orderly: operations are left safely, BMC sessions ended, the journal written, clients told."""
         log.info("stopping: %s", self.reason)
         self._store.note(f"engine stops: {self.reason}")
-        for task in self._tasks:
+        tasks = tuple(self._tasks)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._runner.close()
         try:
             async with asyncio.timeout(BACKEND_LIMIT):
@@ -156,9 +191,14 @@ class Engine:
             self._store.replace_nodes(inventory.nodes.values())
             self._inventory_notices()
             self._consoles.always = inventory.policy.consoles == "always"
+            self._name_missing_bmcs()
             await self._backend.retarget(inventory)
             await self._consoles.replace(inventory.bmcs)
             self._store.note("inventory read again")
+
+    def reload_soon(self) -> None:
+        """As `reload`, for a signal: what is wrong goes to the log and to the clients."""
+        self._spawn(self._reload_and_say(), "reload")
 
     def status(self) -> wire.EngineStatus:
         counts = Counter(str(state.bmc.status) for state in self._store.states.values())
@@ -187,12 +227,20 @@ class Engine:
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
-    def _spawn(self, work: Any, name: str) -> None:
+    async def _reload_and_say(self) -> None:
+        try:
+            await self.reload()
+        except ProblemError as error:
+            log.error("%s", error)
+            self._store.note(str(error))
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.create_task(work, name=name)
         task.add_done_callback(self._task_ended)
         self._tasks.append(task)
 
     def _task_ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.remove(task)
         if not task.cancelled() and task.exception() is not None:
             asyncio.get_running_loop().call_exception_handler(
                 {"message": f"task {task.get_name()} ended", "exception": task.exception(), "task": task}
@@ -229,33 +277,26 @@ class Engine:
         for place, warning in enumerate(self._inventory.warnings):
             self._store.notice(f"inventory {place}", str(warning))
 
+    def _name_missing_bmcs(self) -> None:
+        for node in self._inventory.nodes.keys() - self._inventory.bmcs.keys():
+            self._store.tell(node, "engine", BmcChanged(BmcState(BmcStatus.NONE, time.time())))
+
     def _journal_says(self, text: str) -> None:
         log.warning("%s", text)
-        if hasattr(self, "_store"):
-            self._store.notice("journal", self._journal.problem)
-            self._store.note(text)
+        self._store.notice("journal", self._journal.problem)
+        self._store.note(text)
 
-    async def _mark_interrupted(self, ledger: JournalLedger) -> None:
+    async def _mark_interrupted(self) -> None:
         """Say of operations that a former engine left unfinished what is known of them."""
         for record in await self._journal.unfinished():
-            marked = mark_interrupted(record, time.time())
-            ledger.changed(marked)
-            ledger.audit(record.by, "", f"{record.cli} (operation {record.number})", "failed: the engine ended")
+            self._ledger.changed(mark_interrupted(record, time.time()))
+            self._store.audit(record.by, "", f"{record.cli} (operation {record.number})", "failed: the engine ended")
             self._store.note(f"operation {record.number} was not finished by the former engine: {record.cli}")
 
     def _beat(self) -> None:
-        self._consoles.refresh()
         if self._watchdog and time.monotonic() - self._signalled >= self._watchdog:
             self._signalled = time.monotonic()
             notify("WATCHDOG=1")
-
-    _watchdog = 0.0
-    _signalled = 0.0
-
-    def ready(self) -> None:
-        """Tell systemd that we serve, and go on telling it that we live."""
-        self._watchdog = watchdog_interval()
-        notify(f"READY=1\nMAINPID={os.getpid()}")
 
     def _used(self) -> None:
         self._last_used = time.monotonic()
@@ -280,11 +321,11 @@ class Engine:
             await asyncio.sleep(min(5.0, max(0.05, left)) if limit > 0 else 5.0)
 
 
-async def run_engine(paths: EnginePaths, *, idle: float | None = None, backend: MakeBackend | None = None) -> int:
+async def run_engine(paths: EnginePaths, *, idle: float | None = None) -> int:
     """Run the engine of an inventory until it is stopped; returns the exit code of the process.
 
     Args:
-        idle: seconds with nobody attached after which it leaves; None is the default, 0 is never.
+        idle: see `Engine.start`.
     """
     try:
         make_directories(paths)
@@ -294,22 +335,16 @@ async def run_engine(paths: EnginePaths, *, idle: float | None = None, backend: 
     try:
         set_up_log(paths.log)
         raise_file_limit()
+        handle_faults(asyncio.get_running_loop())
         try:
             inventory = await asyncio.to_thread(load, paths.inventory)
+            engine = await Engine.start(paths, inventory, make_devices, idle=idle)
         except (InventoryError, OSError) as error:
             return _refuse(str(error), EXIT_USAGE)
-        if backend is None:
-            from plasmatui.engine.devices import make_devices
-
-            backend = make_devices
-        engine = Engine(paths, inventory, backend, idle=idle)
-        _handle_faults(engine)
-        try:
-            await engine.start()
         except EngineStartError as error:
             return _refuse(str(error), EXIT_FAILED)
         _handle_signals(engine)
-        engine.ready()
+        notify(f"READY=1\nMAINPID={os.getpid()}")
         await engine.stopped.wait()
         notify("STOPPING=1")
         await engine.close()
@@ -328,39 +363,5 @@ def _handle_signals(engine: Engine) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, engine.stop, f"signal {number.name}")
-    loop.add_signal_handler(signal.SIGHUP, _reload_soon, engine, set[asyncio.Task[None]]())
-    loop.add_signal_handler(signal.SIGUSR1, _log_stacks)
-
-
-def _reload_soon(engine: Engine, held: set[asyncio.Task[None]]) -> None:
-    async def reload() -> None:
-        try:
-            await engine.reload()
-        except ProblemError as error:
-            log.error("%s", error)
-
-    task = asyncio.create_task(reload(), name="reload")
-    held.add(task)
-    task.add_done_callback(held.discard)
-
-
-def _log_stacks() -> None:
-    """SIGUSR1: where every task waits."""
-    for task in asyncio.all_tasks():
-        frames = "; ".join(f"{f.f_code.co_qualname}:{f.f_lineno}" for f in task.get_stack())
-        log.info("task %s: %s", task.get_name(), frames or "no frame")
-
-
-def _handle_faults(engine: Engine) -> None:
-    """An unforeseen error in a callback or task is written down; the engine goes on."""
-
-    def fault(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        error = context.get("exception")
-        where = str(context.get("message", ""))
-        if not isinstance(error, Exception):
-            log.error("%s", where)
-            return
-        path = write_crash_file(type(error), error, error.__traceback__, where)
-        log.error("unforeseen %s: %s; see %s", type(error).__name__, where, path)
-
-    asyncio.get_running_loop().set_exception_handler(fault)
+    loop.add_signal_handler(signal.SIGHUP, engine.reload_soon)
+    loop.add_signal_handler(signal.SIGUSR1, log_stacks)

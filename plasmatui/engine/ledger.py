@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 
 from plasmatui.engine.store import Store
 from plasmatui.journal.journal import Journal
-from plasmatui.model.event import Payload
+from plasmatui.model.event import OperationTouched, Payload
 from plasmatui.model.operation import OperationRecord
 
 INTENT_LIMIT = 3.0
@@ -15,11 +16,16 @@ INTENT_LIMIT = 3.0
 
 
 class JournalLedger:
-    """The ledger of operations. See `operations.ports.Ledger`."""
+    """The ledger of operations. See `operations.ports.Ledger`.
 
-    def __init__(self, store: Store, journal: Journal) -> None:
+    Args:
+        on_touch: called when an operation took or released a node.
+    """
+
+    def __init__(self, store: Store, journal: Journal, on_touch: Callable[[], None]) -> None:
         self._store = store
         self._journal = journal
+        self._on_touch = on_touch
 
     async def intent(self, record: OperationRecord) -> None:
         self._journal.put_operation(record)
@@ -33,6 +39,8 @@ class JournalLedger:
 
     def tell(self, node: str, source: str, payload: Payload) -> None:
         self._store.tell(node, source, payload)
+        if isinstance(payload, OperationTouched):
+            self._on_touch()
 
     def audit(self, by: str, node: str, text: str, result: str = "") -> None:
         self._store.audit(by, node, text, result)

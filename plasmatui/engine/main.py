@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from plasmatui.engine.engine import run_engine
-from plasmatui.engine.process import write_crash_file
+from plasmatui.engine.faults import write_crash_file
 from plasmatui.paths import engine_paths
 
 
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return 130
     except Exception as error:  # noqa: BLE001 - the boundary of the process: a crash file without locals, and two lines
-        path = write_crash_file(type(error), error, error.__traceback__, "engine")
+        path = write_crash_file(error, "engine")
         print(  # noqa: T201
             f"plasmatui engine: unforeseen {type(error).__name__}; BMC sessions may stay open for a minute\n"
             f"please report it with {path}",

@@ -10,16 +10,16 @@ import resource
 import socket
 import sys
 import time
-import traceback
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from types import TracebackType
 
-from plasmatui import __version__
-from plasmatui.paths import EnginePaths, crash_dir, make_private
+from plasmatui.paths import EnginePaths, UnsafeDirectoryError, crash_dir, make_private
 
 LOG_SIZE = 2 * 1024 * 1024
 LOG_FILES = 4
+PROBE_LIMIT = 0.2
+"""Seconds within which somebody who only looks has let go of the lock again."""
+
 OPEN_FILES = 8192
 """Wanted limit of open files: a socket for each BMC, and room."""
 
@@ -34,17 +34,28 @@ class EngineLock:
     def __init__(self, path: Path) -> None:
         """Raises `EngineStartError` when another engine holds it."""
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not self._take():
             holder = os.read(self._fd, 32).decode(errors="replace").strip() or "unknown"
             os.close(self._fd)
             raise EngineStartError(
                 f"an engine for this inventory runs already (process {holder}): attach to it with plasmatui, "
                 "or end it with plasmatui engine stop"
-            ) from None
+            )
         os.ftruncate(self._fd, 0)
         os.write(self._fd, f"{os.getpid()}\n".encode())
+
+    def _take(self) -> bool:
+        """Take the lock. A client that looks whether an engine lives holds it for a moment: that is waited out."""
+        deadline = time.monotonic() + PROBE_LIMIT
+        while True:
+            try:
+                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    return False
+                time.sleep(0.01)
+            else:
+                return True
 
     def release(self) -> None:
         # The file stays: removing it would let two engines hold two locks of the same name.
@@ -58,8 +69,6 @@ def make_directories(paths: EnginePaths) -> None:
     Raises:
         EngineStartError: one cannot be made or is not private.
     """
-    from plasmatui.paths import UnsafeDirectoryError
-
     try:
         for directory in (paths.socket.parent, paths.state.parent, paths.state, paths.consoles, crash_dir()):
             make_private(directory)
@@ -102,29 +111,6 @@ def raise_file_limit() -> None:
     if soft < wanted:
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-def write_crash_file(
-    kind: type[BaseException], error: BaseException, trace: TracebackType | None, where: str
-) -> Path | None:
-    """Write down an unforeseen error: the frames, never locals, and not its text, which may quote a secret."""
-    try:
-        make_private(crash_dir())
-        path = (
-            crash_dir() / f"engine-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{time.monotonic_ns() % 10**6:06d}.txt"
-        )
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except (OSError, Exception):  # noqa: BLE001 - reporting an error must not raise another
-        return None
-    with open(fd, "w", encoding="utf-8", errors="replace") as file:
-        file.write(f"plasmatui {__version__}, python {sys.version.split()[0]}, {where}\n{kind.__name__}\n")
-        file.writelines(traceback.format_tb(trace))
-        cause = error.__cause__ or error.__context__
-        while cause is not None:
-            file.write(f"caused by {type(cause).__name__}\n")
-            file.writelines(traceback.format_tb(cause.__traceback__))
-            cause = cause.__cause__ or cause.__context__
-    return path
 
 
 def notify(state: str) -> None:

@@ -12,7 +12,7 @@ from plasmatui.engine.session import Session
 from plasmatui.engine.store import Store
 from plasmatui.journal.journal import Journal
 from plasmatui.model import wire
-from plasmatui.operations.runner import Runner, UnknownOperationError
+from plasmatui.operations.runner import Runner, StoppingError, UnknownOperationError
 
 MAX_LINES = 10_000
 """Lines or records that one answer carries at most."""
@@ -107,7 +107,9 @@ class RequestDesk:
         what = "power" if body.what == "refresh" and session.read_only else body.what
 
         async def one(node: str) -> None:
-            session.item(number, await self._bmcs.query(node, what))
+            answer = await self._bmcs.query(node, what)
+            await session.outbound.room()
+            session.item(number, answer)
 
         async with asyncio.TaskGroup() as group:
             for node in self._known(body.nodes):
@@ -137,7 +139,10 @@ class RequestDesk:
 
     async def _start(self, session: Session, _: int, body: wire.StartOrder) -> wire.ReplyBody:
         nodes = self._known(body.nodes)
-        return wire.OperationReply(self._runner.start(body.order, nodes, session.id.user, body.pace))
+        try:
+            return wire.OperationReply(self._runner.start(body.order, nodes, session.id.user, body.pace))
+        except StoppingError:
+            raise ProblemError("refused", "the engine is being stopped: nothing is begun any more") from None
 
     async def _cancel(self, session: Session, _: int, body: wire.CancelOperation) -> wire.ReplyBody:
         try:

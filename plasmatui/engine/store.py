@@ -103,6 +103,11 @@ class Store:
         self._timer: asyncio.TimerHandle | None = None
         self._flushed = 0.0
 
+    def recall(self, events: Iterable[EventLine], operations: Iterable[OperationRecord]) -> None:
+        """What the journal knows of the time before this engine, oldest first."""
+        self.events.extend(events)
+        self.operations.update((record.number, record) for record in operations)
+
     # --- in -------------------------------------------------------------------------------------------------------
 
     def tell(self, node: str, source: str, payload: Payload) -> None:

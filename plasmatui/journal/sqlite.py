@@ -71,7 +71,7 @@ class SqliteJournal:
         self.problem = ""
         self.lost = 0
         self._path = path
-        self._on_problem = on_problem
+        self.on_problem = on_problem
         self._retry = retry
         self._pending: deque[Row] = deque()
         self._operations: dict[int, OperationRecord] = {}
@@ -214,7 +214,10 @@ class SqliteJournal:
         self._on_loop(self._release, False)
 
     def _tell(self, text: str) -> None:
-        self._on_loop(self._on_problem, text)
+        self._on_loop(self._say, text)
+
+    def _say(self, text: str) -> None:
+        self.on_problem(text)
 
     def _on_loop(self, function: Callable[..., None], *args: object) -> None:
         assert self._loop is not None

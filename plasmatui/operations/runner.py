@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
+from plasmatui.bmc.controller import BmcError
 from plasmatui.model.event import IdentifySeen, OperationTouched
 from plasmatui.model.operation import (
     BootDeviceOrder,
@@ -36,6 +37,10 @@ class UnknownOperationError(Exception):
     """No such operation is running."""
 
 
+class StoppingError(Exception):
+    """The engine is being stopped: nothing is begun any more."""
+
+
 class Runner:
     """The operations of one engine.
 
@@ -54,6 +59,7 @@ class Runner:
         self._next = first_number
         self._runs: dict[int, _Run] = {}
         self._lights: dict[str, asyncio.TimerHandle] = {}
+        self._closed = False
 
     @property
     def running(self) -> tuple[int, ...]:
@@ -69,7 +75,13 @@ class Runner:
         return make_plan(order, nodes, self._pace_for(order, pace), self._machines, self._locks)
 
     def start(self, order: Order, nodes: tuple[str, ...], by: str, pace: Pace | None = None) -> OperationRecord:
-        """Begin an operation. Nodes that cannot take part are in it as failed, with the reason."""
+        """Begin an operation. Nodes that cannot take part are in it as failed, with the reason.
+
+        Raises:
+            StoppingError: see there.
+        """
+        if self._closed:
+            raise StoppingError
         number, self._next = self._next, self._next + 1
         nodes = tuple(dict.fromkeys(nodes))
         held = self._locks.take(nodes, number)
@@ -101,6 +113,7 @@ class Runner:
 
     async def close(self, limit: float = CLOSE_LIMIT) -> None:
         """Stop for good: nothing more is begun, steps on their way get `limit` seconds and are then uncertain."""
+        self._closed = True
         for light in self._lights.values():
             light.cancel()
         runs = tuple(self._runs.values())
@@ -238,9 +251,15 @@ class _Run:
             pass
 
     async def _node(self, node: NodeRecord, free: asyncio.Semaphore) -> None:
+        try:
+            steps = steps_for(self.record.order, node.node, self._machines)
+        except BmcError as error:  # the node's BMC was taken out of the inventory meanwhile
+            self._end(msgspec.structs.replace(node, state=OperationState.FAILED, error=error.id, message=error.message))
+            free.release()
+            return
         work = NodeWork(
             node,
-            steps_for(self.record.order, node.node, self._machines),
+            steps,
             number=self.record.number,
             by=self.record.by,
             machines=self._machines,

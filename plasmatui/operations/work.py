@@ -152,6 +152,10 @@ class NodeWork:
             text = f"the engine was stopped during {self._last_step()}; what the machine does is not known"
             self.update(state=OperationState.FAILED, error="uncertain", message=text)
             raise
+        except Exception as error:
+            text = f"{self.node}: the engine failed ({type(error).__name__}); its log has the details"
+            self.update(state=OperationState.FAILED, error="internal", message=text)
+            raise
         else:
             self.update(state=OperationState.DONE)
         finally:

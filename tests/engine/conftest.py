@@ -55,8 +55,7 @@ async def start(private_directories: Path) -> AsyncIterator[Start]:
                 made.append(FakeBackend(*arguments))  # type: ignore[arg-type]
                 return made[-1]
 
-            engine = Engine(paths, inventory, backend, idle=idle)  # type: ignore[arg-type]
-            await engine.start()
+            engine = await Engine.start(paths, inventory, backend, idle=idle)  # type: ignore[arg-type]
             running = Running(engine, made[0], paths)
             stack.push_async_callback(running.close)
             return running
