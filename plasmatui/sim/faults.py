@@ -1,0 +1,129 @@
+"""Faults that a simulated machine or its BMC can have, by name, with an optional number: `bmc-loss=0.03`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+
+class FaultError(ValueError):
+    """A fault that does not exist, a number that is none, or a node that is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaultKind:
+    """A fault of the catalogue. `default` is its number when none is given; None: it takes none."""
+
+    name: str
+    help: str
+    default: float | None = None
+
+
+CATALOGUE: dict[str, FaultKind] = {
+    kind.name: kind
+    for kind in (
+        FaultKind("bmc-dead", "the BMC does not answer"),
+        FaultKind("bmc-auth", "the BMC's password is another one"),
+        FaultKind("bmc-slots", "the BMC has no free session"),
+        FaultKind("bmc-loss", "packets are lost, both ways; a share of 1", 0.03),
+        FaultKind("bmc-latency", "every answer of the BMC is late; milliseconds", 20.0),
+        FaultKind("bmc-resets", "the BMC forgets its sessions again and again; seconds between", 30.0),
+        FaultKind("sol-held", "another client holds the serial console"),
+        FaultKind("sol-disabled", "serial over LAN is switched off"),
+        FaultKind("console-silent", "the machine says nothing on its serial console"),
+        FaultKind("override-ignored", "a boot device is accepted and reads back as none"),
+        FaultKind("power-stuck", "power orders are accepted and do nothing"),
+        FaultKind("hostile-console", "the console sends what breaks terminals and markup"),
+        FaultKind("certificate-expired", "the BMC's TLS certificate has expired (Redfish)"),
+    )
+}
+
+ALIASES = {"bmc-flaky": "bmc-loss", "bmc-slow": "bmc-latency"}
+
+
+def parse_fault(text: str) -> tuple[str, float | None]:
+    """The name and number of `name` or `name=number`.
+
+    Raises:
+        FaultError: no such fault, or a number that is missing, negative, or not wanted.
+    """
+    name, equals, number = text.strip().partition("=")
+    name = ALIASES.get(name, name)
+    kind = CATALOGUE.get(name)
+    if kind is None:
+        raise FaultError(f"no fault {name!r}; there are: {', '.join(CATALOGUE)}")
+    if not equals:
+        return name, kind.default
+    if kind.default is None:
+        raise FaultError(f"fault {name} takes no number")
+    try:
+        value = float(number)
+    except ValueError:
+        raise FaultError(f"fault {name}: {number!r} is no number") from None
+    if not 0 <= value < 1e6 or (name == "bmc-loss" and value >= 1) or (name == "bmc-resets" and value <= 0):
+        raise FaultError(f"fault {name}: {number} is out of range")
+    return name, value
+
+
+def parse_assignment(text: str) -> tuple[str, str]:
+    """Node and fault of `NODE=FAULT` or `NODE=FAULT=NUMBER`.
+
+    Raises:
+        FaultError: a part is missing.
+    """
+    node, equals, fault = text.strip().partition("=")
+    if not equals or not node or not fault:
+        raise FaultError(f"{text!r} is not NODE=FAULT")
+    parse_fault(fault)
+    return node.strip(), fault.strip()
+
+
+class NodeFaults:
+    """The faults of one node now. Asked at the moment where they act, so that they may change at any time."""
+
+    __slots__ = ("_active",)
+
+    def __init__(self) -> None:
+        self._active: dict[str, float | None] = {}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._active
+
+    def number(self, name: str) -> float:
+        """The number of a fault, 0 when it is not there."""
+        return self._active.get(name) or 0.0
+
+    def set(self, fault: str) -> str:
+        """Add a fault, as `parse_fault` reads it; returns its name."""
+        name, value = parse_fault(fault)
+        self._active[name] = value
+        return name
+
+    def clear(self, name: str | None = None) -> None:
+        """Remove one fault, or all of them."""
+        if name is None:
+            self._active.clear()
+        else:
+            self._active.pop(name, None)
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._active)
+
+
+def group(faults: Mapping[str, str | Iterable[str]] | Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Faults by node, from a mapping or from `NODE=FAULT` words.
+
+    Raises:
+        FaultError: as `parse_assignment` and `parse_fault`.
+    """
+    result: dict[str, tuple[str, ...]] = {}
+    if isinstance(faults, Mapping):
+        for node, value in faults.items():
+            result[node] = (value,) if isinstance(value, str) else tuple(value)
+            for fault in result[node]:
+                parse_fault(fault)
+        return result
+    for text in faults:
+        node, fault = parse_assignment(text)
+        result[node] = (*result.get(node, ()), fault)
+    return result

@@ -1,0 +1,99 @@
+"""The inventory that a simulated rack writes for its users."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from plasmatui.sim.identity import BOOT_SERVER, GATEWAY, PRODUCTION, PROVISIONING, Identity
+
+_UNITS_PER_RACK = 40
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One machine as the inventory tells it."""
+
+    identity: Identity
+    profile: str
+    address: str
+    port: int
+    driver: str
+
+
+def profile_of(index: int, count: int) -> str:
+    """The first three machines are voters, so that their number is odd; of fewer than three the first alone."""
+    voters = 3 if count >= 3 else 1
+    return "control-plane" if index < voters else "worker"
+
+
+def rack_of(index: int, count: int) -> tuple[str, int]:
+    """Rack and unit. Two racks, filled from the bottom, or as many as it takes."""
+    racks = max(2, -(-count // _UNITS_PER_RACK))
+    per_rack = -(-count // racks)
+    return f"r{index // per_rack + 1}", index % per_rack + 1
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that nobody else may read, at no moment."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        os.fchmod(file.fileno(), 0o600)
+        file.write(text)
+
+
+def render(entries: list[Entry], username: str, password_file: Path, ca_file: Path | None) -> str:
+    """The inventory's text."""
+    count = len(entries)
+    lines = [
+        "# A simulated rack. Written by `plasmatui sim`; valid while it runs.",
+        "version: 1",
+        "cluster: {name: sim, domain: sim.example.com, environment: lab}",
+        "networks:",
+        "  management:   {cidr: 127.0.0.0/8}",
+        f"  provisioning: {{cidr: {PROVISIONING}, vlan: 100, gateway: {GATEWAY}, "
+        f"pool: {PROVISIONING[0xFA01]}-{PROVISIONING[0xFAC8]}}}",
+        f"  production:   {{cidr: {PRODUCTION}, vlan: 200, gateway: {PRODUCTION[1]}}}",
+        f"pxe: {{server: {BOOT_SERVER}, interface: eth0, http_port: 8080, dhcp: kea}}",
+        "bmc_defaults:",
+        "  driver: ipmi",
+        f"  username: {username}",
+        f"  password: {{file: {_quoted(str(password_file))}}}",
+    ]
+    if ca_file is not None:
+        lines.append(f"  verify_tls: {_quoted(str(ca_file))}")
+    lines += [
+        "policy: {parallel: 16, stagger: 0s}",
+        "profiles:",
+        "  control-plane: {voter: true, services: [chainfire, flaredb, iam, plasmavmc, prismnet]}",
+        "  worker: {services: [plasmavmc, prismnet]}",
+        "nodes:",
+    ]
+    for entry in entries:
+        lines += _node(entry, count)
+    return "\n".join(lines) + "\n"
+
+
+def _node(entry: Entry, count: int) -> list[str]:
+    identity = entry.identity
+    rack, unit = rack_of(identity.index, count)
+    macs = ", ".join(f'"{mac}"' for mac in identity.macs)
+    driver = f", driver: {entry.driver}" if entry.driver != "ipmi" else ""
+    return [
+        f"  {identity.name}:",
+        f"    profile: {entry.profile}",
+        f"    mac: [{macs}]",
+        f"    bmc: {{address: {entry.address}, port: {entry.port}{driver}}}",
+        f"    provisioning_ip: {identity.provisioning}",
+        f"    production_ip: {identity.production}",
+        f"    disks: [{identity.disk}]",
+        f"    rack: {rack}",
+        f"    unit: {unit}",
+        f"    tags: [{'uefi' if identity.uefi else 'bios'}]",
+    ]
+
+
+def _quoted(text: str) -> str:
+    """A YAML double-quoted scalar."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

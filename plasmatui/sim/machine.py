@@ -1,0 +1,323 @@
+"""One simulated machine: power, boot and what happens on its serial line. Both kinds of BMC drive it."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Coroutine, Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from plasmatui.model.bmc import Device
+from plasmatui.model.words import PowerAction
+from plasmatui.sim import boottext, hostile, sdr
+from plasmatui.sim.bootflags import BootFlags
+from plasmatui.sim.boottext import Boot, Step
+from plasmatui.sim.clock import Clock
+from plasmatui.sim.console import Line
+from plasmatui.sim.faults import NodeFaults
+from plasmatui.sim.fru import Fru
+from plasmatui.sim.identity import Identity
+from plasmatui.sim.sel import Sel
+from plasmatui.sim.shell import SYSRQ_HELP, Shell, System
+
+POWER_ON_DELAY = 0.3
+POWER_OFF_DELAY = 0.5
+CYCLE_PAUSE = 1.0
+_GRAIN = 0.02  # real seconds; shorter waits of a boot are merged
+
+
+class Phase(StrEnum):
+    """What runs on the machine."""
+
+    OFF = "off"
+    BOOTING = "booting"
+    SETUP = "setup"
+    UP = "up"
+    STOPPING = "stopping"
+
+
+@dataclass
+class Counters:
+    """How often something happened since the start of the rack."""
+
+    powered_on: int = 0
+    powered_off: int = 0
+    resets: int = 0
+    boots: int = 0
+    orders: int = 0
+    breaks: int = 0
+
+
+class Machine:
+    """A machine and its state.
+
+    Args:
+        profile: of the inventory; console text names it.
+        console_rate: when above 0, a running machine writes numbered lines at so many bytes per second instead of
+            booting; `line.lines` counts them.
+
+    Attributes:
+        powered: what the BMC reports.
+        flags: the boot override; booted: the device of the last boot.
+        installed: there is a system on its disk; without one it boots from the network unless told otherwise.
+    """
+
+    def __init__(
+        self, identity: Identity, clock: Clock, faults: NodeFaults, profile: str = "worker", console_rate: float = 0.0
+    ) -> None:
+        self.identity = identity
+        self.clock = clock
+        self.faults = faults
+        self.profile = profile
+        self.console_rate = console_rate
+        self.powered = False
+        self.phase = Phase.OFF
+        self.booted: Device | None = None
+        self.installed = False
+        self.flags = BootFlags()
+        self.counters = Counters()
+        self.line = Line(lambda: "console-silent" in faults)
+        self.sel = Sel(clock.wall)
+        self._identify_until = 0.0
+        self._phase_since = 0.0
+        self._task: asyncio.Task[None] | None = None
+        self._shell: Shell | None = None
+        self._boot: Boot | None = None
+        self._sensor_phase = identity.random("sensors").uniform(0.0, 6.28)
+
+    @property
+    def name(self) -> str:
+        return self.identity.name
+
+    def fru(self) -> Fru:
+        return self.identity.fru()
+
+    # Power
+
+    def order(self, action: PowerAction) -> None:
+        """Obey a power order, after the delay that hardware needs. Orders that change nothing are ignored."""
+        self.counters.orders += 1
+        if "power-stuck" in self.faults:
+            return
+        if action is PowerAction.ON:
+            if not self.powered:
+                self._run(self._power_on())
+        elif not self.powered:
+            if action is PowerAction.CYCLE:
+                self._run(self._power_on())
+        elif action is PowerAction.OFF:
+            self._run(self._power_off())
+        elif action is PowerAction.SOFT:
+            self._run(self._soft_off())
+        elif action is PowerAction.CYCLE:
+            self._run(self._cycle())
+        else:
+            self._run(self._reset())
+
+    def start_running(self) -> None:
+        """Begin as a machine that was installed and switched on long ago."""
+        self.powered = self.installed = True
+        self._run(self._installed())
+
+    async def stop(self) -> None:
+        """End everything that runs here."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    def _run(self, work: Coroutine[object, object, None]) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        self._task = asyncio.create_task(work, name=f"sim-{self.name}")
+
+    async def _power_on(self) -> None:
+        await self.clock.sleep(POWER_ON_DELAY)
+        self._switched_on()
+        await self._boot_up()
+
+    async def _power_off(self) -> None:
+        await self.clock.sleep(POWER_OFF_DELAY)
+        self._switched_off()
+
+    async def _soft_off(self) -> None:
+        self.sel.log(0x14, 0, b"\x00\xff\xff")  # power button pressed
+        await self._shut_down("Power Off")
+        self._switched_off()
+
+    async def _cycle(self) -> None:
+        await self._power_off()
+        await self.clock.sleep(CYCLE_PAUSE)
+        await self._power_on()
+
+    async def _reset(self) -> None:
+        await self.clock.sleep(POWER_ON_DELAY)
+        self.counters.resets += 1
+        await self._boot_up()
+
+    async def _reboot(self) -> None:
+        await self._shut_down("Reboot")
+        await self._reset()
+
+    async def _installed(self) -> None:
+        self.booted = Device.DISK
+        self._boot = Boot(self.identity, Device.DISK, self.profile, self.identity.random("boot 0"))
+        await self._stay_up()
+
+    def _switched_on(self) -> None:
+        self.powered = True
+        self.counters.powered_on += 1
+        self.sel.log(sdr.ACPI_STATE, 43, b"\x00\xff\xff")
+
+    def _switched_off(self) -> None:
+        self.powered = False
+        self.counters.powered_off += 1
+        self._enter(Phase.OFF)
+        self.sel.log(sdr.ACPI_STATE, 43, b"\x05\xff\xff")
+
+    def _enter(self, phase: Phase) -> None:
+        self.phase = phase
+        self._phase_since = self.clock.now()
+        self._shell = None
+
+    # Boot
+
+    async def _boot_up(self) -> None:
+        self._enter(Phase.BOOTING)
+        self.counters.boots += 1
+        device = self.flags.device
+        if device not in (Device.PXE, Device.DISK, Device.BIOS):
+            device = Device.DISK if self.installed else Device.PXE
+        self.flags = self.flags.consumed()
+        self.booted = device
+        self.sel.log(0x1D, 0, b"\x01\xff\xff")  # initiated by hard reset or power-on
+        numbers = self.identity.random(f"boot {self.counters.boots}")
+        self._boot = Boot(self.identity, device, self.profile, numbers)
+        if self.console_rate > 0:
+            self._enter(Phase.UP)
+            await self._numbered_lines()
+        if "hostile-console" in self.faults:
+            self.line.write(hostile.everything())
+        await self._play(boottext.boot(self._boot))
+        if device is Device.BIOS:
+            self._enter(Phase.SETUP)
+        else:
+            await self._stay_up()
+
+    async def _play(self, steps: Iterator[Step]) -> None:
+        """Write steps in machine time. Waits too short for the event loop are merged, none is lost."""
+        due = time.monotonic()
+        pending = bytearray()
+        for delay, data in steps:
+            due += delay / self.clock.speed
+            wait = due - time.monotonic()
+            if wait > _GRAIN:
+                self.line.write(bytes(pending))
+                pending.clear()
+                await asyncio.sleep(wait)
+            pending += data
+        self.line.write(bytes(pending))
+
+    async def _shut_down(self, verb: str) -> None:
+        """Stop the operating system, or nothing when none runs: firmware obeys at once."""
+        running = self.phase is Phase.UP and self._boot is not None
+        self._enter(Phase.STOPPING)
+        if running and self._boot is not None:
+            await self._play(boottext.shutdown(self._boot, verb))
+        else:
+            await self.clock.sleep(POWER_OFF_DELAY)
+
+    async def _stay_up(self) -> None:
+        """The system is up: take input, and log a line now and then."""
+        boot = self._boot
+        assert boot is not None
+        if self.console_rate > 0:
+            self._enter(Phase.UP)
+            await self._numbered_lines()
+        self._enter(Phase.UP)
+        host = boottext.login_prompt(boot).decode().split()[0]
+        shell = Shell(System(host, boottext.KERNEL, self.line.write, self._uptime, self._dmesg, self._leave))
+        self._shell = shell
+        numbers = boot.numbers
+        while True:
+            if "hostile-console" in self.faults:
+                await self.clock.sleep(numbers.uniform(0.5, 2.0))
+                self.line.write(hostile.fragment(numbers))
+                continue
+            await self.clock.sleep(numbers.uniform(20.0, 60.0))
+            shell.interrupt_line(f"[{self._uptime() + 30:12.6f}] {numbers.choice(_IDLE_LINES)}")
+
+    async def _numbered_lines(self) -> None:
+        begin, sent = time.monotonic(), 0
+        while True:
+            await asyncio.sleep(_GRAIN)
+            budget = (time.monotonic() - begin) * self.console_rate - sent
+            burst = bytearray()
+            while len(burst) < budget:
+                burst += b"%012d the quick brown fox jumps over the lazy dog 0123456789\r\n" % self.line.lines
+                self.line.lines += 1
+            sent += len(burst)
+            self.line.write(bytes(burst))
+
+    # Operator
+
+    def type(self, data: bytes) -> None:
+        """Characters that arrive on the serial line."""
+        if self._shell is not None:
+            self._shell.feed(data)
+        elif self.phase is Phase.SETUP and b"\x1b" in data:
+            self._run(self._reset())
+
+    def send_break(self) -> None:
+        """A break on the serial line: the kernel answers with the help of its magic keys."""
+        self.counters.breaks += 1
+        if self._shell is not None:
+            self._shell.interrupt_line(f"[{self._uptime() + 30:12.6f}] {SYSRQ_HELP}")
+
+    def _leave(self, how: str) -> None:
+        self._run(self._reboot() if how == "reboot" else self._soft_off())
+
+    def _uptime(self) -> float:
+        return self.clock.now() - self._phase_since
+
+    def _dmesg(self) -> str:
+        return f"[    0.000000] Linux version {boottext.KERNEL}\n[    2.524556] Run /init as init process"
+
+    # What a BMC sees
+
+    def set_flags(self, flags: BootFlags) -> None:
+        """Set the boot override, unless the fault `override-ignored` forbids it."""
+        self.flags = replace(flags, valid=False, selector=0) if "override-ignored" in self.faults else flags
+
+    @property
+    def identify(self) -> float:
+        """Seconds for which the identify light is still on; infinity: until switched off; 0: off."""
+        return max(0.0, self._identify_until - time.monotonic())
+
+    def set_identify(self, seconds: float) -> None:
+        """Switch the light on for some seconds, 0 switches it off."""
+        self._identify_until = time.monotonic() + seconds if seconds else 0.0
+
+    def load(self) -> float:
+        """How busy the machine is, 0 to 1."""
+        if self.phase is Phase.BOOTING:
+            return 0.8
+        return 0.15 + 0.1 * math.sin(self.clock.now() / 91.0 + self._sensor_phase)
+
+    def reading(self, sensor: sdr.Sensor) -> float | None:
+        """What a sensor measures now, None without a value."""
+        return sensor.reading(self.powered, self.load(), self.clock.now(), self._sensor_phase)
+
+
+_IDLE_LINES = (
+    "systemd[1]: Starting Cleanup of Temporary Directories...",
+    "systemd[1]: Finished Cleanup of Temporary Directories.",
+    "systemd[1]: Started Session 4 of User root.",
+    "systemd-timesyncd[712]: Contacted time server 10.100.0.1:123 (10.100.0.1).",
+    "audit: type=1334 audit(1754302353.120:88): prog-id=41 op=LOAD",
+    "perf: interrupt took too long (2511 > 2500), lowering kernel.perf_event_max_sample_rate to 79500",
+    "systemd[1]: logrotate.service: Deactivated successfully.",
+    "EXT4-fs (nvme0n1p2): re-mounted r/w.",
+)

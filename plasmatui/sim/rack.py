@@ -1,0 +1,295 @@
+"""A whole simulated rack in one process: machines, their BMCs, the inventory that describes them."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import tempfile
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+from plasmatui.sim import addresses, inventory_file
+from plasmatui.sim.clock import Clock
+from plasmatui.sim.control import ControlSocket
+from plasmatui.sim.faults import FaultError, NodeFaults, group
+from plasmatui.sim.identity import make_identity, node_name
+from plasmatui.sim.ipmi_commands import COMMANDS
+from plasmatui.sim.ipmi_server import IpmiBmc
+from plasmatui.sim.machine import Machine
+from plasmatui.sim.redfish import RedfishBmc
+from plasmatui.sim.session import Privilege, User
+from plasmatui.sim.tls import Authority
+
+HOUSEKEEPING = 1.0
+MAX_NODES = 4000
+
+
+@dataclass(frozen=True)
+class RackOptions:
+    """What a rack is made of.
+
+    Attributes:
+        nodes: how many machines, 1 to 4000.
+        seed: the same seed gives the same machines, serial numbers and timing.
+        speed: machine seconds per second. BMC protocol timers are not scaled.
+        redfish: how many of them, counted from the last, have a Redfish BMC (and IPMI for the console).
+        faults: by node, or as `NODE=FAULT` words.
+        on: how many machines run already, counted from the first; None: a third.
+        address, port: see `addresses.reserve`.
+        directory: where inventory, password and certificates are written; None: a temporary directory.
+        username, password: of the account with administrator privilege; password None: a random one. The user
+            `operator` has the same password and operator privilege.
+        slots: sessions that an IPMI BMC holds at once.
+        console_rate: bytes per second of numbered lines that running machines write instead of boot text; 0: none.
+        exit_when_idle: `serve` ends when for so many seconds no BMC session was open; None: never.
+    """
+
+    nodes: int = 12
+    seed: int = 1
+    speed: float = 1.0
+    redfish: int = 0
+    faults: Mapping[str, str | Iterable[str]] | tuple[str, ...] = field(default_factory=dict)
+    on: int | None = None
+    address: str | None = None
+    port: int | None = None
+    directory: Path | None = None
+    username: str = "admin"
+    password: str | None = None
+    slots: int = 8
+    console_rate: float = 0.0
+    exit_when_idle: float | None = None
+
+
+@dataclass
+class Node:
+    """A machine with its BMCs."""
+
+    machine: Machine
+    ipmi: IpmiBmc
+    redfish: RedfishBmc | None
+    entry: inventory_file.Entry
+
+
+class Rack:
+    """A running rack: `async with Rack(options) as rack`.
+
+    Attributes:
+        machines: by node name.
+        inventory_path, password, ca_path, control_path: for those who connect; `ca_path` is None without Redfish.
+        idle: set when `exit_when_idle` has passed.
+
+    Raises:
+        ValueError, FaultError: the options make no sense.
+        addresses.AddressError: no free addresses.
+        OSError: the directory cannot be written.
+    """
+
+    def __init__(self, options: RackOptions | None = None) -> None:
+        self.options = options or RackOptions()
+        if not 1 <= self.options.nodes <= MAX_NODES:
+            raise ValueError(f"a rack has 1 to {MAX_NODES} nodes, not {self.options.nodes}")
+        if not 0 <= self.options.redfish <= self.options.nodes:
+            raise ValueError(f"{self.options.redfish} Redfish nodes of {self.options.nodes}")
+        self._faults = group(self.options.faults)
+        self._check_names(self._faults)
+        self.clock = Clock(self.options.speed)
+        self.password = self.options.password or secrets.token_hex(8)
+        self.nodes: dict[str, Node] = {}
+        self.idle = asyncio.Event()
+        self.ca_path: Path | None = None
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self._directory = Path()
+        self._control: ControlSocket | None = None
+        self._housekeeper: asyncio.Task[None] | None = None
+        self._resets: dict[str, float] = {}
+        self._busy_at = time.monotonic()
+
+    @property
+    def machines(self) -> dict[str, Machine]:
+        return {name: node.machine for name, node in self.nodes.items()}
+
+    @property
+    def inventory_path(self) -> Path:
+        return self._directory / "inventory.yaml"
+
+    @property
+    def password_path(self) -> Path:
+        return self._directory / "bmc-password"
+
+    @property
+    def control_path(self) -> Path:
+        return self._directory / "control.sock"
+
+    @property
+    def sessions(self) -> int:
+        """Sessions that are open now on all BMCs, IPMI and Redfish."""
+        return sum(
+            len(node.ipmi.sessions) + (node.redfish.sessions if node.redfish is not None else 0)
+            for node in self.nodes.values()
+        )
+
+    async def __aenter__(self) -> Rack:
+        try:
+            await self._start()
+        except BaseException:
+            await self._stop()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stop()
+
+    async def set_fault(self, node: str, fault: str) -> None:
+        """Give a node a fault now, as `name` or `name=number`.
+
+        Raises:
+            FaultError: no such node or fault.
+        """
+        self._check_names([node])
+        name = self.nodes[node].machine.faults.set(fault)
+        await self._apply(node, name)
+
+    async def clear_faults(self, node: str, fault: str | None = None) -> None:
+        """Take one fault, or all, from a node.
+
+        Raises:
+            FaultError: no such node.
+        """
+        self._check_names([node])
+        self.nodes[node].machine.faults.clear(fault)
+        await self._apply(node, "")
+
+    async def _start(self) -> None:
+        options = self.options
+        if options.directory is None:
+            self._temporary = tempfile.TemporaryDirectory(prefix="plasmatui-sim-")
+            self._directory = Path(self._temporary.name)
+        else:
+            self._directory = options.directory.resolve()
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        first_redfish = options.nodes - options.redfish
+        redfish = frozenset(range(first_redfish, options.nodes))
+        endpoints = addresses.reserve(options.nodes, redfish, options.address, options.port)
+        authority = Authority(self._directory / "tls") if redfish else None
+        if authority is not None:
+            self.ca_path = authority.ca_path
+        users = self._users()
+        while endpoints:
+            try:
+                await self._add(len(self.nodes), endpoints[0], users, authority)
+            except BaseException:
+                for endpoint in endpoints:
+                    endpoint.close()
+                raise
+            endpoints.pop(0)
+        self._write_inventory()
+        for name, faults in self._faults.items():
+            for fault in faults:
+                await self.set_fault(name, fault)
+        running = options.nodes // 3 if options.on is None else options.on
+        for node in list(self.nodes.values())[:running]:
+            node.machine.start_running()
+        self._control = ControlSocket(self, self.control_path)
+        await self._control.start()
+        self._housekeeper = asyncio.create_task(self._housekeeping(), name="sim-housekeeping")
+
+    def _users(self) -> dict[bytes, User]:
+        secret = self.password.encode()
+        return {
+            self.options.username.encode(): User(secret, Privilege.ADMIN, 2),
+            b"operator": User(secret, Privilege.OPERATOR, 3),
+        }
+
+    async def _add(
+        self, index: int, endpoint: addresses.Endpoint, users: dict[bytes, User], authority: Authority | None
+    ) -> None:
+        options = self.options
+        identity = make_identity(index, options.nodes, options.seed)
+        profile = inventory_file.profile_of(index, options.nodes)
+        machine = Machine(identity, self.clock, NodeFaults(), profile, options.console_rate)
+        loop = asyncio.get_running_loop()
+        _, bmc = await loop.create_datagram_endpoint(
+            lambda: IpmiBmc(machine, users, options.slots, COMMANDS, self._touched), sock=endpoint.ipmi
+        )
+        redfish = None
+        port, driver = endpoint.ipmi_port, "ipmi"
+        if endpoint.https is not None and authority is not None:
+            port, driver = endpoint.https_port, "redfish"
+            redfish = RedfishBmc(machine, users, authority, endpoint.address, endpoint.ipmi_port, self._touched)
+            await redfish.start(endpoint.https)
+        entry = inventory_file.Entry(identity, profile, endpoint.address, port, driver)
+        self.nodes[identity.name] = Node(machine, bmc, redfish, entry)
+
+    def _write_inventory(self) -> None:
+        inventory_file.write_private(self.password_path, self.password + "\n")
+        entries = [node.entry for node in self.nodes.values()]
+        text = inventory_file.render(entries, self.options.username, self.password_path, self.ca_path)
+        inventory_file.write_private(self.inventory_path, text)
+
+    async def _stop(self) -> None:
+        if self._housekeeper is not None:
+            self._housekeeper.cancel()
+            await asyncio.gather(self._housekeeper, return_exceptions=True)
+        if self._control is not None:
+            await self._control.stop()
+        for node in self.nodes.values():
+            await node.machine.stop()
+            node.ipmi.close()
+            if node.redfish is not None:
+                await node.redfish.stop()
+        await asyncio.sleep(0)  # datagram transports close their sockets in the next turn of the loop
+        if self._temporary is not None:
+            self._temporary.cleanup()
+
+    async def _apply(self, name: str, fault: str) -> None:
+        """Effects of a change of faults that nobody asks for later."""
+        node = self.nodes[name]
+        if fault == "sol-held":
+            if node.ipmi.sol is not None:
+                node.ipmi.sol.deactivated()
+            node.ipmi.deactivate()
+        node.ipmi.held = "sol-held" in node.machine.faults
+        if fault == "sol-disabled":
+            node.ipmi.deactivate()
+        if "bmc-resets" in node.machine.faults:
+            self._resets.setdefault(name, time.monotonic() + node.machine.faults.number("bmc-resets"))
+        else:
+            self._resets.pop(name, None)
+        if node.redfish is not None:
+            await node.redfish.faults_changed()
+
+    def _touched(self) -> None:
+        self._busy_at = time.monotonic()
+
+    async def _housekeeping(self) -> None:
+        """Ends idle sessions, restarts BMCs that have to, and notices that nobody is connected."""
+        limit = self.options.exit_when_idle
+        while True:
+            await asyncio.sleep(HOUSEKEEPING if limit is None else min(HOUSEKEEPING, limit / 4))
+            now = time.monotonic()
+            for node in self.nodes.values():
+                node.ipmi.sessions.expire()
+                if node.redfish is not None:
+                    node.redfish.expire()
+            for name, due in tuple(self._resets.items()):
+                if now >= due:
+                    node = self.nodes[name]
+                    self._resets[name] = now + node.machine.faults.number("bmc-resets")
+                    node.ipmi.cold_reset(pause=False)
+                    if node.redfish is not None:
+                        node.redfish.forget_sessions()
+            if self.sessions:
+                self._busy_at = now
+            elif limit is not None and now - self._busy_at >= limit:
+                self.idle.set()
+
+    def _check_names(self, names: Iterable[str]) -> None:
+        known = {node_name(index, self.options.nodes) for index in range(self.options.nodes)}
+        unknown = sorted(set(names) - known)
+        if unknown:
+            raise FaultError(f"no node {', '.join(unknown)}; there are {min(known)} to {max(known)}")
