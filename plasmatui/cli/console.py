@@ -34,6 +34,9 @@ LONGEST_GAP = 256 * 1024
 
 PIECE = 64 * 1024
 
+LEAVE_LIMIT = 1.0
+"""Seconds that keys typed before leaving may take to reach the engine."""
+
 _CTRL_C = b"\x03"
 
 
@@ -246,7 +249,9 @@ class _Session:
             return  # a pipe is read to its end only
         for item in self._keys.feed(data):
             if item is Command.LEAVE:
-                self._leave(DONE)
+                # What was typed before it is sent first, unless the engine takes too long.
+                asyncio.get_running_loop().call_later(LEAVE_LIMIT, self._leave, DONE)
+                self._typed.put_nowait(item)
             elif not self._writing and item == _CTRL_C:
                 self._leave(INTERRUPTED)
             else:
@@ -269,7 +274,9 @@ class _Session:
                 await self._say(error.problem.message)
 
     async def _obey(self, command: Command) -> None:
-        if command is Command.HELP:
+        if command is Command.LEAVE:
+            self._leave(DONE)
+        elif command is Command.HELP:
             for line in HELP:
                 await self._say(line)
         elif command is Command.BREAK:

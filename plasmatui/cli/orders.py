@@ -91,9 +91,17 @@ def give_order(settings: Settings, order: Order, node_set: str, options: OrderOp
     """
     if not options.plan:
         require_writable(settings)
+    plan = run_async(_plan(settings, order, node_set, options))
+    if options.plan:
+        return _print_plan(plan, options.as_json)
+    if plan.refused:
+        raise Failure(REFUSED, f"refused: {plan.refused}", "see what it would do: the same command with --plan")
+    _warn_of_skipped(plan)
+    if not options.yes:
+        _confirm(plan)
     started: list[int] = []
     try:
-        return run_async(_give_order(settings, order, node_set, options, node_json, started))
+        return run_async(_start(settings, plan, options, node_json, started))
     except KeyboardInterrupt:
         raise _interrupted(started) from None
 
@@ -109,27 +117,21 @@ def _interrupted(started: list[int]) -> Failure:
     return Failure(INTERRUPTED, "interrupted before an operation was started", "plasmatui ops list shows what runs")
 
 
-async def _give_order(
-    settings: Settings,
-    order: Order,
-    node_set: str,
-    options: OrderOptions,
-    node_json: NodeJson,
-    started: list[int],
-) -> int:
-    async with engine(settings, read_only=options.plan) as client:
+async def _plan(settings: Settings, order: Order, node_set: str, options: OrderOptions) -> Plan:
+    """The plan. Its connection ends before anybody is asked: a question may take hours, and must hear ctrl-c."""
+    async with engine(settings, read_only=True) as client:
         names = pick(node_set, client.welcome.nodes)
-        plan = expect(await client.ask(wire.PlanOrder(order, names, options.pace())), wire.PlanReply).plan
-        if options.plan:
-            return _print_plan(plan, options.as_json)
-        if plan.refused:
-            raise Failure(REFUSED, f"refused: {plan.refused}", "see what it would do: the same command with --plan")
-        _warn_of_skipped(plan)
-        if not options.yes:
-            _confirm(plan)
+        return expect(await client.ask(wire.PlanOrder(order, names, options.pace())), wire.PlanReply).plan
+
+
+async def _start(settings: Settings, plan: Plan, options: OrderOptions, node_json: NodeJson, started: list[int]) -> int:
+    """Start what was confirmed and follow it; its number goes to `started`. The engine's guard looks once more."""
+    names = tuple(node.node for node in plan.nodes)
+    async with engine(settings) as client:
         watcher = Watcher(client)
         await watcher.begin()
-        record = expect(await client.ask(wire.StartOrder(order, names, options.pace())), wire.OperationReply).operation
+        reply = await client.ask(wire.StartOrder(plan.order, names, options.pace()))
+        record = expect(reply, wire.OperationReply).operation
         started.append(record.number)
         if options.detach:
             return _print_detached(record, options.as_json)
