@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
@@ -27,6 +28,7 @@ READ_LIMIT: Final = 90.0
 CLOSE_LIMIT: Final = 5.0
 ETAG_TRUST: Final = 60.0
 """Seconds. Some BMCs do not change a system's ETag with its power; none misleads for longer than this."""
+NEVER: Final = -math.inf
 CYCLE_LIMIT: Final = 60.0
 CYCLE_POLL: Final = 1.0
 """Seconds: how long a machine may take to be off in a cycle made of two orders, and between two looks at it."""
@@ -47,7 +49,7 @@ class RedfishController:
         self._closings = 0
         self._path = ""
         self._known: parse.System | None = None
-        self._known_at = 0.0
+        self._known_at = NEVER
         self._light_timer: asyncio.Task[None] | None = None
         self._light_pending = False
 
@@ -88,7 +90,7 @@ class RedfishController:
         if not kind:
             offered = clean_line(", ".join(allowed), 200)
             raise BmcError("unsupported", f"{self.where}: it does not offer reset type {wanted[0]}, only {offered}")
-        self._known_at = 0.0
+        self._known_at = NEVER
         await self._http.call("POST", system.reset_target, {"ResetType": kind})
 
     async def _reset_types(self, system: parse.System) -> tuple[str, ...]:
@@ -316,7 +318,7 @@ class RedfishController:
 
     async def _patch(self, path: str, etag: str, body: Mapping[str, object]) -> None:
         """Change a resource as it was read (If-Match); when it changed since, as it is."""
-        self._known_at = 0.0
+        self._known_at = NEVER
         try:
             await self._http.call("PATCH", path, body, {"If-Match": etag} if etag else None)
         except RefusedError as error:

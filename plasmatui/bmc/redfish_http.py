@@ -24,7 +24,7 @@ import msgspec
 
 from plasmatui.bmc import redfish_parse as parse
 from plasmatui.bmc.controller import BmcError, BmcTarget
-from plasmatui.bmc.redfish_tls import TlsContexts, untrusted
+from plasmatui.bmc.redfish_tls import TlsContexts, shown_fingerprint, untrusted
 from plasmatui.inventory.secrets import SecretError
 from plasmatui.text import clean_line
 
@@ -240,7 +240,11 @@ class RedfishHttp:
         except TimeoutError:
             raise BmcError("bmc-unreachable", f"{what}: no whole answer within {REQUEST_LIMIT:.0f} s") from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
-            raise self._network_error(error, what) from error
+            found = self._network_error(error, what)
+            if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error)):
+                shown = await shown_fingerprint(self._target.address, self.port, CONNECT_LIMIT)
+                found = BmcError("certificate-untrusted", f"{found}{f' (it shows {shown})' if shown else ''}")
+            raise found from error
         self._answered = True
         answer = Answer(response.status_code, {}, response.headers)
         if not data or response.status_code in (204, 304):

@@ -10,7 +10,7 @@ from typing import Final
 
 from plasmatui.bmc import redfish_parse as parse
 from plasmatui.bmc.controller import BmcError
-from plasmatui.bmc.redfish_http import SYSTEMS, RedfishHttp, RefusedError
+from plasmatui.bmc.redfish_http import SYSTEMS, RedfishHttp
 from plasmatui.bmc.redfish_parse import Json
 from plasmatui.model.bmc import FruField, SelEntry, SensorReading
 from plasmatui.text import clean_line
@@ -33,16 +33,23 @@ async def resource(http: RedfishHttp, path: str) -> Json:
         return {}
     try:
         return (await http.get(path)).body
-    except RefusedError as error:
-        if error.status == 503:
+    except BmcError as error:
+        if error.id not in ("unsupported", "rejected"):
             raise
         return {}
 
 
-async def members(http: RedfishHttp, path: str, limit: int = MEMBER_LIMIT) -> list[Json]:
-    """The members of a collection through all its pages, at most `limit`: links, or whole resources."""
+async def members(http: RedfishHttp, path: str, limit: int = MEMBER_LIMIT, first: Json | None = None) -> list[Json]:
+    """The members of a collection through all its pages, at most `limit`: links, or whole resources.
+
+    `first` is its first page where that was read already.
+    """
     found: list[Json] = []
     seen: set[str] = set()
+    if first is not None:
+        seen.add(path)
+        found += parse.parts(first, "Members")
+        path = parse.local(first.get("Members@odata.nextLink"))
     while path and path not in seen and len(found) < limit:
         seen.add(path)
         page = await resource(http, path)
@@ -79,8 +86,8 @@ async def find_system(http: RedfishHttp, wanted: str) -> str:
     if not http.logged_on:
         await http.log_on()
     systems = parse.link(http.root, "Systems") or SYSTEMS
-    await http.get(systems)  # an error there is the answer, not an empty collection
-    paths = [path for path in map(parse.link, await members(http, systems)) if path]
+    first = (await http.get(systems)).body  # an error there is the answer, not an empty collection
+    paths = [path for path in map(parse.link, await members(http, systems, first=first)) if path]
     ids = {path.rstrip("/").rsplit("/", 1)[-1]: path for path in paths}
     if wanted in ids:
         return ids[wanted]

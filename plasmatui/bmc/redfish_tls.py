@@ -73,6 +73,18 @@ def fingerprint(certificate: bytes) -> str:
     return "sha256:" + hashlib.sha256(certificate).hexdigest()
 
 
+async def shown_fingerprint(host: str, port: int, limit: float) -> str:
+    """Fingerprint of the certificate that a port shows, "" when it does not within `limit` seconds. Sends nothing."""
+    try:
+        async with asyncio.timeout(limit):
+            _, writer = await asyncio.open_connection(host, port, ssl=_unverified())
+    except (OSError, TimeoutError):
+        return ""
+    certificate = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    writer.transport.abort()
+    return fingerprint(certificate or b"")
+
+
 def untrusted(error: BaseException) -> str:
     """Why a handshake failed, if a certificate that is not trusted is the cause; else ""."""
     if isinstance(error, FingerprintError):
@@ -82,7 +94,7 @@ def untrusted(error: BaseException) -> str:
         )
     if isinstance(error, ssl.SSLCertVerificationError):
         reason = _REASONS.get(error.verify_code, error.verify_message)
-        return f"its certificate is not trusted: {reason}; give its CA file or its sha256: fingerprint as verify_tls"
+        return f"its certificate is not trusted: {reason}; give its CA's file or its fingerprint as verify_tls"
     return ""
 
 

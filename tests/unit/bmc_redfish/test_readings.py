@@ -96,6 +96,13 @@ async def test_a_chassis_without_sensors_has_none(stub: Stub, make: Make) -> Non
     assert await make().sensors() == ()
 
 
+async def test_a_resource_that_cannot_be_read_costs_the_others_nothing(stub: Stub, make: Make) -> None:
+    stub.resources[CHASSIS] = {"Thermal": ref(f"{CHASSIS}/Thermal"), "Power": ref(f"{CHASSIS}/Power")}
+    stub.on("GET", f"{CHASSIS}/Thermal", Reply(raw=b"<html>"))
+    stub.resources[f"{CHASSIS}/Power"] = {"PowerControl": [{"PowerConsumedWatts": 1}]}
+    assert [reading.kind for reading in await make().sensors()] == ["power"]
+
+
 async def test_a_bmc_that_goes_away_in_the_middle_is_not_a_machine_without_sensors(stub: Stub, make: Make) -> None:
     stub.on("GET", CHASSIS, Reply(503))
     with pytest.raises(BmcError) as caught:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from plasmatui.bmc import redfish_http
-from plasmatui.bmc.controller import BmcError
+from plasmatui.bmc.controller import BmcError, Controller
 from plasmatui.inventory.secrets import Secret
 from plasmatui.model.words import Power, PowerAction
 from tests.unit.bmc_redfish.conftest import Make
@@ -20,7 +20,7 @@ SESSIONS = "/redfish/v1/SessionService/Sessions"
 async def test_one_session_and_one_connection_carry_everything_and_the_session_is_deleted(
     stub: Stub, make: Make
 ) -> None:
-    controller = make()
+    controller: Controller = make()
     await controller.connect()
     for _ in range(3):
         assert await controller.power() is Power.OFF

@@ -39,8 +39,12 @@ async def test_no_verification(make: Make) -> None:
     assert await make(False).power() is Power.OFF
 
 
-async def test_self_signed_is_not_trusted_by_default(stub: Stub, make: Make) -> None:
-    assert "self-signed" in (await refused(make(True))).message
+async def test_self_signed_is_not_trusted_by_default_and_its_fingerprint_is_told(
+    stub: Stub, make: Make, certificate: Certificate
+) -> None:
+    caught = await refused(make(True))
+    assert "self-signed" in caught.message
+    assert certificate.pin in caught.message
     assert stub.asked == []
 
 
