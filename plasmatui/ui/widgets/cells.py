@@ -7,7 +7,7 @@ from rich.color import Color
 from rich.segment import Segment
 from rich.style import Style
 
-from plasmatui.ui.vt import Runs
+from plasmatui.ui.vtscreen import Runs
 from plasmatui.ui.vtstyle import Colour
 
 

@@ -26,7 +26,8 @@ from textual.timer import Timer
 from textual.widget import Widget
 
 from plasmatui.text import clean_line
-from plasmatui.ui.vt import Runs, Vt
+from plasmatui.ui.vt import Vt
+from plasmatui.ui.vtscreen import Runs
 from plasmatui.ui.widgets.cells import changed_cells, index_of_cell, restyle, rich_colour
 from plasmatui.ui.widgets.drawing import Styles, is_drawn
 from plasmatui.ui.widgets.keys import encode_key
