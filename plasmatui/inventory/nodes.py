@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from plasmatui.inventory import fields, values
 from plasmatui.inventory.catalogue import DEFAULT_BMC_PORTS
-from plasmatui.inventory.fields import Problems, Section, WrongError, describe, text
+from plasmatui.inventory.fields import Problems, Section, WrongError, close_to, describe, text
 from plasmatui.inventory.inventory import BmcEntry, Profile
 from plasmatui.inventory.ranges import expand
 from plasmatui.inventory.secrets import Secret
@@ -52,12 +52,14 @@ def local_path(path: str, directory: Path) -> str:
 def read_secret(node: Node, label: str, directory: Path, problems: Problems) -> Secret:
     """A reference to a secret, or a literal, which is accepted with a warning. Never prints what may be one."""
     if isinstance(node, Mapping):
-        section = Section(node, label, problems, SECRET_KEYS)
+        section = Section(node, label, problems)
         given = [key for key in SECRET_KEYS if section.at(key) is not None]
-        if len(given) != 1:
-            if len(section.entries) == len([key for key in SECRET_KEYS if key in section.entries]):
-                what = " and ".join(given) or "nothing"
-                problems.error(node, f"{label}: found {what}, expected exactly one of: {', '.join(SECRET_KEYS)}")
+        unknown = [key for key in section.entries if key not in SECRET_KEYS]
+        if unknown or len(given) != 1:
+            # An unknown key is not printed: in `password: {hunter2}` it is the password.
+            hint = next(filter(None, (close_to(key, SECRET_KEYS) for key in unknown)), "")
+            what = "an unknown key" if unknown else " and ".join(given) or "nothing"
+            problems.error(node, f"{label}: found {what}, expected exactly one of: {', '.join(SECRET_KEYS)}{hint}")
             return Secret()
         command = section.at("command")
         if command is not None and not isinstance(command, Sequence):

@@ -79,8 +79,8 @@ def _from_file(path: Path) -> str:
             text = file.read(65536).decode()
     except OSError as error:
         raise SecretError(f"{path}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise SecretError(f"{path} is not UTF-8 text") from error
+    except UnicodeDecodeError:
+        raise SecretError(f"{path} is not UTF-8 text") from None  # the error holds the bytes
     return text.rstrip("\r\n")
 
 
@@ -89,8 +89,16 @@ def _from_command(command: tuple[str, ...]) -> str:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, timeout=COMMAND_LIMIT, check=False
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise SecretError(f"command {command[0]}: {error}") from error
+    except subprocess.TimeoutExpired:
+        raise SecretError(f"command {command[0]} took longer than {COMMAND_LIMIT:.0f} s") from None
+    except (OSError, ValueError) as error:
+        raise SecretError(f"command {command[0]}: {error}") from None
     if done.returncode != 0:
         raise SecretError(f"command {command[0]} ended with code {done.returncode}")
-    return done.stdout.decode(errors="strict").rstrip("\r\n")
+    try:
+        text = done.stdout.decode().rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise SecretError(f"command {command[0]} printed something that is not UTF-8 text") from None
+    if not text:
+        raise SecretError(f"command {command[0]} printed nothing")
+    return text

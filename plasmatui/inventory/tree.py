@@ -213,9 +213,9 @@ class _Builder:
     def _alias(self, event: Any) -> Node:
         found = self.anchors.get(event.anchor)
         if found is None:
-            self._problem(
-                event.start_mark, f"found the alias *{shown(event.anchor)}, but no anchor of that name before"
-            )
+            # Its name is not printed: `password: *hunter2` is an alias for YAML.
+            message = "found a word that begins with *, which is an alias without an anchor; put text in quotes"
+            self._problem(event.start_mark, message)
             return Scalar("", "", True, self._span(event))
         return found
 
@@ -227,12 +227,14 @@ class _Builder:
 
     def _explain(self, error: yaml.MarkedYAMLError) -> SyntaxProblem:
         message = f"YAML: {error.problem or 'not readable'}"
-        context = error.context_mark
+        mark, context = error.problem_mark, error.context_mark
         if error.context:
             message += f" {error.context}"
-            if context is not None and error.problem_mark is not None and context.line != error.problem_mark.line:
+            if mark is not None and context is not None and context.line != mark.line:
+                if mark.index >= len(self.text.rstrip()):  # nothing ends it: where it begins helps more
+                    return self._at(context, f"{message} that begins here")
                 message += f" that begins at {context.line + 1 + self.line}:{context.column + 1}"
-        mark = error.problem_mark or context
+        mark = mark or context
         return SyntaxProblem(1 + self.line, 1, message) if mark is None else self._at(mark, message)
 
     def _unreadable(self, error: yaml.reader.ReaderError) -> SyntaxProblem:

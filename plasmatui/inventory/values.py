@@ -95,8 +95,8 @@ def bmc_address(text: str) -> tuple[str, int | None]:
     """An IP address or host name, with or without port: `10.0.10.50`, `10.0.10.50:623`, `bmc01.lan`, `[::1]:623`."""
     host, number = text, ""
     if text.startswith("["):
-        host, _, rest = text[1:].partition("]")
-        if rest and not rest.startswith(":"):
+        host, bracket, rest = text[1:].partition("]")
+        if not bracket or (rest and not rest.startswith(":")):
             host = ""
         number = rest[1:] if rest else ""
     elif text.count(":") == 1:
