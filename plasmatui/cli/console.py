@@ -20,7 +20,7 @@ from plasmatui.cli.sets import pick_one
 from plasmatui.cli.settings import Settings
 from plasmatui.client import EngineClient, EngineError
 from plasmatui.model import wire
-from plasmatui.model.node import ConsoleState, NodeState, PenHolder
+from plasmatui.model.node import ConsoleState, PenHolder
 from plasmatui.model.words import ConsoleStatus
 
 TAIL = 8192
@@ -224,23 +224,27 @@ class _Session:
 
     async def _tell_changes(self) -> None:
         """Say when the console's standing or the pen changes: the machine itself cannot."""
-        shown = self._standing_now()
+        shown = self._standing()
         while True:
+            await self._tell_lost_pen()  # also before the first wait: it may have gone while the console opened
+            now = self._standing()
+            if now != shown:
+                await self._say(f"console {now}")
+                shown = now
             await self._watcher.wait()
-            now = self._standing_now()
-            if now == shown:
-                continue
-            pen_lost = self._writing and now[2] is not None and now[2].client != self.client.welcome.client
-            if pen_lost and now[2] is not None:
-                self._writing = False
-                await self._say(f"{_holder(now[2])} took the pen; going on read-only")
-            if now[:2] != shown[:2]:
-                await self._say(f"console {now[0]}{': ' + now[1] if now[1] else ''}")
-            shown = now
 
-    def _standing_now(self) -> tuple[str, str, PenHolder | None]:
-        state = self._watcher.states.get(self.node, NodeState(self.node)).console
-        return (str(state.status), state.message, state.pen)
+    async def _tell_lost_pen(self) -> None:
+        pen = self._state().pen
+        if self._writing and pen is not None and pen.client != self.client.welcome.client:
+            self._writing = False
+            await self._say(f"{_holder(pen)} took the pen; going on read-only")
+
+    def _standing(self) -> str:
+        return _standing(self._state())
+
+    def _state(self) -> ConsoleState:
+        state = self._watcher.states.get(self.node)
+        return state.console if state is not None else ConsoleState()
 
     # --- from the keyboard to the machine ----------------------------------------------------------------------------
 

@@ -12,6 +12,8 @@ from plasmatui.cli.output import note
 from plasmatui.cli.settings import Settings
 from plasmatui.client import EngineClient, EngineUnreachableError, connect_or_start
 from plasmatui.model import wire
+from plasmatui.model.node import NodeState
+from plasmatui.model.operation import OperationRecord
 
 T = TypeVar("T")
 Reply = TypeVar("Reply")
@@ -65,8 +67,8 @@ class Watcher:
 
     def __init__(self, client: EngineClient) -> None:
         self.client = client
-        self.states: dict[str, Any] = {}
-        self.operations: dict[int, Any] = {}
+        self.states: dict[str, NodeState] = {}
+        self.operations: dict[int, OperationRecord] = {}
         self.changed = asyncio.Event()
         self.on_events: Callable[[wire.Changes], None] | None = None
 
