@@ -75,6 +75,7 @@ class _Session:
         self._filter = ConsoleFilter(sys.stdout.encoding)
         self._keys = PrefixParser()
         self._writing = False
+        self._pen_since = 0.0
         self._told_read_only = False
         self._at = 0
         self._waiting: deque[wire.ConsoleData] = deque()
@@ -159,13 +160,15 @@ class _Session:
 
     async def _take_pen(self, steal: bool) -> None:
         try:
-            await self.client.ask(wire.ConsolePen(self.node, take=True, steal=steal))
+            reply = await self.client.ask(wire.ConsolePen(self.node, take=True, steal=steal))
         except EngineError as error:
             if error.problem.id not in ("pen-held", "read-only"):
                 raise
             await self._say(f"{error.problem.message}; going on read-only (--steal takes the pen)")
         else:
             self._writing = True
+            pen = expect(reply, wire.ConsoleReply).state.pen
+            self._pen_since = pen.since if pen is not None else 0.0
 
     async def _reopen(self, *, takeover: bool) -> None:
         try:
@@ -235,7 +238,9 @@ class _Session:
 
     async def _tell_lost_pen(self) -> None:
         pen = self._state().pen
-        if self._writing and pen is not None and pen.client != self.client.welcome.client:
+        # Changes come in batches: what is older than our own pen is the holder from whom it was taken.
+        newer = pen is not None and pen.since > self._pen_since
+        if self._writing and pen is not None and newer and pen.client != self.client.welcome.client:
             self._writing = False
             await self._say(f"{_holder(pen)} took the pen; going on read-only")
 

@@ -209,6 +209,7 @@ class FakeEngine:
         body = request.body
         if isinstance(body, wire.Watch):
             self._watching.append(writer)
+            self.states["node01"] = replace(self.states["node01"], console=self._console_state())
             return wire.Snapshot(1, self.nodes, tuple(self.states.values()), tuple(self.operations.values()), ())
         if isinstance(body, wire.Query):
             for name in body.nodes:
