@@ -1,0 +1,209 @@
+"""Every action of the screen, once: keys, footer, `?`, palette, `docs/keys.md` and `keymap.yaml` come from here.
+
+Rule of the keys: lower-case looks, UPPER-CASE acts. An acting action has a confirm level and a dialog, and its keys are
+upper-case letters; a looking action never has one, but for the two that pagers have taught everybody (`G`, `N`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+LOOKING_CAPITALS = frozenset("GN")
+"""Upper-case keys that look: last row, previous hit."""
+
+SCOPES = {
+    "global": "Everywhere",
+    "nodes": "Nodes",
+    "node": "Node detail",
+    "consoles": "Consoles",
+    "writing": "Writing to a console (after the prefix)",
+    "operations": "Operations",
+    "boot": "Boot: events",
+    "dialog": "Dialogs",
+}
+"""Scope -> its title. A key means the same thing in a scope and, unless overridden there, in `global`."""
+
+
+@dataclass(frozen=True)
+class Action:
+    """One action.
+
+    Attributes:
+        id: dotted, for ever; users name it in `keymap.yaml`.
+        keys: as a person types them ("P", "ctrl+r", "/", "space").
+        scope: where its keys hold.
+        call: method of the scope's view (`action_...` without the prefix); "" when a widget handles it itself.
+        confirm: 0 looks; 1 reversible, 2 disruptive, 3 destructive.
+        dialog: what asks before an acting action does anything.
+        footer: short word for the footer, "" when it is not shown there.
+        word: the command of the `:` line that does the same, for help.
+    """
+
+    id: str
+    title: str
+    keys: tuple[str, ...]
+    scope: str
+    call: str
+    help: str = ""
+    confirm: int = 0
+    dialog: str = ""
+    footer: str = ""
+    word: str = ""
+
+    @property
+    def acts(self) -> bool:
+        """Whether it changes a machine."""
+        return self.confirm > 0
+
+
+def _a(
+    id: str,  # noqa: A002 - the field's name
+    keys: str,
+    title: str,
+    call: str,
+    *,
+    help: str = "",  # noqa: A002 - the field's name
+    confirm: int = 0,
+    dialog: str = "",
+    footer: str = "",
+    word: str = "",
+) -> Action:
+    return Action(id, title, tuple(keys.split()), id.split(".")[0], call, help, confirm, dialog, footer, word)
+
+
+ACTIONS: tuple[Action, ...] = (
+    _a("global.nodes", "1", "View: Nodes", "view('nodes')", word="nodes"),
+    _a("global.consoles", "2", "View: Consoles", "view('consoles')", word="consoles"),
+    _a("global.operations", "4", "View: Operations", "view('operations')", word="ops"),
+    _a("global.boot", "6", "View: Boot", "view('boot')", word="events"),
+    _a("global.help", "? f1", "Help for this screen", "help", footer="help", word="help"),
+    _a("global.command", ":", "Command line", "command", footer="command",
+       help="The command line's words, with completion (tab) and history (up, down)."),
+    _a("global.palette", "ctrl+p", "Palette of all actions", "palette"),
+    _a("global.last", "-", "Last view", "last_view"),
+    _a("global.freeze", "=", "Freeze, or go on", "freeze",
+       help="Nothing moves while frozen; a chip counts what is new."),
+    _a("global.refresh", "ctrl+r", "Ask the BMCs now", "refresh", word="refresh",
+       help="The marked nodes, else the one under the cursor; refused BMCs, too. Without an engine: start one."),
+    _a("global.log", "@", "Command log", "command_log",
+       help="Who ordered what, and each command that left the engine."),
+    _a("global.problems", "!", "Problems list", "problems",
+       help="All findings, the worst first, with cause and remedy."),
+    _a("global.back", "esc", "One step back", "back",
+       help="Search, filter, range, marks, zoom, screen: the last first."),
+    _a("global.quit", "q", "Back; at the top: leave", "quit", word="q",
+       help="The engine, its operations and recordings go on without the screen."),
+    _a("global.zoom", "+", "Zoom the pane", "zoom"),
+    _a("global.unzoom", "_", "Zoom back", "unzoom"),
+    _a("nodes.open", "enter", "Open the node", "open", footer="open"),
+    _a("nodes.console", "c", "Console of the node", "console", footer="console", word="console NODE"),
+    _a("nodes.filter", "/", "Filter", "filter", footer="filter",
+       help="Words that all match: regular expression, field=value, node set (node[01-03], @worker); ! inverts."),
+    _a("nodes.mark", "space", "Mark, or unmark", "mark", footer="mark"),
+    _a("nodes.range", "v", "Mark a range", "mark_range",
+       help="Begin here; move; press again to mark what lies between."),
+    _a("nodes.unmark", "ctrl+\\", "Clear all marks", "unmark", word="unmark"),
+    _a("nodes.order", "o", "Order by ...", "order", help="The same column again turns the order round."),
+    _a("nodes.problems", "x", "Problems only", "problems_only"),
+    _a("nodes.wide", "w", "All columns, or those that fit", "wide"),
+    _a("nodes.pane", "p", "Detail pane on, off", "pane", footer="pane"),
+    _a("nodes.next_tab", "]", "Next tab of the pane", "tab(1)"),
+    _a("nodes.previous_tab", "[", "Previous tab of the pane", "tab(-1)"),
+    _a("nodes.copy", "y", "Copy ...", "copy", help="Name, address, MAC, row or CLI command; also saved to a file."),
+    _a("nodes.power", "P", "Power ...", "power", confirm=2, dialog="PowerDialog", footer="power", word="power on SET"),
+    _a("nodes.bootdev", "B", "Boot device ...", "bootdev", confirm=1, dialog="BootDialog", footer="boot",
+       word="bootdev pxe SET"),
+    _a("nodes.all", "A", "All actions for the marked nodes ...", "all_actions", confirm=1, dialog="ActionMenu",
+       footer="all"),
+    _a("nodes.down", "down j", "Down", "move(1)"),
+    _a("nodes.up", "up k", "Up", "move(-1)"),
+    _a("nodes.first", "home g", "First row", "ends(-1)"),
+    _a("nodes.last", "end G", "Last row", "ends(1)"),
+    _a("nodes.page_down", "pgdn ctrl+f", "Page down", "page(1)"),
+    _a("nodes.page_up", "pgup", "Page up", "page(-1)"),
+    _a("nodes.half_down", "ctrl+d", "Half a page down", "page(0.5)"),
+    _a("nodes.half_up", "ctrl+u", "Half a page up", "page(-0.5)"),
+    _a("node.next_tab", "]", "Next tab", "tab(1)", footer="next tab"),
+    _a("node.previous_tab", "[", "Previous tab", "tab(-1)"),
+    _a("node.console", "c", "Console of the node", "console", footer="console"),
+    _a("node.copy", "y", "Copy ...", "copy"),
+    _a("node.power", "P", "Power ...", "power", confirm=2, dialog="PowerDialog", footer="power"),
+    _a("node.bootdev", "B", "Boot device ...", "bootdev", confirm=1, dialog="BootDialog", footer="boot"),
+    _a("node.all", "A", "All actions ...", "all_actions", confirm=1, dialog="ActionMenu", footer="all"),
+    _a("consoles.layout", "t", "Layout: 1, 2, 4, 6, 9 tiles", "layout", footer="layout"),
+    _a("consoles.write", "i", "Take the pen and write", "write", footer="write",
+       help="Whoever holds the pen is named, and asked for it. Then every key but the prefix ctrl+e goes to the node."),
+    _a("consoles.zoom", "enter", "Zoom the tile", "zoom_tile", footer="zoom"),
+    _a("consoles.next", "tab right", "Next tile", "focus_tile(1)"),
+    _a("consoles.previous", "shift+tab left", "Previous tile", "focus_tile(-1)"),
+    _a("consoles.next_page", "]", "Next page of nodes", "page(1)", footer="page"),
+    _a("consoles.previous_page", "[", "Previous page of nodes", "page(-1)"),
+    _a("consoles.search", "/", "Search the scrollback", "search", footer="search"),
+    _a("consoles.next_hit", "n", "Next hit", "hit(1)"),
+    _a("consoles.previous_hit", "N", "Previous hit", "hit(-1)"),
+    _a("consoles.scroll", "pgup pgdn up down", "Scroll back; the last line follows again", ""),
+    _a("consoles.save", "s", "Save the raw recording to a file", "save"),
+    _a("consoles.reopen", "", "Close and open the console", "reopen", confirm=1, dialog="ConfirmDialog",
+       word="console NODE --steal", help="Ends another client's session on the BMC. Also ctrl+e o."),
+    _a("consoles.prefix", "ctrl+e", "Prefix: the next key is one of those under Writing", "prefix"),
+    _a("consoles.power", "P", "Power ...", "power", confirm=2, dialog="PowerDialog", footer="power"),
+    _a("consoles.bootdev", "B", "Boot device ...", "bootdev", confirm=1, dialog="BootDialog"),
+    _a("consoles.all", "A", "All actions ...", "all_actions", confirm=1, dialog="ActionMenu"),
+    _a("writing.leave", ".", "Leave: give back the pen", ""),
+    _a("writing.break", "b", "Send a break", ""),
+    _a("writing.reopen", "o", "Close and open the console", ""),
+    _a("writing.literal", "e", "Send ctrl+e itself", ""),
+    _a("writing.search", "/", "Search the scrollback", ""),
+    _a("writing.save", "l", "Save the raw recording to a file", ""),
+    _a("writing.help", "?", "List of these keys", ""),
+    _a("operations.open", "enter", "Steps of the operation, or close them", "open", footer="steps"),
+    _a("operations.cancel", "K", "Cancel the operation ...", "cancel", confirm=1,
+       dialog="ConfirmDialog", footer="cancel"),
+    _a("operations.copy", "y", "Copy the CLI command", "copy", footer="copy"),
+    _a("operations.down", "down j", "Down", "move(1)"),
+    _a("operations.up", "up k", "Up", "move(-1)"),
+    _a("operations.first", "home g", "The newest", "ends(-1)"),
+    _a("operations.last", "end G", "The oldest", "ends(1)"),
+    _a("boot.filter", "/", "Filter the events", "filter", footer="filter"),
+    _a("boot.older", "o", "Fetch older events", "older", footer="older"),
+    _a("boot.down", "down j", "Down", "move(1)"),
+    _a("boot.up", "up k", "Up", "move(-1)"),
+    _a("boot.page_down", "pgdn ctrl+f", "Page down", "page(1)"),
+    _a("boot.page_up", "pgup", "Page up", "page(-1)"),
+    _a("boot.first", "home g", "The oldest known", "ends(-1)"),
+    _a("boot.last", "end G", "The newest; follow again", "ends(1)"),
+    _a("dialog.accept", "y", "Yes, do it", "", help="Level 2 ignores it for the first 500 ms. Level 3 wants a text."),
+    _a("dialog.cancel", "esc n", "Cancel", ""),
+    _a("dialog.move", "tab shift+tab", "Next field, previous field", ""),
+)  # fmt: skip
+
+BY_ID = {action.id: action for action in ACTIONS}
+
+
+class RegistryError(Exception):
+    """The registry or a keymap breaks a rule; `problems` names the ids."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+def is_capital(key: str) -> bool:
+    """Whether a key is a single upper-case letter."""
+    return len(key) == 1 and key.isupper()
+
+
+def check(keys: dict[str, tuple[str, ...]]) -> list[str]:
+    """What is wrong with these keys by action id: clashes, and acts on keys that look. [] when nothing is."""
+    problems: list[str] = []
+    owners: dict[tuple[str, str], str] = {}
+    for action in ACTIONS:
+        for key in keys[action.id]:
+            other = owners.setdefault((action.scope, key), action.id)
+            if other != action.id:
+                problems.append(f"{key!r} is claimed by both {other} and {action.id}")
+            if action.acts and not is_capital(key):
+                problems.append(f"{action.id} acts on machines and may only have an upper-case letter, not {key!r}")
+            if not action.acts and is_capital(key) and key not in LOOKING_CAPITALS:
+                problems.append(f"{action.id} only looks and may not have the upper-case letter {key!r}")
+    return problems

@@ -1,0 +1,116 @@
+"""The application: puts context, themes, screen and signals together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import ClassVar
+
+from textual.app import ScreenStackError
+from textual.screen import Screen
+
+from plasmatui.ui import crash, themes
+from plasmatui.ui.context import Context, ContextApp
+from plasmatui.ui.feeds import ConsoleHub
+from plasmatui.ui.glyphs import Glyphs
+from plasmatui.ui.keymap import load_keymap
+from plasmatui.ui.link import Link
+from plasmatui.ui.options import TuiOptions
+from plasmatui.ui.screens.main import MainScreen
+from plasmatui.ui.store import Store
+
+
+class PlasmatuiApp(ContextApp):
+    """The screen. Everything that it shows comes from the engine through the store."""
+
+    CSS_PATH: ClassVar[list[str]] = ["app.tcss", "dialogs.tcss"]  # type: ignore[assignment]
+    ENABLE_COMMAND_PALETTE = False
+    TITLE = "plasmatui"
+
+    def __init__(self, options: TuiOptions, *, clock: Callable[[], float] = time.time) -> None:
+        self.no_colour = bool(os.environ.get("NO_COLOR"))
+        found, self._theme_problems = themes.load_themes()
+        name = themes.NO_COLOUR if self.no_colour else options.theme or themes.DEFAULT
+        super().__init__(ansi_color=True if name in found and found[name].theme.ansi else None)
+        self.set_reactive(ContextApp.ansi_color, None)
+        keymap, self._keymap_problems = load_keymap()
+        store = Store(clock)
+        link = Link(store, options.connector())
+        self.context = Context(options, store, link, ConsoleHub(link), keymap, Glyphs(options.ascii), clock)
+        link.on_online = self.context.hub.resume
+        for file in found.values():
+            self.register_theme(file.theme)
+        self.theme_names = tuple(found)
+        if name in found:
+            self.theme = name
+        else:
+            self._theme_problems.append(f"no theme {name!r}; themes: {', '.join(found)}")
+            self.theme = themes.DEFAULT if themes.DEFAULT in found else "textual-dark"
+        self._link_task: asyncio.Task[None] | None = None
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """Colours of the roles, for Textual's own themes and for themes that leave some out."""
+        return {f"role-{role}": "ansi_default" for role in themes.ROLES}
+
+    def get_default_screen(self) -> Screen[object]:
+        return MainScreen(id="main")
+
+    def on_mount(self) -> None:
+        self._link_task = asyncio.create_task(self.context.link.run(), name="engine-link")
+        self._link_task.add_done_callback(self._link_ended)
+        if not self.is_headless:
+            for number in (signal.SIGHUP, signal.SIGTERM):
+                asyncio.get_running_loop().add_signal_handler(number, self._leave, number)
+        for title, problems in (("Themes", self._theme_problems), ("Keymap", self._keymap_problems)):
+            if problems:
+                self.notify("\n".join(problems[:6]), title=title, severity="warning", timeout=15, markup=False)
+
+    async def on_unmount(self) -> None:
+        """Leave the engine; it goes on."""
+        await self.context.hub.stop()
+        if self._link_task is not None:
+            self._link_task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._link_task
+
+    def _link_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            assert isinstance(error, Exception)
+            self._handle_exception(error)
+
+    def _leave(self, number: int) -> None:
+        """The terminal went away, or somebody ends us: leave at once, nothing is lost."""
+        self.exit(128 + number)
+        # A dead terminal never takes the farewell; do not wait for it.
+        asyncio.get_running_loop().call_later(1.0, os._exit, 128 + number)
+
+    def set_theme(self, name: str) -> str:
+        """Use a theme; returns what is wrong, "" when nothing is."""
+        if name not in self.theme_names:
+            return f"no theme {name!r}; themes: {', '.join(self.theme_names)}"
+        if self.no_colour and name != themes.NO_COLOUR:
+            return "NO_COLOR is set: only the theme ansi-16 sends no colours"
+        self.theme = name
+        return ""
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Write a crash file and two lines instead of a traceback with the values of variables."""
+        self._return_code = 1
+        if self._exception is None:  # a test under Pilot raises it again
+            self._exception = error
+            self._exception_event.set()
+        screen = ""
+        with contextlib.suppress(ScreenStackError):
+            screen = type(self.screen).__name__
+        self.panic(*crash.report(error, screen))
+
+
+def run_tui(options: TuiOptions) -> int:
+    """Open the screen on this terminal and stay until the operator leaves it. Returns the exit code."""
+    app = PlasmatuiApp(options)
+    result = app.run(mouse=options.mouse)
+    return result if isinstance(result, int) else app.return_code or 0

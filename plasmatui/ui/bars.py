@@ -1,0 +1,128 @@
+"""The one-line bars around every view: standing of the cluster, running operations, keys."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+
+from plasmatui.model.operation import BootDeviceOrder, OperationRecord, PowerOrder
+from plasmatui.model.words import OperationState, Power
+from plasmatui.text import clean_line
+from plasmatui.ui import glyphs
+from plasmatui.ui.actions import ACTIONS
+from plasmatui.ui.context import Context
+from plasmatui.ui.lines import Part
+
+JOBS_SHOWN = 2
+
+
+def age(seconds: float) -> str:
+    """A span as people say it: 35s, 4m, 3h, 9d."""
+    seconds = max(0, int(seconds))
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= size:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
+
+
+def clock_text(wall: float, *, seconds: bool = True) -> str:
+    """A time of day in UTC."""
+    return time.strftime("%H:%M:%S" if seconds else "%H:%MZ", time.gmtime(wall))
+
+
+def status_parts(context: Context, fresh: int) -> tuple[list[Part], list[Part]]:
+    """The top line: cluster, environment, RW or RO, counts, findings; link and clock at the right."""
+    store, glyph = context.store, context.glyphs
+    welcome = store.welcome
+    left: list[Part] = [(" plasmatui ", "bold role-busy")]
+    if welcome is not None:
+        left.append((f"{clean_line(welcome.cluster, 32)} ", "bold"))
+        if welcome.environment:
+            left.append((f"({clean_line(welcome.environment, 16)}) ", "role-warning"))
+    left.append((" RO ", "reverse role-warning") if context.read_only else (" RW ", "role-ok"))
+    left.append((f" {len(store.nodes)} nodes ", ""))
+    powers = Counter(store.state(name).power.value for name in store.nodes)
+    for power in Power:
+        if powers[power]:
+            name, role = glyphs.POWER[power]
+            left.append((f" {glyph[name]} {powers[power]} {power}", f"role-{role}"))
+    severities = Counter(finding.severity for state in store.states.values() for finding in state.findings)
+    for severity in reversed(glyphs.SEVERITY):
+        if severities[severity]:
+            name, role = glyphs.SEVERITY[severity]
+            left.append((f"  {glyph[name]} {severities[severity]} {severity}", f"role-{role}"))
+    right: list[Part] = []
+    if context.frozen:
+        right.append((f" FROZEN +{fresh} ", "reverse role-warning"))
+    if store.link.online:
+        right.append((" link ok ", "role-ok"))
+    else:
+        right.append((f" STALE {age(context.clock() - (store.link.seen or store.link.since))} ", "reverse role-error"))
+    right.append((f" {clock_text(context.clock(), seconds=False)} ", ""))
+    return left, right
+
+
+def banner_parts(context: Context) -> list[Part]:
+    """Why the engine is not there and what happens next; [] while it is."""
+    link = context.store.link
+    if link.online:
+        return []
+    wait = max(0, int(link.retry_at - context.clock() + 0.999)) if link.retry_at else 0
+    then = f"next try in {wait}s" if wait else "trying now"
+    return [
+        (f" {context.glyphs['error']} engine not connected: ", "bold role-error"),
+        (link.reason, "role-error"),
+        (f" {context.glyphs['none']} {then}; ctrl+r: now, and start one if there is none ", "role-warning"),
+    ]
+
+
+def order_text(record: OperationRecord) -> str:
+    """What an operation does, in a few words."""
+    order = record.order
+    if isinstance(order, PowerOrder):
+        return f"power {order.action}"
+    if isinstance(order, BootDeviceOrder):
+        return f"bootdev {order.boot.device}"
+    return "identify"
+
+
+def progress(record: OperationRecord) -> tuple[int, int, int]:
+    """Nodes that ended, nodes in all, nodes that failed."""
+    ended = sum(node.state.ended for node in record.nodes)
+    failed = sum(node.state is OperationState.FAILED for node in record.nodes)
+    return ended, len(record.nodes), failed
+
+
+def job_parts(context: Context, record: OperationRecord) -> list[Part]:
+    """One running operation: number, order, bar, counts."""
+    ended, total, failed = progress(record)
+    cells = 12
+    full = cells * ended // max(1, total)
+    glyph = context.glyphs
+    parts: list[Part] = [
+        (f" operation {record.number} ", "bold role-busy"),
+        (f"{order_text(record)} ", ""),
+        (glyph["bar"] * full, "role-ok"),
+        (glyph["rest"] * (cells - full), "role-muted"),
+        (f" {ended}/{total}", ""),
+    ]
+    if failed:
+        parts.append((f" {glyph['error']} {failed} failed", "role-error"))
+    parts.append((f"  {record.state}, by {clean_line(record.by, 24)}", "role-muted"))
+    return parts
+
+
+def key_parts(context: Context, scope: str) -> list[Part]:
+    """The footer: keys of the scope, then the global ones; what cannot be done now is dim."""
+    parts: list[Part] = []
+    for action in ACTIONS:
+        if action.footer and action.scope in (scope, "global"):
+            key = context.keymap.first(action.id)
+            if not key:
+                continue
+            off = bool(context.disabled(action))
+            parts.append(
+                (f" {key}", "dim role-muted" if off else "bold role-write" if action.acts else "bold role-busy")
+            )
+            parts.append((f" {action.footer} ", "dim role-muted" if off else ""))
+    return parts

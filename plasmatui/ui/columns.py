@@ -1,0 +1,170 @@
+"""The columns of the Nodes grid: what a cell says, in which colour role, and how a column is ordered.
+
+Cells hold clean text and the name of a role's theme variable; the theme decides what a role looks like.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from plasmatui.model.node import Node, NodeState
+from plasmatui.model.words import BmcStatus
+from plasmatui.text import clean_line
+from plasmatui.ui import glyphs
+from plasmatui.ui.glyphs import Glyphs
+from plasmatui.ui.widgets.grid import Cell, Column
+
+
+@dataclass(frozen=True)
+class Field:
+    """A column.
+
+    Attributes:
+        width: cells wide; 0 takes what is left.
+        least: narrowest screen (in columns) that shows it without `w`.
+        cell, order: what it shows, what it is ordered by.
+    """
+
+    id: str
+    title: str
+    width: int
+    least: int
+    cell: Callable[[Node, NodeState, Glyphs], Cell]
+    order: Callable[[Node, NodeState], Any]
+
+
+def role(name: str) -> str:
+    """The style name of a colour role, "" for the plain one."""
+    return f"role-{name}" if name else ""
+
+
+def _cell(text: str, name: str = "") -> Cell:
+    return Cell(text, role(name))
+
+
+def natural(text: str) -> tuple[tuple[int, str], ...]:
+    """For ordering as people do: node2 before node10."""
+    return tuple((int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"([0-9]+)", text))
+
+
+def _node(node: Node, state: NodeState, glyph: Glyphs) -> Cell:
+    worst = glyphs.worst(state)
+    return _cell(clean_line(node.name, 64), glyphs.SEVERITY[worst][1] if worst else "")
+
+
+def _power(node: Node, state: NodeState, glyph: Glyphs) -> Cell:
+    name, role = glyphs.POWER[state.power.value]
+    return _cell(f"{glyph[name]} {state.power.value}", role)
+
+
+def _bmc(node: Node, state: NodeState, glyph: Glyphs) -> Cell:
+    name, role = glyphs.BMC[state.bmc.status]
+    word = clean_line(state.bmc.finding, 40) or str(state.bmc.status)
+    if state.bmc.status is BmcStatus.UP and state.bmc.latency_ms:
+        word += f" {state.bmc.latency_ms:.0f}ms"
+    return _cell(f"{glyph[name]} {word}", role)
+
+
+def _stage(node: Node, state: NodeState, glyph: Glyphs) -> Cell:
+    if state.operation:
+        return _cell(f"{glyph['busy']} operation {state.operation}", "busy")
+    if state.stage is None:
+        return _cell(glyph["none"], "muted")
+    percent = "" if state.stage.percent is None else f" {state.stage.percent:.0f}%"
+    return _cell(f"{state.stage.stage}{percent}", "busy")
+
+
+def boot_text(state: NodeState) -> str:
+    """The boot override in words: "pxe once uefi", with "unverified" or "reverted" where reading it back says so."""
+    boot = state.boot
+    if boot is None:
+        return ""
+    words = [str(boot.device)]
+    if boot.device != "none":
+        words.append("always" if boot.persistent else "once")
+        if boot.uefi is not None:
+            words.append("uefi" if boot.uefi else "bios")
+    if state.boot_verified is False:
+        words.append("reverted")
+    return " ".join(words)
+
+
+def _boot(node: Node, state: NodeState, glyph: Glyphs) -> Cell:
+    if state.boot_verified is False:
+        return _cell(f"{glyph['error']} {boot_text(state)}", "error")
+    text = boot_text(state)
+    return _cell(text or glyph["none"], "" if text and text != "none" else "muted")
+
+
+def _console(node: Node, state: NodeState, glyph: Glyphs) -> Cell:
+    if state.console.pen is not None:
+        return _cell(f"{glyph['write']} pen {clean_line(state.console.pen.user, 20)}", "write")
+    name, role = glyphs.CONSOLE[state.console.status]
+    return _cell(f"{glyph[name]} {state.console.status}", role)
+
+
+def _findings(node: Node, state: NodeState, glyph: Glyphs) -> Cell:
+    worst = glyphs.worst(state)
+    if worst is None:
+        return _cell(glyph["none"], "muted")
+    name, role = glyphs.SEVERITY[worst]
+    return _cell(f"{glyph[name]} " + " ".join(clean_line(finding.id, 40) for finding in state.findings), role)
+
+
+def _place(node: Node, state: NodeState, glyph: Glyphs) -> Cell:
+    unit = "" if node.unit is None else f"/{node.unit}"
+    return _cell(clean_line(node.rack, 16) + unit or glyph["none"], "" if node.rack else "muted")
+
+
+def _event(node: Node, state: NodeState, glyph: Glyphs) -> Cell:
+    return _cell(glyph.text(clean_line(state.last_event, 240)) or glyph["none"], "muted")
+
+
+def _plain(text: str, limit: int = 40) -> Cell:
+    return _cell(clean_line(text, limit) or "-", "" if text else "muted")
+
+
+COLUMNS: tuple[Field, ...] = (
+    Field("node", "NODE", 14, 0, _node, lambda node, state: natural(node.name)),
+    Field("power", "POWER", 10, 0, _power, lambda node, state: str(state.power.value)),
+    Field("bmc", "BMC", 19, 0, _bmc, lambda node, state: str(state.bmc.status)),
+    Field("stage", "STAGE", 16, 0, _stage, lambda node, state: str(state.stage.stage) if state.stage else ""),
+    Field("console", "CONSOLE", 14, 100, _console, lambda node, state: str(state.console.status)),
+    Field("boot", "BOOT", 16, 110, _boot, lambda node, state: boot_text(state)),
+    Field("profile", "PROFILE", 14, 135, lambda node, state, glyph: _plain(node.profile),
+           lambda node, state: node.profile),
+    Field("place", "RACK", 8, 120, _place, lambda node, state: (natural(node.rack), node.unit or 0)),
+    Field("findings", "FINDINGS", 24, 170, _findings, lambda node, state: -glyphs.rank(glyphs.worst(state))),
+    Field("address", "BMC ADDRESS", 20, 190, lambda node, state, glyph: _plain(node.bmc_address),
+           lambda node, state: natural(node.bmc_address)),
+    Field("event", "LAST EVENT", 0, 0, _event, lambda node, state: -state.last_event_at),
+)  # fmt: skip
+
+BY_ID = {field.id: field for field in COLUMNS}
+
+
+def columns_for(width: int, wide: bool) -> tuple[Field, ...]:
+    """The columns that a screen of this width shows; all of them when `wide`."""
+    return tuple(field for field in COLUMNS if wide or field.least <= width)
+
+
+def grid_columns(fields: tuple[Field, ...], order: str, reverse: bool, glyph: Glyphs) -> list[Column]:
+    """The grid's columns; the one that rows are ordered by carries an arrow."""
+    arrow = glyph["down" if reverse else "up"]
+    return [
+        Column(
+            field.id,
+            f"{field.title}{arrow}" if field.id == order else field.title,
+            field.width or 12,
+            flex=0 if field.width else 1,
+        )
+        for field in fields
+    ]
+
+
+def row_cells(fields: tuple[Field, ...], node: Node, state: NodeState, glyph: Glyphs) -> dict[str, Cell]:
+    """The cells of one row, by column."""
+    return {field.id: field.cell(node, state, glyph) for field in fields}

@@ -1,0 +1,78 @@
+"""What every view and dialog of the screen shares, and the kind of app that carries it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
+
+from textual.app import App
+from textual.dom import DOMNode
+
+from plasmatui.ui.actions import Action
+from plasmatui.ui.glyphs import Glyphs
+from plasmatui.ui.keymap import Keymap
+from plasmatui.ui.store import Store
+
+if TYPE_CHECKING:
+    from plasmatui.ui.feeds import ConsoleHub
+    from plasmatui.ui.link import Link
+    from plasmatui.ui.options import TuiOptions
+
+
+@dataclass
+class Context:
+    """Shared by everything on the screen. `marks` are the marked nodes, `current` the one under the grid's cursor."""
+
+    options: TuiOptions
+    store: Store
+    link: Link
+    hub: ConsoleHub
+    keymap: Keymap
+    glyphs: Glyphs
+    clock: Callable[[], float]
+    marks: frozenset[str] = frozenset()
+    hidden: frozenset[str] = frozenset()
+    current: str = ""
+    order: tuple[str, ...] = ()
+    frozen: bool = False
+    history: list[str] = field(default_factory=list)
+
+    @property
+    def read_only(self) -> bool:
+        welcome = self.store.welcome
+        return self.options.read_only or (welcome is not None and welcome.read_only)
+
+    def disabled(self, action: Action) -> str:
+        """Why an action cannot be done now, "" when it can."""
+        if not action.acts:
+            return ""
+        if self.read_only:
+            return "read-only: started with --read-only"
+        if not self.store.link.online:
+            return "the engine is not connected"
+        return ""
+
+    def targets(self) -> tuple[str, ...]:
+        """Nodes that an order would go to: the marked ones in the grid's order, else the one under the cursor."""
+        if self.marks:
+            shown = [name for name in self.order if name in self.marks]
+            return (*shown, *sorted(self.marks - set(shown)))
+        return (self.current,) if self.current in self.store.nodes else ()
+
+
+class ContextApp(App[int]):
+    """An app with a context."""
+
+    context: Context
+
+
+def context_of(node: DOMNode) -> Context:
+    """The context of the app that a widget or screen belongs to."""
+    return cast(ContextApp, node.app).context
+
+
+def cli(*words: str) -> str:
+    """A command line that does the same, as it can be pasted into a shell."""
+    return shlex.join(("plasmatui", *words))

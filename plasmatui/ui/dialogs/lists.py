@@ -1,0 +1,161 @@
+"""Texts to read: help, the command log, the problems."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.widget import Widget
+from textual.widgets import Input
+
+from plasmatui.ui import glyphs
+from plasmatui.ui.actions import ACTIONS, SCOPES
+from plasmatui.ui.bars import age, clock_text
+from plasmatui.ui.dialogs.base import Dialog
+from plasmatui.ui.lines import LinesPane, TextLine, text_line
+from plasmatui.ui.store import Watcher
+
+
+class ListDialog(Dialog[str]):
+    """Lines that scroll; enter gives back the key of the chosen one."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__(title)
+        self.add_class("tall")
+        self.pane = LinesPane(id="list")
+        self._watcher: Watcher | None = None
+
+    def contents(self) -> Sequence[Widget]:
+        return (self.pane,)
+
+    def on_mount(self) -> None:
+        self.pane.focus()
+        self._watcher = self.context.store.watch(self._changed)
+
+    def on_unmount(self) -> None:
+        if self._watcher is not None:
+            self._watcher.close()
+
+    def _changed(self) -> None:
+        self.call_later(self._update)
+
+    def _update(self) -> None:
+        if self._watcher is not None and self.is_attached:
+            self._watcher.take()
+            self.pane.set_lines(self.lines())
+
+    def lines(self) -> list[TextLine]:
+        """What is shown."""
+        return []
+
+    async def pressed(self, key: str) -> bool:
+        moves = {"down": 1, "j": 1, "up": -1, "k": -1}
+        if key in moves:
+            self.pane.move(moves[key])
+        elif key in ("pgdn", "pgup", "ctrl+f"):
+            self.pane.page(-1 if key == "pgup" else 1)
+        elif key in ("home", "g", "end", "G"):
+            self.pane.ends(-1 if key in ("home", "g") else 1)
+        elif key == "enter":
+            self.dismiss(self.pane.cursor or None)
+        elif key in ("q", "esc"):
+            self.cancel()
+        else:
+            return await super().pressed(key)
+        return True
+
+
+class HelpDialog(ListDialog):
+    """Keys and what they do, from the registry; what is typed into the line narrows it."""
+
+    INPUT_KEYS: ClassVar[frozenset[str]] = frozenset(("escape", "up", "down", "pageup", "pagedown"))
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"Keys: {SCOPES[scope]}   type to search, esc closes")
+        self._scope = scope
+        self._search = Input(placeholder="search", id="search", select_on_focus=False)
+
+    def contents(self) -> Sequence[Widget]:
+        return (self._search, self.pane)
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self._search.focus()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        event.stop()
+        self.pane.set_lines(self.lines())
+
+    def lines(self) -> list[TextLine]:
+        words = self._search.value.lower().split()
+        lines: list[TextLine] = []
+        scopes = (self._scope, "global", *(("writing",) if self._scope == "consoles" else ()), "dialog")
+        for scope in dict.fromkeys(scopes):
+            found = []
+            for action in ACTIONS:
+                keys = " ".join(self.context.keymap.keys(action.id)) or "-"
+                text = f"{keys} {action.title} {action.help} {action.id} {action.word}".lower()
+                if action.scope != scope or not all(word in text for word in words):
+                    continue
+                level = f"  acts, level {action.confirm}" if action.acts else ""
+                reason = self.context.disabled(action)
+                found.append(
+                    text_line(
+                        (f" {keys:<16} ", "bold role-write" if action.acts else "bold role-busy"),
+                        (action.title, "dim" if reason else ""),
+                        (level, "role-warning"),
+                        (f"  not now: {reason}" if reason else "", "role-error"),
+                        (f"  :{action.word}" if action.word else "", "role-muted"),
+                    )
+                )
+                if action.help:
+                    found.append(text_line((f" {'':<16} {action.help}", "role-muted")))
+            if found:
+                lines += [text_line((SCOPES[scope], "bold")), *found, text_line(("", ""))]
+        return lines or [text_line(("nothing found", "role-muted"))]
+
+
+class CommandLogDialog(ListDialog):
+    """Who ordered what, and each command that left the engine; newest first."""
+
+    def __init__(self) -> None:
+        super().__init__("Command log   esc closes")
+
+    def lines(self) -> list[TextLine]:
+        lines = [
+            text_line(
+                (f"{clock_text(line.wall)} ", "role-muted"),
+                (f"{line.by or 'engine':<12} ", "bold"),
+                (f"{line.node:<14} ", ""),
+                (line.text, ""),
+                (f"  {self.context.glyphs['arrow']} {line.result}" if line.result else "", "role-busy"),
+            )
+            for line in reversed(self.context.store.audit)
+        ]
+        return lines or [text_line(("nothing was ordered yet", "role-muted"))]
+
+
+class ProblemsDialog(ListDialog):
+    """All findings, the gravest first; enter opens the node."""
+
+    def __init__(self) -> None:
+        super().__init__("Problems   enter opens the node, esc closes")
+
+    def lines(self) -> list[TextLine]:
+        store, now = self.context.store, self.context.clock()
+        found = [(finding, state.name) for state in store.states.values() for finding in state.findings]
+        found.sort(key=lambda pair: (-glyphs.rank(pair[0].severity), pair[1], pair[0].id))
+        lines: list[TextLine] = []
+        for finding, name in found:
+            glyph, role = glyphs.SEVERITY[finding.severity]
+            lines.append(
+                text_line(
+                    (f"{self.context.glyphs[glyph]} {finding.severity:<8} ", f"role-{role}"),
+                    (f"{name:<14} ", "bold"),
+                    (f"{finding.id}: {finding.cause}", ""),
+                    (f"  {age(now - finding.since)}", "role-muted"),
+                    key=name,
+                )
+            )
+            lines.append(text_line((f"    {self.context.glyphs['arrow']} {finding.remedy}", "role-muted")))
+        return lines or [text_line((f"{self.context.glyphs['ok']} no problems are known", "role-ok"))]

@@ -1,0 +1,250 @@
+"""Dialogs that give an order to machines: every target, the exact commands, the guard's verdict, Cancel in focus."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from textual.widget import Widget
+
+from plasmatui.client import EngineError, EngineUnreachableError
+from plasmatui.model import wire
+from plasmatui.model.bmc import BootDevice, Device
+from plasmatui.model.operation import BootDeviceOrder, IdentifyOrder, NodePlan, Order, Pace, Plan, PowerOrder
+from plasmatui.model.words import PowerAction
+from plasmatui.ui import glyphs
+from plasmatui.ui.columns import boot_text
+from plasmatui.ui.dialogs.base import Confirm
+from plasmatui.ui.lines import Line, Part, TextLine, text_line
+
+PARALLEL = (0, 1, 4, 16, 64)
+"""Nodes at once; 0 leaves it to the inventory's policy."""
+
+STAGGER = (0.0, 1.0, 2.0, 5.0, 10.0)
+"""Seconds between two starts."""
+
+
+@dataclass
+class Option:
+    """One of several values, chosen by its letter, or one value that a letter changes."""
+
+    name: str
+    values: tuple[str, ...]
+    letters: str
+    chosen: int = 0
+
+    def press(self, key: str) -> bool:
+        """Take a key; False when it is not one of ours."""
+        if key not in self.letters or not key:
+            return False
+        if len(self.letters) == 1:
+            self.chosen = (self.chosen + 1) % len(self.values)
+        else:
+            self.chosen = self.letters.index(key)
+        return True
+
+    def parts(self) -> list[Part]:
+        """How it is shown."""
+        if len(self.letters) == 1:
+            return [
+                (f" {self.letters}", "bold role-busy"),
+                (f" {self.name}: ", ""),
+                (self.values[self.chosen], "bold"),
+                ("  ", ""),
+            ]
+        parts: list[Part] = [(f"{self.name}: ", "")]
+        for place, value in enumerate(self.values):
+            parts.append((f" {self.letters[place]} ", "bold role-busy"))
+            parts.append(
+                (f"({value})" if place == self.chosen else f" {value} ", "reverse" if place == self.chosen else "")
+            )
+        return parts
+
+
+class OrderDialog(Confirm[wire.StartOrder]):
+    """Asks the engine for the plan of what is chosen, shows it, and gives back the request that starts it."""
+
+    def __init__(self, title: str, targets: tuple[str, ...], hidden: frozenset[str]) -> None:
+        count = f"{len(targets)} node" + ("s" if len(targets) != 1 else "")
+        gone = len(hidden & set(targets))
+        super().__init__(f"{title}: {count}" + (f" ({gone} hidden by the filter)" if gone else ""))
+        self.targets = targets
+        self.hidden_marks = hidden
+        self.plan: Plan | None = None
+        self.parallel = Option("at once", tuple("policy" if n == 0 else str(n) for n in PARALLEL), "a")
+        self.stagger = Option("apart", tuple(f"{s:g}s" for s in STAGGER), "t")
+        self._option_lines = [Line(id="options"), Line(id="pace")]
+        self._planning: asyncio.Task[None] | None = None
+
+    def contents(self) -> Sequence[Widget]:
+        return (*self._option_lines, *super().contents())
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self._changed()
+
+    async def on_unmount(self) -> None:
+        if self._planning is not None:
+            self._planning.cancel()
+            await asyncio.gather(self._planning, return_exceptions=True)
+
+    def options(self) -> list[Option]:
+        """What can be chosen, without the pace."""
+        return []
+
+    def order(self) -> Order | None:
+        """The order that is chosen, None while nothing is."""
+        return None
+
+    def now(self, name: str) -> Part:
+        """What the order would change, as it is now."""
+        power = self.context.store.state(name).power.value
+        glyph, role = glyphs.POWER[power]
+        return (f"{self.context.glyphs[glyph]} {power}", f"role-{role}")
+
+    def pace(self) -> Pace | None:
+        """The pace that is chosen; None is the inventory's."""
+        parallel, stagger = PARALLEL[self.parallel.chosen], STAGGER[self.stagger.chosen]
+        if not parallel and not stagger:
+            return None
+        return Pace(parallel or Pace().parallel, stagger)
+
+    async def pressed(self, key: str) -> bool:
+        if any(option.press(key) for option in (*self.options(), self.parallel, self.stagger)):
+            self._changed()
+            return True
+        return await super().pressed(key)
+
+    def _changed(self) -> None:
+        """Another choice: what is shown is no longer what would be done."""
+        self._option_lines[0].say([part for option in self.options() for part in option.parts()])
+        self._option_lines[1].say([*self.parallel.parts(), *self.stagger.parts()])
+        self.plan = None
+        order = self.order()
+        if self._planning is not None:
+            self._planning.cancel()
+        if order is None:
+            self.question(self._targets(), 1, blocked="choose by its letter what is to be done")
+            return
+        self.question(self._targets(), 1, blocked="asking the engine for the plan ...")
+        self._planning = asyncio.create_task(self._ask(order, self.pace()), name="plan")
+
+    async def _ask(self, order: Order, pace: Pace | None) -> None:
+        try:
+            reply = await self.context.link.ask(wire.PlanOrder(order, self.targets, pace))
+        except EngineError as error:
+            self.question(self._targets(), 1, blocked=error.problem.message)
+            return
+        except EngineUnreachableError as error:
+            self.question(self._targets(), 1, blocked=str(error))
+            return
+        assert isinstance(reply, wire.PlanReply)
+        self.plan = reply.plan
+        blocked = reply.plan.refused and f"the guard refuses it: {reply.plan.refused}"
+        if not any(node.steps for node in reply.plan.nodes):
+            blocked = blocked or "nothing can be done on any of these nodes"
+        self.question(self._plan_lines(reply.plan), reply.plan.confirm, phrase=self._phrase(), blocked=blocked)
+
+    def _phrase(self) -> str:
+        """What must be typed on level 3."""
+        if len(self.targets) == 1:
+            return self.targets[0]
+        order = self.order()
+        verb = order.action if isinstance(order, PowerOrder) else "set"
+        return f"{verb} {len(self.targets)}"
+
+    def _targets(self) -> list[TextLine]:
+        return [self._target(name) for name in self.targets]
+
+    def _target(self, name: str, note: Part = ("", "")) -> TextLine:
+        hidden: Part = ("  (hidden by the filter)", "role-warning") if name in self.hidden_marks else ("", "")
+        return text_line((f"{name:<16} ", "bold"), self.now(name), hidden, note)
+
+    def _plan_lines(self, plan: Plan) -> list[TextLine]:
+        lines: list[TextLine] = []
+        for node in plan.nodes:
+            lines.append(self._target(node.node, self._note(node)))
+            for step in node.steps:
+                lines.append(text_line((f"    {step.text}: ", ""), (step.command, "role-muted")))
+        lines.append(text_line(("", "")))
+        lines.append(text_line(("same as: ", "role-muted"), (plan.cli, "role-muted")))
+        return lines
+
+    @staticmethod
+    def _note(node: NodePlan) -> Part:
+        return (f"  left out: {node.skipped}", "role-warning") if node.skipped else ("", "")
+
+    def accepted(self) -> None:
+        order = self.order()
+        if order is not None and self.plan is not None:
+            self.dismiss(wire.StartOrder(order, self.targets, self.pace()))
+
+
+class PowerDialog(OrderDialog):
+    """Change the power of nodes."""
+
+    def __init__(self, targets: tuple[str, ...], hidden: frozenset[str], action: PowerAction | None = None) -> None:
+        super().__init__("Power", targets, hidden)
+        values = tuple(PowerAction)
+        self.action = Option(
+            "power", tuple(str(value) for value in values), "ofscr", values.index(action) if action else -1
+        )
+
+    def options(self) -> list[Option]:
+        return [self.action]
+
+    def order(self) -> Order | None:
+        return PowerOrder(tuple(PowerAction)[self.action.chosen]) if self.action.chosen >= 0 else None
+
+
+DEVICES = (Device.PXE, Device.DISK, Device.BIOS, Device.NONE)
+
+
+class BootDialog(OrderDialog):
+    """Set the boot override of nodes."""
+
+    def __init__(self, targets: tuple[str, ...], hidden: frozenset[str], boot: BootDevice | None = None) -> None:
+        super().__init__("Boot device", targets, hidden)
+        place = DEVICES.index(boot.device) if boot else -1
+        self.device = Option("boot from", tuple(str(device) for device in DEVICES), "pdbx", place)
+        self.persistent = Option("for", ("once", "always"), "o", int(boot is not None and boot.persistent))
+        modes = (None, True, False)
+        self.firmware = Option("firmware", ("as it is", "uefi", "bios"), "u", modes.index(boot.uefi if boot else None))
+
+    def options(self) -> list[Option]:
+        return [self.device, self.persistent, self.firmware]
+
+    def now(self, name: str) -> Part:
+        power, role = super().now(name)
+        boot = boot_text(self.context.store.state(name))
+        return (f"{power}  boot: {boot or 'not read yet'}", role)
+
+    def order(self) -> Order | None:
+        if self.device.chosen < 0:
+            return None
+        device = DEVICES[self.device.chosen]
+        if device is Device.NONE:
+            return BootDeviceOrder(BootDevice(device))
+        uefi = (None, True, False)[self.firmware.chosen]
+        return BootDeviceOrder(BootDevice(device, bool(self.persistent.chosen), uefi))
+
+
+SECONDS = (15, -1, 0)
+
+
+class IdentifyDialog(OrderDialog):
+    """Switch the identify light."""
+
+    def __init__(self, targets: tuple[str, ...], hidden: frozenset[str], chosen: int = -1) -> None:
+        super().__init__("Identify", targets, hidden)
+        self.light = Option("light", ("15 seconds", "on", "off"), "lof", chosen)
+
+    def options(self) -> list[Option]:
+        return [self.light]
+
+    def now(self, name: str) -> Part:
+        return ("light on", "role-mark") if self.context.store.state(name).identify else ("light off", "role-muted")
+
+    def order(self) -> Order | None:
+        return IdentifyOrder(SECONDS[self.light.chosen]) if self.light.chosen >= 0 else None

@@ -1,0 +1,1 @@
+"""The views and what they are made of."""

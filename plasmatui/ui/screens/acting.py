@@ -1,0 +1,74 @@
+"""Views whose keys act on nodes, and copy from them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from plasmatui.ui import clipboard
+from plasmatui.ui.context import cli
+from plasmatui.ui.dialogs.menu import MenuDialog, MenuItem
+from plasmatui.ui.screens.base import View
+
+if TYPE_CHECKING:
+    from plasmatui.ui.screens.main import MainScreen
+
+
+class ActingView(View):
+    """The actions that Nodes, Node detail and Consoles share."""
+
+    @property
+    def main(self) -> MainScreen:
+        from plasmatui.ui.screens.main import MainScreen
+
+        return next(screen for screen in self.app.screen_stack if isinstance(screen, MainScreen))
+
+    def targets(self) -> tuple[str, ...]:
+        """The nodes that an order from this view goes to."""
+        return self.context.targets()
+
+    def action_power(self) -> None:
+        self.main.orders.power(self.targets())
+
+    def action_bootdev(self) -> None:
+        self.main.orders.bootdev(self.targets())
+
+    def action_all_actions(self) -> None:
+        self.main.orders.menu(self.targets())
+
+    async def action_console(self) -> None:
+        await self.main.open_consoles()
+
+    def copy_source(self) -> str:
+        """The node that the copy menu is about."""
+        return self.context.current
+
+    def row_text(self, name: str) -> str:
+        """The node's row as text, "" when the view has none."""
+        return ""
+
+    def action_copy(self) -> None:
+        name = self.copy_source()
+        node = self.context.store.nodes.get(name)
+        if node is None:
+            return
+        texts = {
+            "name": name,
+            "BMC address": node.bmc_address,
+            "address": node.provisioning_ip or node.production_ip,
+            "MAC": "\n".join(node.macs),
+            "row": self.row_text(name),
+            "CLI command: state": cli("nodes", name),
+            "CLI command: console": cli("console", name),
+            "CLI command: power on": cli("power", "on", ",".join(self.targets()) or name),
+        }
+        items = [MenuItem(key, key, text.replace("\t", "  ")[:60]) for key, text in texts.items() if text]
+
+        def chosen(key: str | None) -> None:
+            if key:
+                self.copy(texts[key])
+
+        self.app.push_screen(MenuDialog(f"Copy from {name}", items), chosen)
+
+    def copy(self, text: str) -> None:
+        """To the terminal's clipboard and to a file."""
+        self.main.tell(clipboard.copy(self.app, text))

@@ -1,0 +1,152 @@
+"""One node in tabs: console preview, events, details, and what its BMC tells when asked."""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+
+from plasmatui.client import EngineError, EngineUnreachableError
+from plasmatui.model import wire
+from plasmatui.ui import facts
+from plasmatui.ui.bars import clock_text
+from plasmatui.ui.context import Context, context_of
+from plasmatui.ui.lines import Line, LinesPane, Part, TextLine, text_line
+from plasmatui.ui.store import Dirt, Topic
+from plasmatui.ui.widgets.console import ConsoleView
+
+TABS = ("console", "events", "details", "sensors", "sel", "inventory")
+QUERIES = ("sensors", "sel", "inventory")
+"""Tabs that ask the BMC, which is done only when one is opened or refreshed, never by itself."""
+
+
+class NodeDetail(Vertical):
+    """The pane. It shows the node that `show` names; "" shows none and reads no console."""
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+        super().__init__(id=id)
+        self.name_shown = ""
+        self.tab = "console"
+        self._subscribed = ""
+        self._answers: dict[tuple[str, str], list[TextLine]] = {}
+
+    @property
+    def context(self) -> Context:
+        return context_of(self)
+
+    def compose(self) -> ComposeResult:
+        self.tabs = Line()
+        self.preview = ConsoleView(preview=True)
+        self.preview.can_focus = False
+        self.pane = LinesPane(follow=True)
+        yield self.tabs
+        yield self.preview
+        yield self.pane
+
+    def on_mount(self) -> None:
+        self.pane.display = False
+
+    def on_unmount(self) -> None:
+        self._subscribe("")
+
+    def show(self, name: str, tab: str = "") -> None:
+        """Show this node (and this tab)."""
+        self.name_shown = name
+        self.tab = tab or self.tab
+        self._redraw()
+
+    def next_tab(self, step: int) -> None:
+        """The tab after, or before with -1."""
+        self.tab = TABS[(TABS.index(self.tab) + step) % len(TABS)]
+        self._redraw()
+
+    def refresh_detail(self, dirt: Dirt) -> None:
+        """Something changed; draw again when it is ours."""
+        if self.name_shown in dirt.names or Topic.EVENTS in dirt.topics:
+            self._redraw()
+
+    def ask_again(self) -> None:
+        """Ask the BMC again on a tab that shows its answers."""
+        self._answers.pop((self.name_shown, self.tab), None)
+        self._redraw()
+
+    # Drawing
+
+    def _redraw(self) -> None:
+        name = self.name_shown
+        known = name in self.context.store.nodes
+        self.tabs.say(self._tab_parts())
+        self.preview.display = self.tab == "console"
+        self.pane.display = self.tab != "console"
+        self._subscribe(name if known and self.tab == "console" else "")
+        if self.tab == "console" or not known:
+            self.pane.set_lines(())
+            return
+        if self.tab == "events":
+            self.pane.set_lines(self._events())
+        elif self.tab == "details":
+            self.pane.set_lines(facts.details(self.context, name))
+        else:
+            self._show_answers(name, self.tab)
+
+    def _tab_parts(self) -> list[Part]:
+        parts: list[Part] = [(f" {self.name_shown} ", "bold")]
+        for tab in TABS:
+            parts.append((f" {tab} ", "reverse" if tab == self.tab else "role-muted"))
+        if self.tab == "console" and self.name_shown:
+            parts.append((f"  {facts.console_text(self.context.store.state(self.name_shown))}", "role-muted"))
+        parts.append(("  [ ] tabs", "role-muted"))
+        return parts
+
+    def _events(self) -> list[TextLine]:
+        lines = [
+            text_line((f"{clock_text(line.wall)} ", "role-muted"), (f"{line.source:<12} ", ""), (line.text, ""))
+            for line in self.context.store.events
+            if line.node == self.name_shown
+        ]
+        return lines or [text_line(("no events are known", "role-muted"))]
+
+    # Console
+
+    def _subscribe(self, name: str) -> None:
+        if name == self._subscribed:
+            return
+        hub = self.context.hub
+        if self._subscribed:
+            hub.unsubscribe(self._subscribed, self)
+        self._subscribed = name
+        if not self.is_attached:
+            return
+        self.preview.clear()
+        if name:
+            hub.subscribe(name, self)
+
+    def console_bytes(self, data: bytes) -> None:
+        """From the hub."""
+        self.preview.feed(data)
+
+    def console_error(self, message: str) -> None:
+        """From the hub."""
+        self.preview.feed(f"\r\n[{message}]\r\n".encode())
+
+    # What the BMC tells
+
+    def _show_answers(self, name: str, what: str) -> None:
+        known = self._answers.get((name, what))
+        if known is None:
+            known = self._answers[(name, what)] = [text_line((f"asking the BMC of {name} ...", "role-busy"))]
+            self.run_worker(self._ask(name, what), name=f"{what} {name}", group="ask", exit_on_error=True)
+        self.pane.set_lines(known)
+
+    async def _ask(self, name: str, what: str) -> None:
+        lines: list[TextLine] = []
+        try:
+            async for answer in self.context.link.stream(wire.Query(what, (name,))):
+                lines += facts.answer_lines(self.context, answer)
+        except EngineError as error:
+            lines = [text_line((error.problem.message, "role-error"))]
+        except EngineUnreachableError as error:
+            lines = [text_line((str(error), "role-error"))]
+        lines.append(text_line((f"asked at {clock_text(self.context.clock())}; ctrl+r asks again", "role-muted")))
+        self._answers[(name, what)] = lines
+        if (self.name_shown, self.tab) == (name, what):
+            self.pane.set_lines(lines)

@@ -1,0 +1,356 @@
+"""The main screen: bars, views, prompt; gives key presses to the actions of the view in sight."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.screen import Screen
+from textual.widgets import ContentSwitcher, Static
+
+from plasmatui.client import EngineError, EngineUnreachableError
+from plasmatui.model import wire
+from plasmatui.ui import bars
+from plasmatui.ui.actions import Action
+from plasmatui.ui.context import Context, context_of
+from plasmatui.ui.keymap import typed
+from plasmatui.ui.lines import Line
+from plasmatui.ui.orders import Orders
+from plasmatui.ui.prompt import Prompt, PromptInput, PromptUse
+from plasmatui.ui.screens.base import View
+from plasmatui.ui.store import Topic, Watcher
+
+MIN_WIDTH, MIN_HEIGHT = 60, 15
+VIEWS = ("nodes", "consoles", "operations", "boot", "node")
+
+
+def _make(name: str) -> View:
+    """A view; its module is imported when it is first opened, so that the screen starts fast."""
+    if name == "nodes":
+        from plasmatui.ui.screens.nodes import NodesView
+
+        return NodesView(id="nodes")
+    if name == "consoles":
+        from plasmatui.ui.screens.consoles import ConsolesView
+
+        return ConsolesView(id="consoles")
+    if name == "operations":
+        from plasmatui.ui.screens.operations import OperationsView
+
+        return OperationsView(id="operations")
+    if name == "boot":
+        from plasmatui.ui.screens.boot import BootView
+
+        return BootView(id="boot")
+    from plasmatui.ui.screens.node import NodeView
+
+    return NodeView(id="node")
+
+
+class MainScreen(Screen[object]):
+    """See the module."""
+
+    AUTO_FOCUS = ""
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+        super().__init__(id=id)
+        self.status = Line(id="status")
+        self.banner = Line(id="banner")
+        self.crumb_line = Line(id="crumbs")
+        self.jobs = [Line(classes="job") for _ in range(bars.JOBS_SHOWN)]
+        self.hints = Line(id="hints")
+        self.keys = Line(id="keys")
+        self.prompt = Prompt(self.hints, self._prompt_closed)
+        self.orders = Orders(self)
+        self._trail: list[str] = []
+        self._last = "nodes"
+        self._watcher: Watcher | None = None
+        self._pending = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._fresh = 0
+
+    @property
+    def context(self) -> Context:
+        return context_of(self)
+
+    def compose(self) -> ComposeResult:
+        yield self.status
+        yield self.banner
+        yield self.crumb_line
+        with Vertical():
+            yield ContentSwitcher(_make("nodes"), initial="nodes", id="views")
+        yield from self.jobs
+        yield self.hints
+        yield self.prompt
+        yield self.keys
+        yield Static("", id="too-small", markup=False)
+
+    def on_mount(self) -> None:
+        self._watcher = self.context.store.watch(self._changed)
+        self.set_interval(1.0, self._tick, name="status-clock")
+        self.call_after_refresh(self.view.shown)
+
+    async def on_unmount(self) -> None:
+        if self._watcher is not None:
+            self._watcher.close()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # Views
+
+    @property
+    def switcher(self) -> ContentSwitcher:
+        return self.query_one("#views", ContentSwitcher)
+
+    @property
+    def view_name(self) -> str:
+        return self.switcher.current or "nodes"
+
+    @property
+    def view(self) -> View:
+        """The view in sight."""
+        return self.switcher.get_child_by_id(self.view_name, View)
+
+    async def show_view(self, name: str, *, step: bool = False) -> View:
+        """Bring a view into sight; with `step`, escape goes back to the one before."""
+        before = self.view_name
+        if name == before:
+            return self.view
+        self.view.hidden()
+        if step:
+            self._trail.append(before)
+        else:
+            self._trail.clear()
+        self._last = before
+        if not self.switcher.query_children(f"#{name}"):
+            await self.switcher.mount(_make(name))
+        self.switcher.current = name
+        view = self.view
+        self.call_after_refresh(view.shown)
+        self.refresh_bars()
+        return view
+
+    async def action_view(self, name: str) -> None:
+        await self.show_view(name)
+
+    async def action_last_view(self) -> None:
+        await self.show_view(self._last)
+
+    # Bars
+
+    def _changed(self) -> None:
+        if not self._pending:
+            self._pending = True
+            self.set_timer(0.2, self._update, name="bars-flush")
+
+    def _update(self) -> None:
+        self._pending = False
+        if self._watcher is None:
+            return
+        dirt = self._watcher.take()
+        if self.context.frozen:
+            self._fresh += len(dirt.names) + (Topic.EVENTS in dirt.topics)
+        if Topic.OPERATIONS in dirt.topics:
+            self.orders.look_for_ends()
+        self.refresh_bars()
+
+    def _tick(self) -> None:
+        left, right = bars.status_parts(self.context, self._fresh)
+        self.status.say(left, right)
+        self._show_banner()
+
+    def _show_banner(self) -> None:
+        parts = bars.banner_parts(self.context)
+        self.banner.set_class(bool(parts), "on")
+        self.set_class(bool(parts), "stale")
+        self.banner.say(parts)
+
+    def refresh_bars(self) -> None:
+        """Bring all bars up to date; each draws only when it changed."""
+        if not self.is_mounted:
+            return
+        self._tick()
+        running = self.context.store.running
+        for place, line in enumerate(self.jobs):
+            record = running[place] if place < len(running) else None
+            line.set_class(record is not None, "on")
+            line.say(bars.job_parts(self.context, record) if record is not None else [])
+        self.crumb_line.say(self.view.crumbs())
+        self.keys.say(bars.key_parts(self.context, self.view.SCOPE))
+
+    def on_resize(self, event: events.Resize) -> None:
+        small = event.size.width < MIN_WIDTH or event.size.height < MIN_HEIGHT
+        self.set_class(small, "small")
+        if small:
+            text = f"terminal too small: {event.size.width}x{event.size.height}; {MIN_WIDTH}x{MIN_HEIGHT} is needed"
+            self.query_one("#too-small", Static).update(text)
+
+    def on_screen_resume(self) -> None:
+        self.refresh_bars()
+
+    # Keys
+
+    async def on_key(self, event: events.Key) -> None:
+        if isinstance(self.focused, PromptInput):
+            return
+        key = typed(event.key, event.character)
+        action = self.context.keymap.find(self.view.SCOPE, key) or self.context.keymap.find("global", key)
+        if action is not None:
+            event.stop()
+            event.prevent_default()
+            await self.run(action)
+
+    async def run(self, action: Action) -> None:
+        """Do an action, or say why not."""
+        reason = self.context.disabled(action)
+        if reason:
+            self.tell(f"{action.title}: {reason}", "warning")
+        else:
+            await self.app.run_action(action.call, self if action.scope == "global" else self.view)
+
+    def tell(self, text: str, severity: str = "information") -> None:
+        """A toast; text is never markup."""
+        level = severity if severity in ("warning", "error") else "information"
+        self.notify(self.context.glyphs.text(text), severity=level, markup=False)  # type: ignore[arg-type]
+
+    def spawn(self, work: Coroutine[object, object, None], name: str) -> None:
+        """Do something that waits for the engine, in a task that is held; its problems become toasts."""
+
+        async def guarded() -> None:
+            try:
+                await work
+            except EngineError as error:
+                self.tell(error.problem.message, "error")
+            except EngineUnreachableError as error:
+                self.tell(str(error), "error")
+
+        task = asyncio.create_task(guarded(), name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            assert isinstance(error, Exception)
+            self.app._handle_exception(error)
+
+    # Prompt
+
+    def ask(self, use: PromptUse) -> None:
+        """Open the line at the bottom."""
+        self.prompt.open(use)
+
+    def _prompt_closed(self) -> None:
+        self.view.focus_view()
+        self.refresh_bars()
+
+    def action_command(self, text: str = "") -> None:
+        from plasmatui.ui.commandline import CommandLine
+
+        commands = CommandLine(self)
+        history = self.context.history
+
+        def accept(line: str) -> str:
+            problem = commands.run(line)
+            if line.strip() and not problem and (not history or history[-1] != line):
+                history.append(line)
+                del history[:-200]
+            return problem
+
+        self.ask(PromptUse(":", accept, complete=commands.complete, history=list(history), value=text))
+
+    # Global actions
+
+    def action_palette(self) -> None:
+        from plasmatui.ui.dialogs.palette import PaletteDialog
+
+        self.app.push_screen(PaletteDialog(self.view.SCOPE), self._picked)
+
+    def _picked(self, action: Action | None) -> None:
+        if action is not None:
+            self.call_later(self.run, action)
+
+    def action_help(self) -> None:
+        from plasmatui.ui.dialogs.lists import HelpDialog
+
+        self.app.push_screen(HelpDialog(self.view.SCOPE))
+
+    def action_command_log(self) -> None:
+        from plasmatui.ui.dialogs.lists import CommandLogDialog
+
+        self.app.push_screen(CommandLogDialog())
+        self.spawn(self._fetch_audit(), "command-log")
+
+    async def _fetch_audit(self) -> None:
+        reply = await self.context.link.ask(wire.ListAudit())
+        assert isinstance(reply, wire.Audit)
+        self.context.store.remember_audit(reply.lines)
+
+    def action_problems(self) -> None:
+        from plasmatui.ui.dialogs.lists import ProblemsDialog
+
+        def go(name: str | None) -> None:
+            if name:
+                self.spawn(self.open_node(name), f"open {name}")
+
+        self.app.push_screen(ProblemsDialog(), go)
+
+    async def open_node(self, name: str, tab: str = "") -> None:
+        """Show one node in full."""
+        from plasmatui.ui.screens.node import NodeView
+
+        view = await self.show_view("node", step=True)
+        assert isinstance(view, NodeView)
+        view.show(name, tab)
+
+    async def open_consoles(self, names: tuple[str, ...] = ()) -> None:
+        """Show the consoles of these nodes, or of the marked ones."""
+        from plasmatui.ui.screens.consoles import ConsolesView
+
+        view = await self.show_view("consoles", step=True)
+        assert isinstance(view, ConsolesView)
+        view.pick(names)
+
+    def action_freeze(self) -> None:
+        self.context.frozen = not self.context.frozen
+        self._fresh = 0
+        if not self.context.frozen:
+            self.view.thawed()
+        self.refresh_bars()
+
+    def action_refresh(self) -> None:
+        if not self.context.link.online:
+            self.context.link.retry()
+            return
+        names = self.context.targets()
+        if names:
+            self.orders.refresh(names)
+
+    async def action_back(self) -> None:
+        if not self.view.back() and self._trail:
+            name = self._trail.pop()
+            trail, last = list(self._trail), self._last
+            await self.show_view(name)
+            self._trail, self._last = trail, last
+        self.refresh_bars()
+
+    async def action_quit(self) -> None:
+        if self._trail:
+            await self.action_back()
+            return
+        self.orders.ask_to_leave()
+
+    def action_zoom(self) -> None:
+        self.view.zoom(True)
+
+    def action_unzoom(self) -> None:
+        self.view.zoom(False)
+
+    def after(self, call: Callable[[], None]) -> None:
+        """Call when the screen is drawn."""
+        self.call_after_refresh(call)

@@ -1,0 +1,280 @@
+"""The Nodes view: the grid, its filter, order and marks, and the detail pane."""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+from textual.timer import Timer
+
+from plasmatui.inventory.nodesets import resolve
+from plasmatui.ui import columns
+from plasmatui.ui.dialogs.menu import MenuDialog, MenuItem
+from plasmatui.ui.filter import Filter, FilterError, parse_filter
+from plasmatui.ui.lines import Part
+from plasmatui.ui.prompt import PromptUse
+from plasmatui.ui.screens.acting import ActingView
+from plasmatui.ui.screens.detail import NodeDetail
+from plasmatui.ui.store import Dirt, Topic
+from plasmatui.ui.widgets.grid import NodeGrid, Row
+
+DETAIL_DELAY = 0.2
+"""Seconds that the cursor must rest before the detail pane follows it."""
+
+
+class NodesView(ActingView):
+    """See the module."""
+
+    SCOPE = "nodes"
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+        super().__init__(id=id)
+        self.filter = Filter()
+        self.order_by = "node"
+        self.reverse = False
+        self.only_problems = False
+        self.all_columns = False
+        self.range_from = ""
+        self._fields: tuple[columns.Field, ...] = ()
+        self._order: list[str] = []
+        self._detail_timer: Timer | None = None
+
+    def compose(self) -> ComposeResult:
+        self.grid = NodeGrid((), mark=self.context.glyphs["mark"], id="grid")
+        self.detail = NodeDetail(id="detail")
+        yield self.grid
+        yield self.detail
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self._lay_out()
+
+    def on_resize(self) -> None:
+        self._lay_out()
+
+    def focus_view(self) -> None:
+        self.grid.focus()
+
+    # Rows
+
+    def _lay_out(self) -> None:
+        fields = columns.columns_for(self.app.size.width, self.all_columns)
+        self._fields = fields
+        self.grid.set_columns(columns.grid_columns(fields, self.order_by, self.reverse, self.context.glyphs))
+
+    def update_view(self, dirt: Dirt) -> None:
+        store = self.context.store
+        if Topic.NODES in dirt.topics:
+            rows = [
+                Row(name, columns.row_cells(columns.COLUMNS, node, store.state(name), self.context.glyphs))
+                for name, node in store.nodes.items()
+            ]
+            self.grid.set_rows(rows)
+            self._order = []
+        else:
+            for name in dirt.names & store.nodes.keys():
+                cells = columns.row_cells(columns.COLUMNS, store.nodes[name], store.state(name), self.context.glyphs)
+                self.grid.update_cells(name, cells)
+        if dirt.names or Topic.NODES in dirt.topics:
+            self._arrange()
+        if self.detail.has_class("on"):
+            self.detail.refresh_detail(dirt)
+
+    def _arrange(self) -> None:
+        """Filter and order the rows."""
+        store = self.context.store
+        order = columns.BY_ID[self.order_by].order
+        shown = [name for name in store.nodes if self._passes(name)]
+        shown.sort(key=lambda name: columns.natural(name))
+        if self.order_by != "node":
+            shown.sort(key=lambda name: order(store.nodes[name], store.state(name)))
+        if self.reverse:
+            shown.reverse()
+        if shown != self._order:
+            self._order = shown
+            self.grid.set_order(shown)
+        self._remember()
+        self.main.refresh_bars()
+
+    def _passes(self, name: str) -> bool:
+        store = self.context.store
+        state = store.state(name)
+        if self.only_problems and not state.findings:
+            return False
+        return not self.filter or self.filter.matches(store.nodes[name], state)
+
+    def _remember(self) -> None:
+        """Tell the other views what is marked, hidden and under the cursor."""
+        context = self.context
+        context.order = tuple(self._order)
+        context.marks = self.grid.marks
+        context.hidden = context.marks - set(self._order)
+        context.current = self.grid.cursor_key or ""
+
+    # Messages of the grid
+
+    def on_node_grid_cursor_moved(self, event: NodeGrid.CursorMoved) -> None:
+        event.stop()
+        self._remember()
+        if self.detail.has_class("on"):
+            if self._detail_timer is not None:
+                self._detail_timer.stop()
+            self._detail_timer = self.set_timer(DETAIL_DELAY, self._follow_cursor, name="detail-follow")
+
+    def _follow_cursor(self) -> None:
+        self._detail_timer = None
+        self.detail.show(self.grid.cursor_key or "")
+
+    def on_node_grid_marks_changed(self, event: NodeGrid.MarksChanged) -> None:
+        event.stop()
+        self._remember()
+        self.main.refresh_bars()
+
+    async def on_node_grid_row_opened(self, event: NodeGrid.RowOpened) -> None:
+        event.stop()
+        await self.main.open_node(event.key)
+
+    # What it says
+
+    def crumbs(self) -> list[Part]:
+        context = self.context
+        parts: list[Part] = [(f" nodes {len(self._order)}/{len(context.store.nodes)}", "bold")]
+        if self.filter:
+            parts.append((f"  /{self.filter.text}", "role-busy"))
+        if self.only_problems:
+            parts.append(("  problems only", "role-warning"))
+        if context.marks:
+            hidden = f" ({len(context.hidden)} hidden)" if context.hidden else ""
+            parts.append((f"  {len(context.marks)} marked{hidden}", "bold role-mark"))
+        if self.range_from:
+            parts.append((f"  range from {self.range_from}: move, then v", "role-mark"))
+        arrow = context.glyphs["down" if self.reverse else "up"]
+        parts.append((f"  order: {columns.BY_ID[self.order_by].title.lower()}{arrow}", "role-muted"))
+        return parts
+
+    # Looking
+
+    def action_move(self, rows: int) -> None:
+        self.grid.action_move(rows)
+
+    def action_ends(self, direction: int) -> None:
+        self.grid.action_first() if direction < 0 else self.grid.action_last()
+
+    def action_page(self, pages: float) -> None:
+        self.grid.action_move(int(pages * max(2, self.grid.size.height - 2)))
+
+    async def action_open(self) -> None:
+        if self.grid.cursor_key:
+            await self.main.open_node(self.grid.cursor_key)
+
+    def action_filter(self) -> None:
+        before = self.filter
+        self.main.ask(
+            PromptUse("/", self.set_filter, change=self.set_filter, cancel=lambda: self._use(before), value=before.text)
+        )
+
+    def set_filter(self, text: str) -> str:
+        """Filter the rows; returns what is wrong with the text, "" when nothing is."""
+        nodes = tuple(self.context.store.nodes.values())
+        try:
+            self._use(parse_filter(text, lambda words: frozenset(resolve(words, nodes))))
+        except FilterError as error:
+            return str(error)
+        return ""
+
+    def _use(self, new: Filter) -> None:
+        self.filter = new
+        self._arrange()
+
+    def action_problems_only(self) -> None:
+        self.only_problems = not self.only_problems
+        self._arrange()
+
+    def action_wide(self) -> None:
+        self.all_columns = not self.all_columns
+        self._lay_out()
+
+    def action_order(self) -> None:
+        items = [
+            MenuItem(field.id, field.title.lower(), "again: turn round" if field.id == self.order_by else "")
+            for field in columns.COLUMNS
+        ]
+
+        def chosen(field: str | None) -> None:
+            if field:
+                self.reverse = not self.reverse if field == self.order_by else False
+                self.order_by = field
+                self._lay_out()
+                self._arrange()
+
+        self.app.push_screen(MenuDialog("Order by", items), chosen)
+
+    def action_mark(self) -> None:
+        self.grid.toggle_mark()
+        self.grid.action_move(1)
+
+    def action_mark_range(self) -> None:
+        here = self.grid.cursor_key or ""
+        if not self.range_from or self.range_from not in self._order:
+            self.range_from = here
+        elif here:
+            first, last = sorted((self._order.index(self.range_from), self._order.index(here)))
+            self.range_from = ""
+            self.grid.set_marks(self.grid.marks | set(self._order[first : last + 1]))
+        self.main.refresh_bars()
+
+    def action_unmark(self) -> None:
+        self.range_from = ""
+        self.grid.set_marks(())
+
+    def mark(self, names: tuple[str, ...]) -> None:
+        """Mark these nodes and no others."""
+        self.grid.set_marks(names)
+
+    def action_pane(self) -> None:
+        on = not self.detail.has_class("on")
+        if on and self.app.size.height < 20:
+            self.main.tell("the detail pane needs 20 lines; enter opens the node in full", "warning")
+            return
+        self.detail.set_class(on, "on")
+        self.detail.show((self.grid.cursor_key or "") if on else "")
+
+    def action_tab(self, step: int) -> None:
+        if self.detail.has_class("on"):
+            self.detail.next_tab(step)
+
+    def shown(self) -> None:
+        super().shown()
+        if self.detail.has_class("on"):
+            self.detail.show(self.grid.cursor_key or "")
+
+    def hidden(self) -> None:
+        super().hidden()
+        self.detail.show("")
+
+    def zoom(self, on: bool) -> None:
+        if on and not self.detail.has_class("on"):
+            self.action_pane()
+        self.detail.set_class(on, "big")
+
+    def back(self) -> bool:
+        if self.range_from:
+            self.range_from = ""
+        elif self.detail.has_class("big"):
+            self.zoom(False)
+        elif self.filter:
+            self._use(Filter())
+        elif self.only_problems:
+            self.action_problems_only()
+        elif self.grid.marks:
+            self.action_unmark()
+        else:
+            return False
+        return True
+
+    def targets(self) -> tuple[str, ...]:
+        return self.context.targets()
+
+    def row_text(self, name: str) -> str:
+        """A row as plain text, for copying."""
+        store = self.context.store
+        cells = columns.row_cells(columns.COLUMNS, store.nodes[name], store.state(name), self.context.glyphs)
+        return "\t".join(cells[field.id].text for field in columns.COLUMNS)

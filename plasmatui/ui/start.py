@@ -1,0 +1,48 @@
+"""Prepare the process for the screen and open it. The environment is read by Textual at import, so it is set before."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from plasmatui.ui.options import TuiOptions
+
+
+class NoTerminalError(Exception):
+    """There is no terminal that a screen can be drawn on; the message says what to use instead."""
+
+
+def check_terminal() -> None:
+    """Make sure that input and output are a terminal that understands cursor addressing.
+
+    Raises:
+        NoTerminalError: it is a pipe, a file, or `TERM` is unset or "dumb".
+    """
+    hint = "use the commands instead: `plasmatui nodes`, `plasmatui power`, `plasmatui --help`"
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise NoTerminalError(f"the screen needs a terminal, and standard input or output is none; {hint}")
+    term = os.environ.get("TERM", "")
+    if term in ("", "dumb"):
+        raise NoTerminalError(f"the screen cannot be drawn on TERM={term or 'unset'}; {hint}")
+
+
+def prepare_environment() -> None:
+    """Defaults that the user's own settings override."""
+    os.environ.setdefault("TEXTUAL_FPS", "120")
+    os.environ.setdefault("ESCDELAY", "50")
+    if "SSH_CONNECTION" in os.environ:
+        os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
+        os.environ.setdefault("TEXTUAL_SMOOTH_SCROLL", "0")
+
+
+def start(options: TuiOptions) -> int:
+    """Open the screen and stay until the operator leaves it. Returns the exit code.
+
+    Raises:
+        NoTerminalError: see `check_terminal`.
+    """
+    check_terminal()
+    prepare_environment()
+    from plasmatui.ui.app import run_tui
+
+    return run_tui(options)

@@ -1,0 +1,201 @@
+"""The screen's copy of what the engine knows: immutable values, replaced by snapshots and changes.
+
+Views never get a message per event. Each holds a `Watcher`, which collects what changed and calls back once until it
+is read; the view reads it from one timer. Imports no Textual.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+
+from plasmatui.model import wire
+from plasmatui.model.event import AuditLine, EventLine
+from plasmatui.model.node import Node, NodeState
+from plasmatui.model.operation import OperationRecord
+from plasmatui.text import clean_line
+
+EVENTS_KEPT = 2000
+AUDIT_KEPT = 1000
+
+
+class Topic(Enum):
+    """What may change besides the states of nodes."""
+
+    NODES = "nodes"
+    OPERATIONS = "operations"
+    EVENTS = "events"
+    AUDIT = "audit"
+    LINK = "link"
+    NOTICES = "notices"
+
+
+@dataclass(frozen=True)
+class Dirt:
+    """What changed since the last time: names of nodes whose state did, and topics."""
+
+    names: frozenset[str]
+    topics: frozenset[Topic]
+
+    def __bool__(self) -> bool:
+        return bool(self.names or self.topics)
+
+
+class Watcher:
+    """Collects changes for one view. `call` is called once when there is something new, then not before `take`."""
+
+    def __init__(self, store: Store, call: Callable[[], None]) -> None:
+        self._store = store
+        self._call = call
+        self._names: set[str] = set()
+        self._topics: set[Topic] = set()
+        self._told = False
+
+    def take(self) -> Dirt:
+        """What changed; the collection begins anew."""
+        dirt = Dirt(frozenset(self._names), frozenset(self._topics))
+        self._names.clear()
+        self._topics.clear()
+        self._told = False
+        return dirt
+
+    def close(self) -> None:
+        """Collect no more."""
+        self._store.forget(self)
+
+    def touch(self, names: frozenset[str], topics: frozenset[Topic]) -> None:
+        """Add changes (the store calls this)."""
+        self._names |= names
+        self._topics |= topics
+        if not self._told and (self._names or self._topics):
+            self._told = True
+            self._call()
+
+
+@dataclass(frozen=True)
+class LinkState:
+    """Standing with the engine. Times are Unix seconds; `retry_at` is 0 while a try is under way."""
+
+    online: bool = False
+    reason: str = "connecting"
+    since: float = 0.0
+    retry_at: float = 0.0
+    seen: float = 0.0
+
+
+@dataclass
+class Store:
+    """See the module. `clock` gives Unix seconds; tests freeze it."""
+
+    clock: Callable[[], float] = time.time
+    welcome: wire.Welcome | None = None
+    nodes: dict[str, Node] = field(default_factory=dict)
+    states: dict[str, NodeState] = field(default_factory=dict)
+    operations: dict[int, OperationRecord] = field(default_factory=dict)
+    events: deque[EventLine] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
+    audit: deque[AuditLine] = field(default_factory=lambda: deque(maxlen=AUDIT_KEPT))
+    notices: tuple[str, ...] = ()
+    link: LinkState = LinkState()
+    seq: int = 0
+    _watchers: list[Watcher] = field(default_factory=list)
+
+    def watch(self, call: Callable[[], None]) -> Watcher:
+        """A new watcher, which counts everything as changed."""
+        watcher = Watcher(self, call)
+        self._watchers.append(watcher)
+        watcher.touch(frozenset(self.nodes), frozenset(Topic))
+        return watcher
+
+    def forget(self, watcher: Watcher) -> None:
+        if watcher in self._watchers:
+            self._watchers.remove(watcher)
+
+    def greet(self, welcome: wire.Welcome) -> None:
+        """A connection was made; what is shown stays until the snapshot is there."""
+        self.welcome = welcome
+        self.notices = welcome.notices
+        if not self.nodes:
+            self._set_nodes(welcome.nodes)
+        self._tell(frozenset(self.nodes), frozenset((Topic.LINK, Topic.NOTICES, Topic.NODES)))
+
+    def load(self, snapshot: wire.Snapshot) -> None:
+        """Replace everything."""
+        self._set_nodes(snapshot.nodes)
+        self.states = {state.name: state for state in snapshot.states if state.name in self.nodes}
+        self.operations = {record.number: record for record in snapshot.operations}
+        self.events = deque(sorted(snapshot.events, key=lambda line: line.number), maxlen=EVENTS_KEPT)
+        if snapshot.notices:
+            self.notices = snapshot.notices
+        self.seq = snapshot.seq
+        now = self.clock()
+        self.link = LinkState(online=True, reason="", since=now, seen=now)
+        self._tell(frozenset(self.nodes), frozenset(Topic))
+
+    def apply(self, changes: wire.Changes) -> None:
+        """Take over what changed."""
+        topics: set[Topic] = set()
+        if changes.nodes is not None:
+            self._set_nodes(changes.nodes)
+            topics.add(Topic.NODES)
+        for state in changes.states:
+            if state.name in self.nodes:
+                self.states[state.name] = state
+        for record in changes.operations:
+            self.operations[record.number] = record
+            topics.add(Topic.OPERATIONS)
+        if changes.events:
+            self.events.extend(changes.events)
+            topics.add(Topic.EVENTS)
+        if changes.audit:
+            self.audit.extend(changes.audit)
+            topics.add(Topic.AUDIT)
+        if changes.notices:
+            self.notices = changes.notices
+            topics.add(Topic.NOTICES)
+        self.seq = changes.seq
+        self.link = LinkState(True, "", self.link.since, 0.0, self.clock())
+        self._tell(frozenset(state.name for state in changes.states), frozenset(topics))
+
+    def remember_audit(self, lines: tuple[AuditLine, ...]) -> None:
+        """The command log as the engine has it; lines that came meanwhile are kept once."""
+        merged = {line.number: line for line in (*lines, *self.audit)}
+        self.audit = deque((merged[number] for number in sorted(merged)), maxlen=AUDIT_KEPT)
+        self._tell(frozenset(), frozenset((Topic.AUDIT,)))
+
+    def remember_events(self, lines: tuple[EventLine, ...]) -> None:
+        """Older events, asked for; lines that are known are kept once."""
+        merged = {line.number: line for line in (*lines, *self.events)}
+        self.events = deque((merged[number] for number in sorted(merged)), maxlen=EVENTS_KEPT)
+        self._tell(frozenset(), frozenset((Topic.EVENTS,)))
+
+    def remember_operation(self, record: OperationRecord) -> None:
+        """An operation as an answer gave it; a push may bring the same again."""
+        self.operations[record.number] = record
+        self._tell(frozenset(), frozenset((Topic.OPERATIONS,)))
+
+    def offline(self, reason: str, retry_at: float = 0.0) -> None:
+        """The engine is gone (or is being looked for); what is known stays and counts as stale."""
+        since = self.clock() if self.link.online or not self.link.since else self.link.since
+        self.link = LinkState(False, clean_line(reason, 200), since, retry_at, self.link.seen)
+        self._tell(frozenset(), frozenset((Topic.LINK,)))
+
+    def state(self, name: str) -> NodeState:
+        """What is known of a node; unknown is a value."""
+        return self.states.get(name) or NodeState(name)
+
+    @property
+    def running(self) -> list[OperationRecord]:
+        """Operations that have not ended, oldest first."""
+        return [record for _, record in sorted(self.operations.items()) if not record.state.ended]
+
+    def _set_nodes(self, nodes: tuple[Node, ...]) -> None:
+        self.nodes = {node.name: node for node in nodes}
+        for name in set(self.states) - set(self.nodes):
+            del self.states[name]
+
+    def _tell(self, names: frozenset[str], topics: frozenset[Topic]) -> None:
+        for watcher in tuple(self._watchers):
+            watcher.touch(names, topics)

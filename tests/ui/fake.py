@@ -1,0 +1,266 @@
+"""An engine in memory for tests under Pilot: the methods of `EngineClient`, answers as a test wants them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from plasmatui.client import EngineError, EngineUnreachableError
+from plasmatui.model import wire
+from plasmatui.model.bmc import BootDevice, Device, SensorReading
+from plasmatui.model.event import AuditLine, EventLine
+from plasmatui.model.node import BmcState, ConsoleState, Finding, Node, NodeState, PenHolder, PowerState
+from plasmatui.model.operation import NodePlan, NodeRecord, OperationRecord, Pace, Plan, PowerOrder, Step
+from plasmatui.model.words import BmcStatus, ConsoleStatus, OperationState, Power, Severity
+from plasmatui.ui.app import PlasmatuiApp
+from plasmatui.ui.options import TuiOptions
+
+NOW = 1_700_000_000.0
+"""The clock of all tests: 2023-11-14 22:13:20 UTC."""
+
+
+def rack(count: int = 12) -> tuple[Node, ...]:
+    """Three control-plane nodes, then workers."""
+    return tuple(
+        Node(
+            f"node{i:02d}",
+            "control-plane" if i <= 3 else "worker",
+            (f"52:54:00:00:00:{i:02x}",),
+            f"10.0.10.{49 + i}:623",
+            "ipmi" if i % 4 else "redfish",
+            f"10.0.100.{49 + i}",
+            f"10.0.200.{9 + i}",
+            (f"/dev/disk/by-id/nvme-{i}",),
+            "r1" if i <= 6 else "r2",
+            i,
+            ("ssd",) if i % 2 else (),
+            i <= 3,
+        )
+        for i in range(1, count + 1)
+    )
+
+
+def states(nodes: tuple[Node, ...]) -> dict[str, NodeState]:
+    """Every second node on; the fifth has no BMC, the seventh a wrong password, the ninth no answer."""
+    result = {}
+    for i, node in enumerate(nodes, 1):
+        state = NodeState(
+            node.name,
+            PowerState(Power.ON if i % 2 else Power.OFF, NOW - 3600, "ipmi", "anna" if i == 1 else ""),
+            BmcState(BmcStatus.UP, NOW - 3600, latency_ms=12.0, sessions=True),
+            ConsoleState(ConsoleStatus.OPEN, NOW - 60, recording=True),
+            BootDevice(Device.PXE, uefi=True) if i == 2 else None,
+            last_event=f"power {'on' if i % 2 else 'off'}",
+            last_event_at=NOW - 3600,
+        )
+        if i == 7:
+            finding = Finding("bmc-auth", Severity.ERROR, "The BMC refuses the user or the password.",
+                              "Correct `bmc_defaults`.", NOW - 120, ("RAKP 2 status 0x0d",))  # fmt: skip
+            state = NodeState(
+                node.name,
+                bmc=BmcState(BmcStatus.REFUSED, NOW - 120, "bmc-auth", "wrong password for admin", failures=1),
+                findings=(finding,),
+            )
+        if i == 9:
+            finding = Finding("bmc-unreachable", Severity.ERROR, "The BMC does not answer.",
+                              "Check the BMC's power.", NOW - 300)  # fmt: skip
+            state = NodeState(
+                node.name,
+                bmc=BmcState(BmcStatus.WAITING, NOW - 300, "bmc-unreachable", "no answer in 4 s", NOW + 20, 5),
+                findings=(finding,),
+            )
+        result[node.name] = state
+    return result
+
+
+class FakeEngine:
+    """One connection; `asked` holds every request. Set `answers[type]` to a function for another answer."""
+
+    def __init__(self, world: FakeWorld, client: int) -> None:
+        self.world = world
+        self.client = client
+        self.welcome = wire.Welcome(
+            wire.PROTOCOL,
+            "0.1.0",
+            1,
+            client,
+            "/srv/inventory.yaml",
+            world.cluster,
+            "prod",
+            world.read_only,
+            world.nodes,
+        )
+        self.on_changes: Callable[[wire.Changes], None] | None = None
+        self.on_console: Callable[[wire.ConsoleData], None] | None = None
+        self.on_lost: Callable[[str], None] | None = None
+        self.closed = False
+        self.open: set[str] = set()
+
+    async def ask(self, body: wire.RequestBody) -> wire.ReplyBody:
+        self.world.asked.append(body)
+        await asyncio.sleep(0)
+        if self.closed:
+            raise EngineUnreachableError("closed")
+        return self.world.answer(self, body)
+
+    async def stream(self, body: wire.RequestBody) -> AsyncIterator[wire.NodeAnswer]:
+        self.world.asked.append(body)
+        assert isinstance(body, wire.Query)
+        for name in body.nodes:
+            await asyncio.sleep(0)
+            if body.what == "sensors":
+                yield wire.NodeAnswer(name, sensors=(SensorReading("CPU [/] Temp", "temperature", 41.0, "C", "ok"),))
+            elif body.what == "refresh" and name == "node09":
+                yield wire.NodeAnswer(name, wire.Problem("bmc-unreachable", "no answer from 10.0.10.58"))
+            else:
+                yield wire.NodeAnswer(name, power=Power.ON)
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+class FakeWorld:
+    """What engines know, over several connections."""
+
+    def __init__(self, nodes: tuple[Node, ...] | None = None, *, read_only: bool = False, cluster: str = "lab") -> None:
+        self.nodes = rack() if nodes is None else nodes
+        self.states = states(self.nodes)
+        self.cluster = cluster
+        self.read_only = read_only
+        self.asked: list[Any] = []
+        self.engines: list[FakeEngine] = []
+        self.starts: list[bool] = []
+        self.down = False
+        self.confirm = 2
+        self.refused = ""
+        self.seq = 0
+        self.recording: dict[str, bytes] = {}
+        self.answers: dict[type, Callable[[FakeEngine, Any], wire.ReplyBody]] = {}
+        self.events: tuple[EventLine, ...] = tuple(
+            EventLine(i, NOW - 600 + i, f"node{1 + i % 9:02d}", "ipmi", "power", f"power {'on' if i % 2 else 'off'}")
+            for i in range(1, 9)
+        )
+        self.operations: dict[int, OperationRecord] = {}
+        self.audit: tuple[AuditLine, ...] = (AuditLine(1, NOW - 50, "anna", "node01", "chassis control 1", "done"),)
+
+    async def connect(self, start: bool) -> FakeEngine:
+        self.starts.append(start)
+        if self.down:
+            raise EngineUnreachableError("no engine answers")
+        engine = FakeEngine(self, 7)
+        self.engines.append(engine)
+        return engine
+
+    @property
+    def engine(self) -> FakeEngine:
+        return self.engines[-1]
+
+    def of(self, kind: type) -> list[Any]:
+        """All requests of a kind so far."""
+        return [body for body in self.asked if isinstance(body, kind)]
+
+    def push(self, *new: NodeState, **more: Any) -> None:
+        """Change nodes and tell the screen."""
+        self.seq += 1
+        for state in new:
+            self.states[state.name] = state
+        for record in more.get("operations", ()):
+            self.operations[record.number] = record
+        if self.engine.on_changes is not None:
+            self.engine.on_changes(wire.Changes(self.seq, new, **more))
+
+    def change(self, name: str, **fields: Any) -> None:
+        """Replace fields of one node's state and tell the screen."""
+        self.push(msgspec.structs.replace(self.states[name], **fields))
+
+    def say(self, name: str, data: bytes) -> None:
+        """A console says something; pushed when it is open."""
+        old = self.recording.get(name, b"")
+        self.recording[name] = old + data
+        engine = self.engine
+        if name in engine.open and engine.on_console is not None:
+            engine.on_console(wire.ConsoleData(name, len(old), data))
+
+    def lose(self, reason: str = "the engine closed the connection") -> None:
+        """The connection breaks."""
+        self.down = True
+        if self.engine.on_lost is not None:
+            self.engine.on_lost(reason)
+
+    def console(self, name: str) -> ConsoleState:
+        return msgspec.structs.replace(self.states[name].console, end=len(self.recording.get(name, b"")))
+
+    def answer(self, engine: FakeEngine, body: Any) -> wire.ReplyBody:
+        special = self.answers.get(type(body))
+        if special is not None:
+            return special(engine, body)
+        if isinstance(body, wire.Watch):
+            return wire.Snapshot(
+                self.seq, self.nodes, tuple(self.states.values()), tuple(self.operations.values()), self.events
+            )
+        if isinstance(body, wire.PlanOrder):
+            return wire.PlanReply(self.plan(body))
+        if isinstance(body, wire.StartOrder):
+            number = max(self.operations, default=0) + 1
+            records = tuple(NodeRecord(name, OperationState.RUNNING, before="off") for name in body.nodes)
+            record = OperationRecord(
+                number, body.order, "anna", "plasmatui power", NOW, OperationState.RUNNING, records, body.pace or Pace()
+            )
+            self.operations[number] = record
+            return wire.OperationReply(record)
+        if isinstance(body, wire.ListOperations):
+            return wire.Operations(tuple(self.operations.values()))
+        if isinstance(body, wire.ListEvents):
+            return wire.Events(())
+        if isinstance(body, wire.ListAudit):
+            return wire.Audit(self.audit)
+        if isinstance(body, wire.ConsoleOpen):
+            engine.open.add(body.node)
+            data = self.recording.get(body.node, b"")
+            offset = max(0, len(data) - body.history)
+            return wire.ConsoleOpened(self.console(body.node), offset, data[offset:])
+        if isinstance(body, wire.ConsoleClose):
+            engine.open.discard(body.node)
+            return wire.Done()
+        if isinstance(body, wire.ConsoleHistory):
+            data = self.recording.get(body.node, b"")
+            return wire.ConsoleChunk(body.offset, data[body.offset : body.offset + body.length])
+        if isinstance(body, wire.ConsolePen):
+            return self.pen(engine, body)
+        if isinstance(body, wire.CancelOperation):
+            record = msgspec.structs.replace(self.operations[body.number], state=OperationState.CANCELLED, end=NOW + 3)
+            self.operations[body.number] = record
+            return wire.OperationReply(record)
+        return wire.Done()
+
+    def pen(self, engine: FakeEngine, body: wire.ConsolePen) -> wire.ReplyBody:
+        held = self.states[body.node].console.pen
+        if body.take and held is not None and held.client != engine.client and not body.steal:
+            raise EngineError(wire.Problem("pen-held", f"{held.user} on {held.terminal} writes to {body.node}"))
+        pen = PenHolder(engine.client, "me", "pts/1", NOW) if body.take else None
+        console = msgspec.structs.replace(self.states[body.node].console, pen=pen)
+        self.change(body.node, console=console)
+        return wire.ConsoleReply(console)
+
+    def plan(self, body: wire.PlanOrder) -> Plan:
+        words = f"power {body.order.action}" if isinstance(body.order, PowerOrder) else "bootdev"
+        nodes = tuple(
+            NodePlan(name, (Step("act", words, f"IPMI {words} to {name}", 60.0, True),)) for name in body.nodes
+        )
+        return Plan(
+            body.order,
+            nodes,
+            body.pace or Pace(),
+            f"plasmatui {words} {','.join(body.nodes)}",
+            self.confirm,
+            self.refused,
+        )
+
+
+def make_app(world: FakeWorld, **options: Any) -> PlasmatuiApp:
+    """The app on this world, with a frozen clock."""
+    return PlasmatuiApp(TuiOptions(Path("inventory.yaml"), connect=world.connect, **options), clock=lambda: NOW)
