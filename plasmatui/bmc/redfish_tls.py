@@ -29,6 +29,8 @@ _REASONS: Final = {
     62: "it was issued to another name",
     64: "it was issued to another address",
 }
+_WRONG: Final = frozenset({9, 10, 62, 64})
+"""Reasons that no CA file cures."""
 
 
 class FingerprintError(ssl.SSLError):
@@ -94,7 +96,8 @@ def untrusted(error: BaseException) -> str:
         )
     if isinstance(error, ssl.SSLCertVerificationError):
         reason = _REASONS.get(error.verify_code, error.verify_message)
-        return f"its certificate is not trusted: {reason}; give its CA's file or its fingerprint as verify_tls"
+        remedy = "install one that is right" if error.verify_code in _WRONG else "give its CA's file as verify_tls"
+        return f"its certificate is not trusted: {reason}; {remedy}, or pin its fingerprint as verify_tls"
     return ""
 
 
