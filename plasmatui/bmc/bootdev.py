@@ -15,6 +15,7 @@ _CHASSIS: Final = 0
 _SET, _GET = 0x08, 0x09
 _SET_IN_PROGRESS, _VALID_BIT_CLEARING, _INFO_ACKNOWLEDGE, _BOOT_FLAGS = 0, 3, 4, 5
 _VALID, _PERSISTENT, _EFI = 0x80, 0x40, 0x20
+_SELECTOR: Final = 0x3C
 _SET_COMPLETE, _BEGIN, _COMMIT = 0, 1, 2
 _KEEP_WITHOUT_POWER_ORDER: Final = 0x08
 """Parameter 3, bit 3: do not drop the override when no chassis control follows within 60 seconds."""
@@ -40,7 +41,7 @@ class BootOptions:
 
     def __init__(self, bmc: Commander) -> None:
         self._bmc = bmc
-        self._tells: bool | None = None  # whether it ever marked an override as valid after one was set
+        self._tells: bool | None = None  # not known until an override was set
 
     async def read(self) -> BootDevice | None:
         """The override; None when the BMC has shown that it never marks its boot flags as valid."""
@@ -66,7 +67,9 @@ class BootOptions:
             await self._optional(_SET_IN_PROGRESS, bytes([_SET_COMPLETE]))
         self._bmc.checked(reply, _CHASSIS, _SET, "the boot device")
         if boot.device is not Device.NONE and self._tells is None:
-            self._tells = bool((await self._flags())[0] & _VALID)
+            back = await self._flags()
+            # Took the device, yet does not call it valid: this BMC never does. With another device it does tell.
+            self._tells = bool(back[0] & _VALID) or back[1] & _SELECTOR != flags[1] & _SELECTOR
 
     def encode(self, boot: BootDevice) -> bytes:
         """The five bytes of parameter 5."""

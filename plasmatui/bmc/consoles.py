@@ -15,7 +15,7 @@ from plasmatui.bmc.controller import Backoff, BmcError, Console
 from plasmatui.bmc.fleet import Fleet
 from plasmatui.model.event import ConsoleChanged, Event
 from plasmatui.model.node import ConsoleState
-from plasmatui.model.words import ConsoleStatus
+from plasmatui.model.words import BmcStatus, ConsoleStatus
 from plasmatui.text import clean_line
 
 log = logging.getLogger(__name__)
@@ -185,10 +185,10 @@ class _Keeper:
         return 0.0 if error is None else self._explain(error)
 
     async def _bmc_up(self) -> None:
-        obstacle = self._fleet.obstacle(self._node)
-        if obstacle is not None:
-            self._change(ConsoleStatus.WAITING, message=obstacle.message)
-        await self._fleet.wait_up(self._node)
+        while self._fleet.state(self._node).status is not BmcStatus.UP:
+            obstacle = self._fleet.obstacle(self._node)
+            self._change(ConsoleStatus.WAITING, message=obstacle.message if obstacle is not None else "")
+            await self._fleet.changed(self._node)
 
     def _explain(self, error: BmcError) -> float | None:
         """Say why the console is not open. Seconds until the next try, None to wait until asked."""

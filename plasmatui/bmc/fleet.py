@@ -175,16 +175,15 @@ class Fleet:
                 raise error from None
         return False
 
-    async def wait_up(self, node: str) -> None:
-        """Until a session with the node's BMC is open.
+    async def changed(self, node: str) -> None:
+        """Until the next power reading of the node, or change of its standing.
 
         Raises:
             BmcError: the node has no BMC (any more).
         """
         member = self._member(node)
-        while not member.up:
-            await member.changed()
-            self._still(member)
+        await member.changed()
+        self._still(member)
 
     # --- inside --------------------------------------------------------------------------------------------------
 

@@ -29,7 +29,7 @@ LONGEST_FIELD: Final = 256
 SEL_RECORDS: Final = 4096
 
 _STORAGE, _READ_FRU = 0x0A, 0x11
-_CANNOT_RETURN_LENGTH, _LENGTH_EXCEEDED = 0xC8, 0xC9
+_CANNOT_RETURN_LENGTH, _LENGTH_EXCEEDED, _NO_RECORD = 0xC8, 0xC9, 0xCB
 _CLOCK_NOT_SET: Final = 0x20000000
 """SEL time stamps up to this one count from the BMC's start (IPMI 2.0, section 37.1)."""
 
@@ -68,6 +68,7 @@ class _BridgedSession:
         self._loop = loop
         self.deadline = 0.0
         self.stopped = threading.Event()
+        self.code = 0  # of the last answer; pyghmi's exceptions do not always have it
         self.failure: BmcError | None = None
 
     def raw_command(
@@ -85,7 +86,7 @@ class _BridgedSession:
         if self.stopped.wait(delay_xmit or 0) or time.monotonic() > self.deadline:
             raise pyghmi_errors.IpmiException("stopped")
         reply = self._on_loop(netfn, command, bytes(data), rslun, bridge_request)
-        code = reply.code
+        self.code = code = reply.code
         if (netfn, command, code) == (_STORAGE, _READ_FRU, _CANNOT_RETURN_LENGTH):
             code = _LENGTH_EXCEEDED  # pyghmi asks for less after this one only
         answer: dict[str, Any] = {
@@ -119,6 +120,8 @@ class _BridgedSession:
 class _BridgedCommand(pyghmi_command.Command):  # type: ignore[misc]
     """pyghmi's `Command` over a `_BridgedSession`; its own constructor would log on."""
 
+    _sdr: Any
+
     def __init__(self, session: _BridgedSession, name: str) -> None:
         self.ipmi_session = session
         self.bmc = name
@@ -131,6 +134,26 @@ class _BridgedCommand(pyghmi_command.Command):  # type: ignore[misc]
         self._oemknown = False
         self._netchannel = None
         self._ipv6support = None
+
+    def init_sdr(self) -> Any:
+        try:
+            return super().init_sdr()
+        except pyghmi_errors.IpmiException:
+            if self.ipmi_session.code != _NO_RECORD:
+                raise
+            self._sdr = _NoSensors()
+            return self._sdr
+
+
+class _NoSensors:
+    """In place of pyghmi's SDR for a BMC whose repository is empty."""
+
+    def __init__(self) -> None:
+        self.sensors: dict[object, object] = {}
+        self.fru: dict[object, object] = {}
+
+    def get_sensor_numbers(self) -> tuple[()]:
+        return ()
 
 
 class Helpers:
@@ -171,7 +194,7 @@ class Helpers:
                 raise self._bmc.error("rejected", f"gives a {what} that cannot be read: {reason}") from error
             finally:
                 session.stopped.set()
-            self._sdr = command._sdr
+            self._sdr = None if isinstance(command._sdr, _NoSensors) else command._sdr
             return found
 
 
@@ -253,6 +276,8 @@ def _read_inventory(command: Any) -> tuple[FruField, ...]:
 
 def _fru_fields(area: str, info: dict[str, Any]) -> Iterator[FruField]:
     for name, value in info.items():
-        for item in value if isinstance(value, list | tuple) else [value]:
-            if item not in (None, "", b""):
-                yield FruField(area, _clean(name), _clean(item))
+        # What the standard does not name comes as a list, partly binary, which is of no use to people.
+        extra = isinstance(value, list | tuple)
+        for item in value if extra else [value]:
+            if item not in (None, "", b"") and not (extra and isinstance(item, bytes | bytearray)):
+                yield FruField(area, _clean(name).replace("_", " "), _clean(item))
