@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,10 +44,8 @@ class BmcDefaults:
 
 
 def local_path(path: str, directory: Path) -> str:
-    """A path of this machine as the inventory means it: relative to the inventory's directory, `~` is the user's."""
-    if path.startswith("~"):
-        return path
-    return str(directory / path)
+    """A path of this machine as the inventory means it: relative to the inventory's directory, `~` is a home."""
+    return str(directory / os.path.expanduser(path))
 
 
 def read_secret(node: Node, label: str, directory: Path, problems: Problems) -> Secret:

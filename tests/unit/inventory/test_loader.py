@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -13,8 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from plasmatui.inventory import values
+from plasmatui.inventory.catalogue import SERVICES
+from plasmatui.inventory.checks import CHECKS, CREDENTIALS
 from plasmatui.inventory.inventory import Diagnostic, Inventory, InventoryError
-from plasmatui.inventory.loader import load
+from plasmatui.inventory.loader import TOP_KEYS, load
+from plasmatui.inventory.nodes import BMC_KEYS, NODE_KEYS, SECRET_KEYS
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
@@ -356,3 +360,16 @@ def test_a_thousand_nodes_load_quickly(tmp_path: Path) -> None:
     inventory = load_text(tmp_path, text)
     print(f"1000 nodes, {len(text) // 1000} kB: {(time.perf_counter() - begin) * 1e3:.0f} ms")  # noqa: T201 - a measurement
     assert len(inventory.nodes) == 1000
+
+
+def test_the_references_example_loads_and_every_key_is_described(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "inventory.md").read_text()
+    inventory = load_text(tmp_path, text.split("```yaml\n")[1].split("```")[0])
+    assert len(inventory.nodes) == 33
+    assert inventory.warnings == ()
+    keys = {*TOP_KEYS, *BMC_KEYS, *NODE_KEYS, *SECRET_KEYS}
+    assert [key for key in sorted(keys) if not re.search(rf"`\{{?{key}\b", text)] == []
+    for check in (*CHECKS, CREDENTIALS):
+        assert f"| `{check.id}` |" in text
+    for service in SERVICES.values():
+        assert re.search(rf"\| {service.name} \| {service.port} \|", text)
