@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 PIPE_PIECE = 4096
 """Bytes that a writable pipe takes without blocking (PIPE_BUF of Linux)."""
 
-CLEAN_UP = b"\x1b[0m"
-"""Undoes what the filter lets through and what outlives it: colours."""
+CLEAN_UP = b"\x1b[0m\r\n"
+"""Undoes what the filter lets through and what outlives it: colours; and gives the shell's prompt its own line."""
 
 
 @contextlib.contextmanager
@@ -92,8 +92,7 @@ class Output:
         """Leave the terminal without our colours, if it takes the bytes at once, and close what we opened."""
         if self.terminal:
             with contextlib.suppress(OSError):
-                if self._own >= 0:
-                    os.write(self._own, CLEAN_UP)
+                os.write(self._descriptor, CLEAN_UP)
         if self._own >= 0:
             os.close(self._own)
             self._own = -1

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from plasmatui.cli.failure import FAILED, Failure
+from plasmatui.cli.output import note
 from plasmatui.paths import UnsafeDirectoryError, make_private, runtime_root
 
 IDLE_EXIT = 900
@@ -42,6 +43,7 @@ def ensure_rack(nodes: int) -> Path:
         directory = make_private(rack_directory(nodes))
         with _start_lock(directory):
             if not is_served(directory):
+                note(f"starting a simulated rack of {nodes} nodes")
                 _start(nodes, directory)
     except (OSError, UnsafeDirectoryError) as error:
         raise Failure(FAILED, f"the simulated rack cannot be started: {error}") from error
@@ -59,13 +61,16 @@ def is_served(directory: Path) -> bool:
 
 @contextlib.contextmanager
 def serving(directory: Path) -> Iterator[None]:
-    """Hold the directory's lock, as the rack that serves it does for its whole life.
+    """Hold the directory's lock, with our process id in it, as the rack that serves it does for its whole life.
 
     Raises:
         BlockingIOError: another rack serves it.
     """
-    with open(directory / "rack.lock", "wb") as file:
+    with open(directory / "rack.lock", "ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        file.truncate(0)
+        file.write(b"%d\n" % os.getpid())
+        file.flush()
         yield
 
 

@@ -71,7 +71,7 @@ def test_history_then_live_then_leave(inventory: Path, engine: FakeEngine) -> No
         term.send(PREFIX + b"c.")
         assert term.wait(LIMIT) == 0
         assert modes(term) == before
-        assert term.output.endswith(b"\x1b[0m")
+        assert term.output.endswith(b"\x1b[0m\r\n")
 
 
 def test_keys_reach_the_machine_byte_for_byte(inventory: Path, engine: FakeEngine) -> None:
