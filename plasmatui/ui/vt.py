@@ -290,7 +290,7 @@ class Vt(Screen):
 
     def _repeat(self, values: list[int]) -> None:
         if self._last:
-            self._write(self._last * min(max(1, values[0]), self.cols * self.rows))
+            self._write(self._last * min(max(1, values[0]), self.cols))
 
     def _insert_lines(self, values: list[int]) -> None:
         if self._top <= self._y <= self._bottom:

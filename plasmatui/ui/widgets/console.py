@@ -36,6 +36,9 @@ RAW_LIMIT: Final = 256 * 1024
 """Bytes that a pane keeps while nobody looks; older ones are dropped with a note."""
 
 _WHEEL: Final = 3  # lines per turn of the wheel
+_MOMENT: Final = 0.03  # seconds of emulation between two looks at the keyboard
+_BITE: Final = 4096  # bytes emulated at once
+_PREVIEW_DEPTH: Final = 200  # lines searched for ones that hold text
 
 Hit = tuple[int, int, int]
 """Where a search found something: absolute line, first and last-plus-one character."""
@@ -55,6 +58,8 @@ class Picture:
 
 class ConsoleView(Widget, can_focus=True):
     """A console: view-only until the owner sets `writing`; then every key becomes a `ConsoleInput` message."""
+
+    ALLOW_SELECT = False
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"console--cursor", "console--chip", "console--hit", "console--current-hit"}
 
@@ -89,6 +94,8 @@ class ConsoleView(Widget, can_focus=True):
     """Name of the machine, for the border."""
     status: reactive[str] = reactive("VIEW", repaint=False)
     """Who writes: VIEW, WRITE, or the holder of the pen; for the border."""
+    note: reactive[str] = reactive("", repaint=False)
+    """A few words for the lower border."""
     writing: reactive[bool] = reactive(False, toggle_class="-writing")
     """Whether keys go to the machine."""
     preview: reactive[bool] = reactive(False, toggle_class="-preview")
@@ -178,14 +185,37 @@ class ConsoleView(Widget, can_focus=True):
         self._redraw()
 
     def catch_up(self) -> None:
-        """Emulate what is waiting."""
+        """Emulate what is waiting, for a moment at most.
+
+        What a hostile machine makes expensive comes with later flushes, or is dropped with a note.
+        """
         if self._dropped:
             note = f"\x18\x1b[!p\r\n[{self._dropped} bytes not shown here]\r\n"
             self._dropped = 0
             self.vt.feed(note.encode())
+        end = time.monotonic() + _MOMENT
         while self._raw:
-            self.vt.feed(self._raw.popleft())
-        self._raw_size = 0
+            data = self._raw.popleft()
+            if len(data) > _BITE:
+                self._raw.appendleft(data[_BITE:])
+                data = data[:_BITE]
+            self._raw_size -= len(data)
+            self.vt.feed(data)
+            if time.monotonic() > end:
+                self._schedule()
+                break
+
+    def visible_text(self) -> str:
+        """The lines in sight, without trailing blanks."""
+        return "\n".join(self._text_of(number) for number in self._lines())
+
+    def all_text(self) -> str:
+        """Scrollback and screen, as far as they are kept."""
+        last = self.vt.top_line + self.vt.rows
+        return "\n".join(self._text_of(number) for number in range(self.vt.first_line, last)).rstrip("\n")
+
+    def _text_of(self, number: int) -> str:
+        return "".join([text for text, _ in self.vt.absolute_line(number)]).rstrip()
 
     # Where the reader is
 
@@ -295,7 +325,7 @@ class ConsoleView(Widget, can_focus=True):
         if self._pattern is None:
             return
         for number in range(self.vt.first_line, self.vt.top_line + self.vt.rows):
-            text = "".join([text for text, _ in self.vt.absolute_line(number)])
+            text = self._text_of(number)
             hits = [(number, m.start(), m.end()) for m in self._pattern.finditer(text) if m.end() > m.start()]
             if hits:
                 self._hits.extend(hits)
@@ -338,6 +368,11 @@ class ConsoleView(Widget, can_focus=True):
         """Say who writes."""
         self._retitle()
 
+    def watch_note(self) -> None:
+        """Say it in the lower border."""
+        note = clean_line(self.note, 160)
+        self.border_subtitle = Content(note) if note else None
+
     def watch_writing(self) -> None:
         """Writing shows the newest lines and the cursor."""
         if self.writing:
@@ -359,6 +394,11 @@ class ConsoleView(Widget, can_focus=True):
         super().notify_style_update()
         self._looks.clear()
         self._run_styles.clear()
+
+    def on_mount(self) -> None:
+        """What came before there was a screen is shown."""
+        if self._raw:
+            self._schedule()
 
     def on_resize(self, event: events.Resize) -> None:
         """Another part of the console fits."""
@@ -425,7 +465,8 @@ class ConsoleView(Widget, can_focus=True):
         if not self.preview:
             return list(range(self._top(), self._top() + height))
         numbers: list[int] = []
-        for number in range(self.vt.top_line + self.vt.rows - 1, self.vt.first_line - 1, -1):
+        last = self.vt.top_line + self.vt.rows - 1
+        for number in range(last, max(self.vt.first_line, last - _PREVIEW_DEPTH) - 1, -1):
             if len(numbers) == height:
                 break
             if any(not text.isspace() for text, _ in self.vt.absolute_line(number)):

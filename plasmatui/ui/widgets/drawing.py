@@ -16,15 +16,15 @@ Align = Literal["left", "right", "center"]
 _WORDS: Final = frozenset({"bold", "dim", "italic", "underline", "reverse", "strike"})
 
 
-def fit(text: str, width: int, align: Align = "left") -> str:
-    """Text in exactly `width` cells: cut with an ellipsis or padded with spaces. Unclean text is cleaned first."""
+def fit(text: str, width: int, align: Align = "left", ellipsis: str = ELLIPSIS) -> str:
+    """Text in exactly `width` cells: cut with an ellipsis (one cell) or padded. Unclean text is cleaned first."""
     if width <= 0:
         return ""
     if not is_clean(text):
         text = clean_line(text)
     length = len(text) if text.isascii() else cell_len(text)
     if length > width:
-        return set_cell_size(text, width - 1) + ELLIPSIS
+        return set_cell_size(text, width - 1) + ellipsis
     if align == "left":
         return text + " " * (width - length)
     if align == "right":

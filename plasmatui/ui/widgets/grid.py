@@ -21,6 +21,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.timer import Timer
 
+from plasmatui.text import ELLIPSIS
 from plasmatui.ui.widgets.drawing import Align, Styles, fit, is_drawn
 
 _GAP: Final = 1  # blank cells after each column
@@ -59,6 +60,8 @@ _BLANK: Final = Cell()
 
 class NodeGrid(ScrollView, can_focus=True):
     """The table. The owner gives rows, order and glyphs; the grid keeps cursor and marks and tells of them."""
+
+    ALLOW_SELECT = False
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "nodegrid--header",
@@ -132,6 +135,7 @@ class NodeGrid(ScrollView, can_focus=True):
         columns: Sequence[Column],
         *,
         mark: str = "*",
+        ellipsis: str = ELLIPSIS,
         hz: float = 10.0,
         name: str | None = None,
         id: str | None = None,  # noqa: A002 - Textual's word
@@ -140,6 +144,7 @@ class NodeGrid(ScrollView, can_focus=True):
         super().__init__(name=name, id=id, classes=classes)
         self._columns = tuple(columns)
         self._mark = mark
+        self._ellipsis = ellipsis
         self._period = 1 / hz
         self._rows: dict[str, dict[str, Cell]] = {}
         self._order: list[str] = []
@@ -400,7 +405,9 @@ class NodeGrid(ScrollView, can_focus=True):
         style = self._styles.component("nodegrid--header")
         segments = [Segment(" " * _GUTTER, style)]
         for column in self._columns:
-            segments.append(Segment(fit(column.title, self._spans[column.key][1], column.align) + " " * _GAP, style))
+            segments.append(
+                Segment(fit(column.title, self._spans[column.key][1], column.align, self._ellipsis) + " " * _GAP, style)
+            )
         return Strip(segments, self._total + _GAP)
 
     def _row_style(self, key: str) -> Style:
@@ -415,6 +422,6 @@ class NodeGrid(ScrollView, can_focus=True):
         for column in self._columns:
             cell = row.get(column.key, _BLANK)
             style = plain if key == self._cursor or not cell.style else self._styles[cell.style]
-            segments.append(Segment(fit(cell.text, self._spans[column.key][1], column.align), style))
+            segments.append(Segment(fit(cell.text, self._spans[column.key][1], column.align, self._ellipsis), style))
             segments.append(Segment(" " * _GAP, plain))
         return Strip(segments, self._total + _GAP)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 import unicodedata
 
 import pytest
 from textual.app import App, ComposeResult
 from textual.containers import Horizontal
+from textual.events import Paste
 from textual.geometry import Region
 from textual.message import Message
 from textual.pilot import Pilot
@@ -251,3 +253,82 @@ async def test_a_preview_shows_the_last_lines_that_hold_text() -> None:
         view.feed(b"one\r\n\r\ntwo\r\n\r\n\r\nthree\r\nfour\r\n\r\n")
         await settle(pilot)
         assert shown(view) == ["two", "three", "four"]
+
+
+async def test_what_came_before_the_first_screen_is_shown() -> None:
+    view = Watched("n1", vt=Vt(40, 10))
+    view.feed(b"early")
+    async with ConsoleApp(view).run_test(size=(40, 10)) as pilot:
+        await settle(pilot)
+        assert shown(view)[0] == "early"
+        assert view.visible_text().strip() == view.all_text() == "early"
+
+
+async def test_bytes_that_are_expensive_to_emulate_do_not_block_keys() -> None:
+    view = Watched("n1")
+    async with ConsoleApp(view).run_test(size=(80, 25)) as pilot:
+        view.feed(b"\x1b[2Jx\x1b[9999T\x1b[9999S" * 8_000 + b"\r\nend")
+        begin = time.perf_counter()
+        view.catch_up()
+        assert time.perf_counter() - begin < 0.5
+        await settle(pilot)
+        assert "end" in view.vt.text()
+
+
+async def test_the_border_speaks_plainly() -> None:
+    view = Watched("n1")
+    async with ConsoleApp(view).run_test(size=(80, 25)) as pilot:
+        view.status = "WRITE [bold]"
+        view.note = "power [on]\x1b]0;x\x07"
+        await pilot.pause()
+        assert view._border_title is not None
+        assert view._border_subtitle is not None
+        assert view._border_title.plain == "n1 WRITE [bold]"
+        assert view._border_subtitle.plain == "power [on]"
+
+
+async def test_a_paste_goes_to_the_owner_only_while_writing() -> None:
+    view = Watched("n1")
+    app = ConsoleApp(view)
+    async with app.run_test(size=(40, 10)) as pilot:
+        view.focus()
+        app.post_message(Paste("one"))
+        await pilot.pause()
+        assert app.seen == []
+        view.writing = True
+        app.post_message(Paste("two\nlines"))
+        await pilot.pause()
+        (message,) = app.seen
+        assert isinstance(message, ConsoleView.ConsolePaste)
+        assert message.text == "two\nlines"
+
+
+async def test_arrows_follow_the_mode_that_the_machine_set() -> None:
+    view = Watched("n1")
+    app = ConsoleApp(view)
+    async with app.run_test(size=(40, 10)) as pilot:
+        view.feed(b"\x1b[?1h")
+        view.writing = True
+        view.focus()
+        await settle(pilot)
+        await pilot.press("up")
+        assert isinstance(app.seen[0], ConsoleView.ConsoleInput)
+        assert app.seen[0].data == b"\x1bOA"
+
+
+async def test_colours_of_the_machine_and_of_the_theme() -> None:
+    view = Watched("n1", vt=Vt(40, 10))
+    app = ConsoleApp(view)
+    async with app.run_test(size=(40, 10)) as pilot:
+        view.feed(b"plain \x1b[31mred\x1b[0m \x1b[1;7mloud")
+        await settle(pilot)
+        styles = {segment.text.strip(): segment.style for segment in view.render_line(0)}
+        assert styles["red"] is not None
+        assert styles["red"].color is not None
+        assert styles["red"].color.number == 1
+        assert styles["loud"] is not None
+        assert styles["loud"].reverse
+        before = view.render_line(0)._segments[0].style
+        app.theme = "textual-light"
+        await pilot.pause()
+        assert view.render_line(0)._segments[0].style != before

@@ -201,3 +201,32 @@ async def test_narrow_grids_scroll_sideways() -> None:
         await settle(pilot, app.grid)
         assert app.grid.regions == [Region(3, 2, 6, 1)]
         assert shown(app.grid)[2].strip().startswith("○ off")
+
+
+async def test_focus_and_theme_change_what_was_drawn() -> None:
+    app = GridApp()
+    async with app.run_test(size=(60, 10)) as pilot:
+        app.grid.set_rows(rows(3))
+        app.grid.focus()
+        await pilot.pause()
+        focused = app.grid.render_line(1)._segments[1].style
+        app.set_focus(None)
+        await pilot.pause()
+        blurred = app.grid.render_line(1)._segments[1].style
+        assert focused != blurred
+        dark = app.grid.render_line(2)._segments[3].style
+        app.theme = "textual-light"
+        await pilot.pause()
+        assert app.grid.render_line(2)._segments[3].style != dark
+
+
+async def test_a_style_that_the_theme_does_not_know_is_plain() -> None:
+    app = GridApp()
+    async with app.run_test(size=(60, 10)) as pilot:
+        app.grid.set_rows([Row("a"), Row("b", {"node": Cell("b", "no-such-variable bold"), "power": Cell("on")})])
+        await pilot.pause()
+        node, power = app.grid.render_line(2)._segments[1].style, app.grid.render_line(2)._segments[3].style
+        assert node is not None
+        assert power is not None
+        assert node.color == power.color
+        assert node.bold
