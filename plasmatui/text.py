@@ -31,8 +31,9 @@ _SEQUENCE: Final = re.compile(
     r"|(?:\x1b[PX^_]|[\x90\x98\x9e\x9f])[^\x1b\x9c]*(?:\x1b\\|\x9c)?"  # DCS, SOS, PM, APC
     r"|\x1b[ -/]*[0-~]"  # two-character escapes and character set selections
 )
-# Variation selectors are printable to Python, but terminals disagree about the width of what they select.
-_SELECTOR: Final = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+# Printable to Python, but terminals disagree about the width of what they make with their neighbours: variation
+# selectors, skin tones, and the letters that flags are made of.
+_UNSTEADY: Final = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef\U0001f3fb-\U0001f3ff\U0001f1e6-\U0001f1ff]")
 # Candidates only: what of this is printable stays as it is.
 _SUSPECT: Final = re.compile(r"[^ -~]")
 _TAB: Final = 8
@@ -49,7 +50,7 @@ def clean_line(text: str, limit: int = LINE_LIMIT) -> str:
         text = _SEQUENCE.sub("", text).rstrip("\r\n")
         text = printable(text[: limit + 1].expandtabs(_TAB))  # cut first: a tab grows
     elif not text.isascii():
-        text = _SELECTOR.sub("", text)
+        text = _UNSTEADY.sub(_steady, text)
     if len(text) > limit:
         text = text[: max(0, limit - 1)] + ELLIPSIS[:limit]
     return text
@@ -74,7 +75,7 @@ def decode(data: bytes) -> str:
 
 def is_clean(text: str) -> bool:
     """Whether `clean_line` would leave this text as it is, but for its length."""
-    return text.isprintable() and (text.isascii() or _SELECTOR.search(text) is None)
+    return text.isprintable() and (text.isascii() or _UNSTEADY.search(text) is None)
 
 
 class StreamDecoder:
@@ -97,7 +98,13 @@ class StreamDecoder:
 def printable(text: str) -> str:
     """Text without control sequences, character by character: any kind of space as a space, what must not be shown as
     `PLACEHOLDER`. For callers that have their own terminal emulator; others want `clean_line`."""
-    return _SELECTOR.sub("", _SUSPECT.sub(_visible, text))
+    return _UNSTEADY.sub(_steady, _SUSPECT.sub(_visible, text))
+
+
+def _steady(match: re.Match[str]) -> str:
+    """A flag's letter as a letter; nothing for what only changes its neighbour."""
+    letter = ord(match.group()) - 0x1F1E6
+    return chr(ord("A") + letter) if 0 <= letter < 26 else ""
 
 
 def _visible(match: re.Match[str]) -> str:

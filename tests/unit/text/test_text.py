@@ -9,6 +9,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len, get_character_cell_size
 
 from plasmatui.text import ELLIPSIS, PLACEHOLDER, StreamDecoder, clean_line, clean_text, decode, is_clean
 
@@ -29,6 +30,12 @@ def test_nothing_that_a_terminal_obeys_comes_out(text: str) -> None:
     assert not forbidden(cleaned)
     assert cleaned.isprintable()
     assert is_clean(cleaned)
+
+
+@given(ANY_TEXT)
+def test_the_width_of_a_line_is_that_of_its_characters(text: str) -> None:
+    cleaned = clean_line(text)
+    assert cell_len(cleaned) == sum(map(get_character_cell_size, cleaned))
 
 
 @given(ANY_TEXT | HOSTILE, st.integers(0, 40))
@@ -74,6 +81,8 @@ def test_several_lines_stay_several_lines(text: str) -> None:
         ("a\u2028b\u2029c\ud800d", f"a{PLACEHOLDER}b{PLACEHOLDER}c{PLACEHOLDER}d"),
         ("a\u00a0b", "a b"),
         ("\u2764\ufe0f", "\u2764"),
+        ("\U0001f44d\U0001f3fd", "\U0001f44d"),
+        ("\U0001f1e9\U0001f1ea", "DE"),
         ("[/red][@click=app.quit]x", "[/red][@click=app.quit]x"),
         ("漢字 é", "漢字 é"),
     ],
