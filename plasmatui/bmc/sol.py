@@ -304,7 +304,8 @@ class SolConsole:
             self._link.received(bytes(payload))
 
     def _ended(self, why: str) -> None:
-        self.down("console-silent", self._bmc.error("", f"closed its console: {why}").message)
+        # Whether another client has it now shows when it is opened again; some BMCs also end it with the power.
+        self.down("bmc-reset", self._bmc.error("", f"closed its console: {why}").message)
 
     async def _activate(self, takeover: bool) -> bytes:
         for _ in range(3):
@@ -364,7 +365,7 @@ class SolConsole:
         if owner:
             self.down("sol-in-use", self._bmc.error("", "gave its serial console to another client").message)
         else:
-            self.down("console-silent", self._bmc.error("", "closed its serial console").message)
+            self.down("bmc-reset", self._bmc.error("", "closed its serial console").message)
 
 
 def _chunk_size(data: bytes) -> int:
