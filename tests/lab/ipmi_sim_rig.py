@@ -37,6 +37,7 @@ case $op in
   esac; done;;
  *) exit 1;;
 esac
+exit 0
 """
 
 EMULATOR = """mc_setbmc 0x20
