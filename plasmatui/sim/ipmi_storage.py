@@ -1,4 +1,4 @@
-"""Sensor and storage commands of the BMC: sensors, SDR, SEL, FRU (IPMI 2.0, sections 31, 33, 34, 35)."""
+"""Sensor and storage commands of the BMC: sensors, SDR, SEL, FRU (IPMI 2.0, sections 29, 31, 33, 34, 35)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import struct
 
 from plasmatui.sim import sdr
 from plasmatui.sim.ipmi_server import Call, Command, CommandError
+from plasmatui.sim.sel import Event
 from plasmatui.sim.session import Privilege
 
 SENSOR, STORAGE = 0x04, 0x0A
@@ -54,6 +55,17 @@ def _event_enable(call: Call) -> bytes:
 def _sensor_type(call: Call) -> bytes:
     sensor = _sensor(call)
     return bytes([sensor.kind, sdr.SPECIFIC if sensor.discrete else sdr.THRESHOLD])
+
+
+def _platform_event(call: Call) -> bytes:
+    """Platform Event Message (section 29.3): a client's event goes into the log, as that of software."""
+    call.byte(6)
+    _, kind, number, event, *data = call.data[:7]
+    generator = call.request.requester
+    if not call.machine.sel.full:
+        record = Event(0, kind, number, event & 0x7F, bytes(data), bool(event & 0x80), generator)
+        call.machine.sel.add(record.encode(0))
+    return b""
 
 
 def _reserve(call: Call) -> bytes:
@@ -155,6 +167,7 @@ def _read_fru(call: Call) -> bytes:
 
 
 COMMANDS = {
+    (SENSOR, 0x02): Command(_platform_event, Privilege.OPERATOR),
     (SENSOR, 0x25): Command(_hysteresis),
     (SENSOR, 0x27): Command(_thresholds),
     (SENSOR, 0x29): Command(_event_enable),

@@ -19,7 +19,7 @@ from plasmatui.sim.console import Line
 from plasmatui.sim.faults import NodeFaults
 from plasmatui.sim.fru import Fru
 from plasmatui.sim.identity import Identity
-from plasmatui.sim.sel import Sel
+from plasmatui.sim.sel import SENSOR_SPECIFIC, Event, Sel
 from plasmatui.sim.shell import SYSRQ_HELP, Shell, System
 
 POWER_ON_DELAY = 0.3
@@ -86,10 +86,20 @@ class Machine:
         self._shell: Shell | None = None
         self._boot: Boot | None = None
         self._sensor_phase = identity.random("sensors").uniform(0.0, 6.28)
+        self._remember_the_past()
 
     @property
     def name(self) -> str:
         return self.identity.name
+
+    def _remember_the_past(self) -> None:
+        """A few events from before the rack was switched on: each machine has its own."""
+        numbers = self.identity.random("events")
+        now = int(self.clock.wall())
+        times = sorted(now - numbers.randrange(3600, 60 * 86400) for _ in range(numbers.randint(2, 6)))
+        for time_ in times:
+            kind, sensor, data = numbers.choice(_PAST_EVENTS)
+            self.sel.restore(Event(time_, kind, sensor, SENSOR_SPECIFIC, data))
 
     def fru(self) -> Fru:
         return self.identity.fru()
@@ -310,6 +320,16 @@ class Machine:
         """What a sensor measures now, None without a value."""
         return sensor.reading(self.powered, self.load(), self.clock.now(), self._sensor_phase)
 
+
+# type, sensor and data: power supply lost and back, drive, log cleared, system boot, power state
+_PAST_EVENTS = (
+    (sdr.POWER_SUPPLY, 40, b"\x03\xff\xff"),
+    (sdr.POWER_SUPPLY, 41, b"\x00\xff\xff"),
+    (sdr.DRIVE_SLOT, 42, b"\x00\xff\xff"),
+    (0x10, 0, b"\x02\xff\xff"),
+    (0x1D, 0, b"\x01\xff\xff"),
+    (sdr.ACPI_STATE, 43, b"\x05\xff\xff"),
+)
 
 _IDLE_LINES = (
     "systemd[1]: Starting Cleanup of Temporary Directories...",

@@ -85,6 +85,12 @@ class Sel:
         if not self.full:
             self.add(Event(self.time, sensor_type, sensor, event_type, data).encode(0))
 
+    def restore(self, event: Event) -> None:
+        """Add an event of the past, with its own time."""
+        number, self._next = self._next, self._next % 0xFFFE + 1
+        self._records[number] = event.encode(number)
+        self.added = event.time
+
     def add(self, record: bytes) -> int:
         """Add a raw record; its number is chosen here, its time filled in (Add SEL Entry). Returns the number."""
         number, self._next = self._next, self._next % 0xFFFE + 1
