@@ -37,7 +37,9 @@ async def engine(settings: Settings, *, read_only: bool = False) -> AsyncIterato
     """
     path = settings.inventory_path()
     try:
-        client = await connect_or_start(path, kind="cli", read_only=settings.read_only or read_only)
+        client = await connect_or_start(
+            path, kind="cli", read_only=settings.read_only or read_only, idle=settings.engine_idle
+        )
     except EngineUnreachableError:
         from plasmatui.cli.check import refuse_wrong_inventory
 

@@ -85,7 +85,7 @@ def _with_sim_number(args: Sequence[str]) -> list[str]:
 @click.option("-i", "--inventory", type=click.Path(path_type=Path), metavar="FILE", help="The inventory to use.")
 @click.option(
     "--sim",
-    type=click.IntRange(1, 10000),
+    type=click.IntRange(1, 4000),
     metavar="[N]",
     help=f"Use a simulated rack of N nodes ({SIM_NODES} without a number); it is started when it does not run.",
 )

@@ -20,6 +20,9 @@ from plasmatui.paths import UnsafeDirectoryError, make_private, runtime_root
 IDLE_EXIT = 900
 """Seconds without any BMC session after which such a rack leaves; an engine that runs keeps its sessions open."""
 
+ENGINE_IDLE = 900.0
+"""Seconds without clients and operations after which the engine of such a rack leaves, although it records consoles."""
+
 START_LIMIT = 60.0
 """Seconds that a rack gets to answer; a thousand BMCs on a slow machine need some."""
 

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from plasmatui.cli.failure import USAGE, Failure
 from plasmatui.cli.settings import Settings
+
+if TYPE_CHECKING:
+    from plasmatui.ui.options import Connect, Engine
 
 
 def open_screen(settings: Settings) -> int:
@@ -17,14 +23,39 @@ def open_screen(settings: Settings) -> int:
 
     try:
         check_terminal()
+        path = settings.inventory_path()
+        _check_before_start(path)
         return start(
             TuiOptions(
-                settings.inventory_path(),
+                path,
                 read_only=settings.read_only,
                 theme=settings.theme or "",
                 ascii=settings.ascii,
                 mouse=settings.mouse,
+                connect=_connector(path, settings) if settings.sim is not None else None,
             )
         )
     except NoTerminalError as error:
         raise Failure(USAGE, str(error)) from error
+
+
+def _check_before_start(path: Path) -> None:
+    """A wrong inventory is said here, before the screen is drawn. An engine that runs has a good one already."""
+    from plasmatui.cli.check import refuse_wrong_inventory
+    from plasmatui.paths import engine_paths
+
+    if not engine_paths(path).socket.exists():
+        refuse_wrong_inventory(path)
+
+
+def _connector(path: Path, settings: Settings) -> Connect:
+    """The way to a simulated rack's engine, which leaves when nobody is attached."""
+    from plasmatui.client import EngineClient, connect_or_start
+    from plasmatui.paths import engine_paths
+
+    async def connect(start: bool) -> Engine:
+        if start:
+            return await connect_or_start(path, kind="tui", read_only=settings.read_only, idle=settings.engine_idle)
+        return await EngineClient.connect(engine_paths(path).socket, kind="tui", read_only=settings.read_only)
+
+    return connect

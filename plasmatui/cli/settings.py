@@ -29,6 +29,15 @@ class Settings:
     ascii: bool = False
     mouse: bool = True
 
+    @property
+    def engine_idle(self) -> float | None:
+        """Seconds without clients after which an engine that we start leaves; None is its own default."""
+        if self.sim is None:
+            return None
+        from plasmatui.cli.rack import ENGINE_IDLE
+
+        return ENGINE_IDLE
+
     def inventory_path(self) -> Path:
         """The inventory to use; with `--sim` the simulated rack is started when it does not run.
 
