@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -36,6 +37,9 @@ COALESCE = 0.015
 
 TALLY = 60.0
 """Seconds after which written bytes are audited while somebody goes on writing."""
+
+CLOSE_LIMIT = 5.0
+"""Seconds that a write on its way gets when the engine ends."""
 
 MAX_HISTORY = 4 * 1024 * 1024
 """Bytes of a recording that one answer carries at most."""
@@ -91,6 +95,7 @@ class ConsoleHub:
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="recordings")
         self._dirty: set[str] = set()
         self._work = asyncio.Event()
+        self._closing = asyncio.Event()
         self._flusher: asyncio.Task[None] | None = None
         self._lingering: asyncio.TimerHandle | None = None
 
@@ -116,9 +121,11 @@ class ConsoleHub:
 
     async def close(self) -> None:
         """Write what is in memory; the consoles themselves are the keeper's to close."""
+        self._closing.set()
+        self._work.set()
         if self._flusher is not None:
-            self._flusher.cancel()
-            await asyncio.gather(self._flusher, return_exceptions=True)
+            # Not cancelled: what a half-done write has written would be unknown.
+            await asyncio.wait({self._flusher}, timeout=CLOSE_LIMIT)
         if self._lingering is not None:
             self._lingering.cancel()
         for name, line in self._lines.items():
@@ -368,11 +375,13 @@ class ConsoleHub:
         line.written = 0
 
     async def _flush_forever(self) -> None:
-        while True:
+        while not self._closing.is_set():
             await self._work.wait()
             self._work.clear()
             await self._flush()
-            await asyncio.sleep(FLUSH_INTERVAL)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(FLUSH_INTERVAL):
+                    await self._closing.wait()
             if self._dirty:
                 self._work.set()
 

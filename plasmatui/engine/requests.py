@@ -111,8 +111,9 @@ class RequestDesk:
             await session.outbound.room()
             session.item(number, answer)
 
+        nodes = self._known(body.nodes)
         async with asyncio.TaskGroup() as group:
-            for node in self._known(body.nodes):
+            for node in nodes:
                 group.create_task(one(node), name=f"query {what} {node}")
         return wire.Done()
 

@@ -140,8 +140,7 @@ class Server:
         return None
 
     def _refuse_peer(self, writer: asyncio.StreamWriter) -> wire.Goodbye | None:
-        peer = writer.get_extra_info("socket")
-        uid = _UCRED.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))[1]
+        uid = _peer_uid(writer.get_extra_info("socket"))
         if uid not in (0, os.getuid()):
             return wire.Goodbye("peer", f"this engine belongs to user {os.getuid()}, not to user {uid}")
         if len(self._sessions) >= MAX_CLIENTS:
@@ -154,6 +153,12 @@ class Server:
         if transport.get_write_buffer_size() and not transport.is_closing():
             asyncio.get_running_loop().call_later(1.0, transport.abort)
         writer.close()
+
+
+def _peer_uid(connection: socket.socket) -> int:
+    """The user of the process at the other end, as the kernel knows it."""
+    uid: int = _UCRED.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))[1]
+    return uid
 
 
 def _check(frame: bytes) -> tuple[wire.Goodbye | None, wire.Hello | None]:

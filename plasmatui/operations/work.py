@@ -92,7 +92,7 @@ class NodeWork:
             text = f"{self.node}: {step.text}: no answer within {step.limit:g} s"
             raise self._failed(started, "timeout", text, acts) from None
         except asyncio.CancelledError:
-            if not self._is_left():
+            if acts or not self._is_left():
                 self._end(started, StepResult.UNCERTAIN, "the engine ended before the result was known")
                 raise
             current = asyncio.current_task()
