@@ -175,9 +175,16 @@ class NodeGrid(ScrollView, can_focus=True):
         self._repaint()
 
     def set_rows(self, rows: Iterable[Row]) -> None:
-        """Replace all rows; they are shown in the order given."""
-        self._rows = {row.key: dict(row.cells) for row in rows}
-        self.set_order(self._rows)
+        """Replace all rows; they are shown in the order given. The same rows with other cells draw only those."""
+        new = {row.key: dict(row.cells) for row in rows}
+        if list(new) == list(self._rows):
+            for key, cells in new.items():
+                gone = dict.fromkeys(self._rows[key].keys() - cells.keys(), _BLANK)
+                self.update_cells(key, gone | cells)
+        else:
+            self._rows = new
+            self._order = []
+        self.set_order(new)
 
     def set_order(self, keys: Iterable[str]) -> None:
         """Show these rows in this order (sorted and filtered by the owner); unknown keys are passed over.
@@ -186,9 +193,12 @@ class NodeGrid(ScrollView, can_focus=True):
         no longer shown, the cursor goes to the row that took its place. Marks of rows that are gone vanish; those of
         rows that are only filtered out stay.
         """
+        order = [key for key in keys if key in self._rows]
+        if order == self._order and order:
+            return
         before = self._place.get(self._cursor) if self._cursor is not None else None
         offset = 0 if before is None else before - self.scroll_offset.y
-        self._order = [key for key in keys if key in self._rows]
+        self._order = order
         self._place = {key: place for place, key in enumerate(self._order)}
         self.virtual_size = Size(self._total, len(self._order) + 1)
         if gone := self._marks - self._rows.keys():

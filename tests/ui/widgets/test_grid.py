@@ -136,6 +136,23 @@ async def test_one_change_refreshes_one_cell() -> None:
         assert "○ off" in shown(app.grid)[3]
 
 
+async def test_the_same_rows_again_draw_only_what_differs() -> None:
+    app = GridApp()
+    async with app.run_test(size=(60, 10)) as pilot:
+        app.grid.set_rows(rows(20))
+        await settle(pilot, app.grid)
+        app.grid.regions.clear()
+        app.grid.lines_drawn = 0
+        again = rows(20)
+        again[4] = Row("n0004", {"node": Cell("n0004", "bold")})
+        app.grid.set_rows(again)
+        app.grid.set_order(app.grid.order)
+        await settle(pilot, app.grid)
+        assert app.grid.regions == [Region(11, 5, 6, 1)]
+        assert app.grid.lines_drawn == 1
+        assert shown(app.grid)[5] == "  n0004"
+
+
 async def test_a_hidden_grid_draws_nothing_and_is_right_when_shown() -> None:
     app = GridApp()
     async with app.run_test(size=(60, 10)) as pilot:
