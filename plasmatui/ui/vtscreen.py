@@ -96,6 +96,10 @@ class Screen:
             return self.history[number - self.first_line]
         return ()
 
+    def line_text(self, number: int) -> str:
+        """The text of a line by its absolute number, without trailing blanks."""
+        return "".join([text for text, _ in self.absolute_line(number)]).rstrip()
+
     def text(self) -> str:
         """The screen as lines of text without trailing blanks."""
         return "\n".join("".join(row).rstrip() for row in self._ch)

@@ -7,7 +7,6 @@ reader pages back, nothing moves: lines are addressed by their absolute numbers,
 
 from __future__ import annotations
 
-import re
 import time
 from collections import deque
 from dataclasses import dataclass, replace
@@ -31,6 +30,7 @@ from plasmatui.ui.vtscreen import Runs
 from plasmatui.ui.widgets.cells import changed_cells, index_of_cell, restyle, rich_colour
 from plasmatui.ui.widgets.drawing import Styles, is_drawn
 from plasmatui.ui.widgets.keys import encode_key
+from plasmatui.ui.widgets.search import Hit, Search
 
 RAW_LIMIT: Final = 256 * 1024
 """Bytes that a pane keeps while nobody looks; older ones are dropped with a note."""
@@ -39,9 +39,6 @@ _WHEEL: Final = 3  # lines per turn of the wheel
 _MOMENT: Final = 0.03  # seconds of emulation between two looks at the keyboard
 _BITE: Final = 4096  # bytes emulated at once
 _PREVIEW_DEPTH: Final = 200  # lines searched for ones that hold text
-
-Hit = tuple[int, int, int]
-"""Where a search found something: absolute line, first and last-plus-one character."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +145,7 @@ class ConsoleView(Widget, can_focus=True):
         self._seen_end = 0
         self._drawn: list[Picture] = []
         self._stale = False
-        self._pattern: re.Pattern[str] | None = None
-        self._hits: list[Hit] = []
-        self._hits_by_line: dict[int, list[Hit]] = {}
-        self._hit: Hit | None = None
+        self._search = Search()
         self._flushing: Timer | None = None
         self._flushed = 0.0
         self._looks = Styles(self)
@@ -166,6 +160,9 @@ class ConsoleView(Widget, can_focus=True):
         """Take bytes from the machine; they are shown with the next flush, or when the pane comes into sight."""
         if not data:
             return
+        if len(data) > RAW_LIMIT:
+            self._dropped += len(data) - RAW_LIMIT
+            data = data[-RAW_LIMIT:]
         self._raw.append(data)
         self._raw_size += len(data)
         while self._raw_size - len(self._raw[0]) >= RAW_LIMIT:
@@ -180,7 +177,7 @@ class ConsoleView(Widget, can_focus=True):
         self._raw.clear()
         self._raw_size = self._dropped = 0
         self._view_top = None
-        self._hits, self._hits_by_line, self._hit = [], {}, None
+        self._search = Search()
         self._run_styles.clear()
         self._redraw()
 
@@ -207,15 +204,12 @@ class ConsoleView(Widget, can_focus=True):
 
     def visible_text(self) -> str:
         """The lines in sight, without trailing blanks."""
-        return "\n".join(self._text_of(number) for number in self._lines())
+        return "\n".join(self.vt.line_text(number) for number in self._lines())
 
     def all_text(self) -> str:
         """Scrollback and screen, as far as they are kept."""
         last = self.vt.top_line + self.vt.rows
-        return "\n".join(self._text_of(number) for number in range(self.vt.first_line, last)).rstrip("\n")
-
-    def _text_of(self, number: int) -> str:
-        return "".join([text for text, _ in self.vt.absolute_line(number)]).rstrip()
+        return "\n".join(self.vt.line_text(number) for number in range(self.vt.first_line, last)).rstrip("\n")
 
     # Where the reader is
 
@@ -290,55 +284,31 @@ class ConsoleView(Widget, can_focus=True):
     # Search
 
     def search(self, pattern: str) -> int:
-        """Look for a regular expression (or, when it is none, the text itself) in scrollback and screen; small letters
-        match both cases. Shows the newest hit and returns their number. An empty pattern ends the search."""
+        """Look for a regular expression in scrollback and screen and show the newest hit; see `Search.begin`.
+
+        Returns the number of hits. An empty pattern ends the search.
+        """
         self.catch_up()
-        flags = re.IGNORECASE if pattern == pattern.lower() else 0
-        try:
-            self._pattern = re.compile(pattern, flags) if pattern else None
-        except re.error:
-            self._pattern = re.compile(re.escape(pattern), flags)
-        self._hit = None
-        self._find()
-        if self._hits:
-            self._go_to(self._hits[-1])
-        else:
-            self._redraw()
-        return len(self._hits)
+        self._search.begin(self.vt, pattern)
+        self._show_hit()
+        return len(self._search.hits)
 
     def search_next(self, step: int = 1) -> bool:
         """Go to the next newer hit (older with -1), around the end; false when there is none."""
         self.catch_up()
-        self._find()
-        if not self._hits:
-            return False
-        if self._hit in self._hits:
-            hit = self._hits[(self._hits.index(self._hit) + step) % len(self._hits)]
-        else:
-            hit = self._hits[-1]
-        self._go_to(hit)
-        return True
+        self._search.step(self.vt, step)
+        self._show_hit()
+        return self._search.current is not None
 
-    def _find(self) -> None:
-        self._hits = []
-        self._hits_by_line = {}
-        if self._pattern is None:
-            return
-        for number in range(self.vt.first_line, self.vt.top_line + self.vt.rows):
-            text = self._text_of(number)
-            hits = [(number, m.start(), m.end()) for m in self._pattern.finditer(text) if m.end() > m.start()]
-            if hits:
-                self._hits.extend(hits)
-                self._hits_by_line[number] = hits
-
-    def _go_to(self, hit: Hit) -> None:
-        self._hit = hit
-        top, height = self._top(), max(1, self.size.height)
-        if not top <= hit[0] < top + height:
-            self.scroll_to_line(hit[0] - height // 2)
-        elif self._view_top is None:
-            self._seen_end = self._end()
-            self._view_top = top
+    def _show_hit(self) -> None:
+        hit = self._search.current
+        if hit is not None:
+            top, height = self._top(), max(1, self.size.height)
+            if not top <= hit[0] < top + height:
+                self.scroll_to_line(hit[0] - height // 2)
+            elif self._view_top is None:
+                self._seen_end = self._end()
+                self._view_top = top
         self._redraw()
 
     # Keys
@@ -349,6 +319,8 @@ class ConsoleView(Widget, can_focus=True):
             return
         event.stop()
         event.prevent_default()
+        if not self.following:
+            self.action_follow()
         data = encode_key(event.key, event.character, self.vt.application_cursor)
         self.post_message(self.ConsoleInput(self, event.key, data))
 
@@ -443,6 +415,7 @@ class ConsoleView(Widget, can_focus=True):
         height = self.size.height
         left = self._left()
         cursor_line = vt.top_line + vt.cursor[1] if self.writing and self.following and vt.cursor_visible else -1
+        current = self._search.current
         pictures = []
         for number in self._lines():
             pictures.append(
@@ -450,8 +423,8 @@ class ConsoleView(Widget, can_focus=True):
                     vt.absolute_line(number),
                     left,
                     vt.cursor[0] if number == cursor_line else -1,
-                    tuple(self._hits_by_line.get(number, ())),
-                    self._hit if self._hit is not None and self._hit[0] == number else None,
+                    self._search.in_line(number),
+                    current if current is not None and current[0] == number else None,
                 )
             )
         pictures.extend([Picture()] * (height - len(pictures)))

@@ -151,6 +151,7 @@ async def test_what_a_hidden_pane_keeps_is_bounded_and_the_loss_is_said() -> Non
     async with app.run_test(size=(60, 10)) as pilot:
         view.display = False
         await settle(pilot)
+        view.feed(b"x" * 1_000_000)
         for _ in range(40):
             view.feed(b"x" * 16_384)
         view.feed(b"\r\nlast")
@@ -238,6 +239,20 @@ async def test_keys_go_to_the_owner_only_while_writing(key: str, data: bytes) ->
         (message,) = app.seen
         assert isinstance(message, ConsoleView.ConsoleInput)
         assert (message.console, message.data) == (view, data)
+
+
+async def test_typing_goes_back_to_the_newest_lines() -> None:
+    view = Watched("n1", vt=Vt(40, 10))
+    app = ConsoleApp(view)
+    async with app.run_test(size=(40, 10)) as pilot:
+        view.feed(numbered(0, 100))
+        await settle(pilot)
+        view.focus()
+        view.writing = True
+        view.scroll_to_line(3)
+        assert shown(view)[0] == "line 2"
+        await pilot.press("x")
+        assert view.following
 
 
 async def test_the_cursor_is_drawn_only_while_writing() -> None:
