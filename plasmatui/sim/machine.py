@@ -13,7 +13,6 @@ from plasmatui.model.bmc import Device
 from plasmatui.model.words import PowerAction
 from plasmatui.sim import boottext, hostile, sdr
 from plasmatui.sim.bootflags import BootFlags
-from plasmatui.sim.boottext import Boot, Step
 from plasmatui.sim.clock import Clock
 from plasmatui.sim.console import Line
 from plasmatui.sim.faults import NodeFaults
@@ -21,6 +20,7 @@ from plasmatui.sim.fru import Fru
 from plasmatui.sim.identity import Identity
 from plasmatui.sim.sel import SENSOR_SPECIFIC, Event, Sel
 from plasmatui.sim.shell import SYSRQ_HELP, Shell, System
+from plasmatui.sim.steps import KERNEL, Boot, Step
 
 POWER_ON_DELAY = 0.3
 POWER_OFF_DELAY = 0.5
@@ -248,7 +248,7 @@ class Machine:
             await self._numbered_lines()
         self._enter(Phase.UP)
         host = boottext.login_prompt(boot).decode().split()[0]
-        shell = Shell(System(host, boottext.KERNEL, self.line.write, self._uptime, self._dmesg, self._leave))
+        shell = Shell(System(host, KERNEL, self.line.write, self._uptime, self._dmesg, self._leave))
         self._shell = shell
         numbers = boot.numbers
         while True:
@@ -293,7 +293,7 @@ class Machine:
         return self.clock.now() - self._phase_since
 
     def _dmesg(self) -> str:
-        return f"[    0.000000] Linux version {boottext.KERNEL}\n[    2.524556] Run /init as init process"
+        return f"[    0.000000] Linux version {KERNEL}\n[    2.524556] Run /init as init process"
 
     # What a BMC sees
 

@@ -16,10 +16,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from plasmatui.model.words import PowerAction
-from plasmatui.sim import redfish_tree as tree
 from plasmatui.sim import webserver
 from plasmatui.sim.bootflags import BootFlags
 from plasmatui.sim.machine import Machine
+from plasmatui.sim.redfish_shapes import CHASSIS, ENTRIES, PAGE, ROOT, SESSIONS, SYSTEM, collection, resource
+from plasmatui.sim.redfish_tree import RESET_TYPES, TARGETS, Tree
 from plasmatui.sim.session import User
 from plasmatui.sim.tls import Authority
 from plasmatui.sim.webserver import Json, Request, Response
@@ -72,7 +73,7 @@ class RedfishBmc:
         self._authority = authority
         self._address = address
         self._touched = touched
-        self._tree = tree.Tree(machine, ipmi_port)
+        self._tree = Tree(machine, ipmi_port)
         self._sessions: dict[str, _Session] = {}
         self._server: asyncio.Server | None = None
         self._socket: socket.socket | None = None
@@ -143,10 +144,10 @@ class RedfishBmc:
         """The answer to a request."""
         path = request.path.rstrip("/") or "/"
         if path == "/redfish":
-            return Response(200, {"v1": f"{tree.ROOT}/"})
-        if path == tree.ROOT and request.method == "GET":
-            return Response(200, self._tree.get(tree.ROOT))
-        if path == tree.SESSIONS and request.method == "POST":
+            return Response(200, {"v1": f"{ROOT}/"})
+        if path == ROOT and request.method == "GET":
+            return Response(200, self._tree.get(ROOT))
+        if path == SESSIONS and request.method == "POST":
             return self._log_in(request)
         refused = self._authenticate(request)
         if refused is not None:
@@ -156,11 +157,11 @@ class RedfishBmc:
             return self._get(path, request)
         if request.method == "DELETE":
             return self._log_out(path)
-        if request.method == "PATCH" and path in (tree.SYSTEM, tree.CHASSIS):
-            return self._patch(request.body or {}, boot=path == tree.SYSTEM)
-        if request.method == "POST" and path == f"{tree.SYSTEM}/Actions/ComputerSystem.Reset":
+        if request.method == "PATCH" and path in (SYSTEM, CHASSIS):
+            return self._patch(request.body or {}, boot=path == SYSTEM)
+        if request.method == "POST" and path == f"{SYSTEM}/Actions/ComputerSystem.Reset":
             return self._reset(request.body or {})
-        if request.method == "POST" and path == f"{tree.SYSTEM}/LogServices/SEL/Actions/LogService.ClearLog":
+        if request.method == "POST" and path == f"{SYSTEM}/LogServices/SEL/Actions/LogService.ClearLog":
             self._machine.sel.clear()
             return Response(204)
         known = self._tree.get(path) is not None
@@ -217,16 +218,16 @@ class RedfishBmc:
         session = _Session(secrets.token_hex(4), name, time.monotonic())
         self._sessions[token] = session
         self._touched()
-        location = f"{tree.SESSIONS}/{session.id}"
+        location = f"{SESSIONS}/{session.id}"
         return Response(201, self._session_resource(session), {"X-Auth-Token": token, "Location": location})
 
     def _session_resource(self, session: _Session) -> Json:
-        path = f"{tree.SESSIONS}/{session.id}"
-        return tree.resource(path, "Session.v1_5_0.Session", f"Session {session.id}", UserName=session.user)
+        path = f"{SESSIONS}/{session.id}"
+        return resource(path, "Session.v1_5_0.Session", f"Session {session.id}", UserName=session.user)
 
     def _log_out(self, path: str) -> Response:
         for token, session in self._sessions.items():
-            if path == f"{tree.SESSIONS}/{session.id}":
+            if path == f"{SESSIONS}/{session.id}":
                 del self._sessions[token]
                 self._touched()
                 return Response(204)
@@ -235,14 +236,14 @@ class RedfishBmc:
     # Reading
 
     def _get(self, path: str, request: Request) -> Response:
-        if path == tree.ENTRIES:
+        if path == ENTRIES:
             return self._page(request)
-        if path == tree.SESSIONS:
-            members = [f"{tree.SESSIONS}/{session.id}" for session in self._sessions.values()]
-            return Response(200, tree.collection(path, "Session", members))
+        if path == SESSIONS:
+            members = [f"{SESSIONS}/{session.id}" for session in self._sessions.values()]
+            return Response(200, collection(path, "Session", members))
         body = self._tree.get(path)
         for session in self._sessions.values():
-            if path == f"{tree.SESSIONS}/{session.id}":
+            if path == f"{SESSIONS}/{session.id}":
                 body = self._session_resource(session)
         if body is None:
             return problem(404, "ResourceMissingAtURI", f"The resource at {path} was not found.")
@@ -252,17 +253,17 @@ class RedfishBmc:
         return Response(200, body, {"ETag": tag})
 
     def _page(self, request: Request) -> Response:
-        skip, top = request.query.get("$skip", "0"), request.query.get("$top", str(tree.PAGE))
+        skip, top = request.query.get("$skip", "0"), request.query.get("$top", str(PAGE))
         if not skip.isdecimal() or not top.isdecimal() or not int(top):
             return problem(400, "QueryParameterValueTypeError", "$skip and $top are numbers.")
-        return Response(200, self._tree.entries(int(skip), min(int(top), tree.PAGE)))
+        return Response(200, self._tree.entries(int(skip), min(int(top), PAGE)))
 
     # Orders
 
     def _reset(self, body: Json) -> Response:
         wanted = body.get("ResetType")
-        if wanted not in tree.RESET_TYPES:
-            return problem(400, "ActionParameterNotSupported", f"ResetType is one of {', '.join(tree.RESET_TYPES)}.")
+        if wanted not in RESET_TYPES:
+            return problem(400, "ActionParameterNotSupported", f"ResetType is one of {', '.join(RESET_TYPES)}.")
         machine = self._machine
         if wanted in ("GracefulShutdown", "ForceRestart", "Nmi") and not machine.powered:
             return problem(409, "ResourceInStandby", "The system is off.")
@@ -297,17 +298,13 @@ class RedfishBmc:
         if not isinstance(boot, dict):
             return None
         now = self._machine.flags
-        names = {number: name for name, number in tree.TARGETS.items()}
+        names = {number: name for name, number in TARGETS.items()}
         target = boot.get("BootSourceOverrideTarget", names.get(now.selector, "None"))
         enabled = boot.get("BootSourceOverrideEnabled", "Continuous" if now.persistent else "Once")
         mode = boot.get("BootSourceOverrideMode", "UEFI" if now.efi else "Legacy")
-        if (
-            target not in tree.TARGETS
-            or enabled not in ("Once", "Continuous", "Disabled")
-            or mode not in ("UEFI", "Legacy")
-        ):
+        if target not in TARGETS or enabled not in ("Once", "Continuous", "Disabled") or mode not in ("UEFI", "Legacy"):
             return None
         efi = mode == "UEFI"
         if enabled == "Disabled" or target == "None":
             return replace(BootFlags(), efi=efi)
-        return BootFlags(valid=True, persistent=enabled == "Continuous", efi=efi, selector=tree.TARGETS[target])
+        return BootFlags(valid=True, persistent=enabled == "Continuous", efi=efi, selector=TARGETS[target])

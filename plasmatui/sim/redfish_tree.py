@@ -7,24 +7,27 @@ import struct
 from collections.abc import Callable
 
 from plasmatui.model.bmc import Device
-from plasmatui.sim import sdr
 from plasmatui.sim.bootflags import BootFlags
 from plasmatui.sim.machine import Machine, Phase
+from plasmatui.sim.redfish_readings import Readings
+from plasmatui.sim.redfish_shapes import (
+    CHASSIS,
+    ENTRIES,
+    MANAGER,
+    OK,
+    ROOT,
+    SESSIONS,
+    SYSTEM,
+    collection,
+    link,
+    resource,
+)
 from plasmatui.sim.sel import Event
 from plasmatui.sim.webserver import Json
-
-ROOT = "/redfish/v1"
-SYSTEM = f"{ROOT}/Systems/1"
-CHASSIS = f"{ROOT}/Chassis/1"
-MANAGER = f"{ROOT}/Managers/bmc"
-ENTRIES = f"{SYSTEM}/LogServices/SEL/Entries"
-SESSIONS = f"{ROOT}/SessionService/Sessions"
-PAGE = 20
 
 RESET_TYPES = ("On", "ForceOff", "GracefulShutdown", "ForceRestart", "PowerCycle", "Nmi")
 TARGETS = {"None": 0, "Pxe": 1, "Hdd": 2, "Cd": 5, "BiosSetup": 6}
 _TARGET_NAMES = {number: name for name, number in TARGETS.items()}
-_OK = {"State": "Enabled", "Health": "OK"}
 
 _EVENTS = {
     (0x1D, 1): "System restarted by a hard reset or power-on.",
@@ -33,25 +36,6 @@ _EVENTS = {
     (0x14, 0): "The power button was pressed.",
     (0x13, 0): "A diagnostic interrupt was sent.",
 }
-
-
-def resource(path: str, kind: str, name: str, **fields: object) -> Json:
-    """A resource with the properties that all of them have."""
-    return {"@odata.id": path, "@odata.type": f"#{kind}", "Id": path.rsplit("/", 1)[-1], "Name": name, **fields}
-
-
-def collection(path: str, kind: str, members: list[str]) -> Json:
-    return {
-        "@odata.id": path,
-        "@odata.type": f"#{kind}Collection.{kind}Collection",
-        "Name": f"{kind} collection",
-        "Members": [{"@odata.id": member} for member in members],
-        "Members@odata.count": len(members),
-    }
-
-
-def link(path: str) -> Json:
-    return {"@odata.id": path}
 
 
 class Tree:
@@ -64,6 +48,7 @@ class Tree:
     def __init__(self, machine: Machine, ipmi_port: int) -> None:
         self._machine = machine
         self._ipmi_port = ipmi_port
+        self._readings = Readings(machine)
         self._builders: dict[str, Callable[[], Json]] = {
             ROOT: self._root,
             f"{ROOT}/Systems": lambda: collection(f"{ROOT}/Systems", "ComputerSystem", [SYSTEM]),
@@ -78,9 +63,9 @@ class Tree:
             ),
             f"{SYSTEM}/LogServices/SEL": self._log_service,
             CHASSIS: self._chassis,
-            f"{CHASSIS}/Thermal": self._thermal,
-            f"{CHASSIS}/Power": self._power,
-            f"{CHASSIS}/Sensors": self._sensors,
+            f"{CHASSIS}/Thermal": self._readings.thermal,
+            f"{CHASSIS}/Power": self._readings.power,
+            f"{CHASSIS}/Sensors": self._readings.sensors,
             MANAGER: self._manager,
             f"{MANAGER}/NetworkProtocol": self._protocols,
             f"{ROOT}/SessionService": self._session_service,
@@ -96,7 +81,7 @@ class Tree:
             f"{SYSTEM}/Processors": self._processor,
             f"{SYSTEM}/Memory": self._memory,
             f"{SYSTEM}/EthernetInterfaces": self._interface,
-            f"{CHASSIS}/Sensors": self._sensor,
+            f"{CHASSIS}/Sensors": self._readings.sensor,
             ENTRIES: self._entry,
         }
         return members[parent](name) if parent in members else None
@@ -169,13 +154,13 @@ class Tree:
             UUID=str(identity.guid),
             HostName=identity.name if machine.phase is Phase.UP else "",
             PowerState=self.power_state(),
-            Status={**_OK, "State": "Enabled" if machine.powered else "StandbyOffline"},
+            Status={**OK, "State": "Enabled" if machine.powered else "StandbyOffline"},
             BootProgress={"LastState": _PROGRESS[machine.phase]},
             Boot=self.boot(),
             IndicatorLED="Blinking" if lit else "Off",
             LocationIndicatorActive=lit,
-            ProcessorSummary={"Count": hardware.sockets, "Model": hardware.cpu, "Status": _OK},
-            MemorySummary={"TotalSystemMemoryGiB": hardware.memory_gib, "Status": _OK},
+            ProcessorSummary={"Count": hardware.sockets, "Model": hardware.cpu, "Status": OK},
+            MemorySummary={"TotalSystemMemoryGiB": hardware.memory_gib, "Status": OK},
             BiosVersion="3.07" if hardware.uefi else "2.4a",
             SerialConsole={
                 "MaxConcurrentSessions": 1,
@@ -214,7 +199,7 @@ class Tree:
             Model=hardware.cpu,
             TotalCores=hardware.cores,
             TotalThreads=hardware.cores * 2,
-            Status=_OK,
+            Status=OK,
         )
 
     def _memory_names(self) -> list[str]:
@@ -236,7 +221,7 @@ class Tree:
             Manufacturer="Samsung",
             PartNumber="M393A4K40EB3-CWE",
             SerialNumber=f"M{self._machine.identity.serial[1:]}{name[-1]}",
-            Status=_OK,
+            Status=OK,
         )
 
     def _interfaces(self) -> Json:
@@ -254,7 +239,7 @@ class Tree:
             MACAddress=macs[int(name)].upper(),
             SpeedMbps=10000,
             LinkStatus="LinkUp" if self._machine.powered else "LinkDown",
-            Status=_OK,
+            Status=OK,
         )
 
     def _log_service(self) -> Json:
@@ -307,111 +292,12 @@ class Tree:
             PowerState=self.power_state(),
             LocationIndicatorActive=lit,
             IndicatorLED="Blinking" if lit else "Off",
-            Status=_OK,
+            Status=OK,
             Thermal=link(f"{CHASSIS}/Thermal"),
             Power=link(f"{CHASSIS}/Power"),
             Sensors=link(f"{CHASSIS}/Sensors"),
             Links={"ComputerSystems": [link(SYSTEM)], "ManagedBy": [link(MANAGER)]},
         )
-
-    def _value(self, sensor: sdr.Sensor) -> float | None:
-        """The value with the resolution that the sensor has over IPMI."""
-        value = self._machine.reading(sensor)
-        return None if value is None else sensor.value(sensor.raw(value))
-
-    def _of_kind(self, kind: int) -> list[sdr.Sensor]:
-        return [sensor for sensor in sdr.SENSORS if sensor.kind == kind]
-
-    def _thermal(self) -> Json:
-        path = f"{CHASSIS}/Thermal"
-        temperatures = [
-            {
-                "@odata.id": f"{path}#/Temperatures/{index}",
-                "MemberId": str(index),
-                "Name": sensor.name,
-                "ReadingCelsius": self._value(sensor),
-                "UpperThresholdNonCritical": sensor.warning,
-                "UpperThresholdCritical": sensor.critical,
-                "Status": _status(self._value(sensor)),
-            }
-            for index, sensor in enumerate(self._of_kind(sdr.TEMPERATURE))
-        ]
-        fans = [
-            {
-                "@odata.id": f"{path}#/Fans/{index}",
-                "MemberId": str(index),
-                "Name": sensor.name,
-                "Reading": self._value(sensor),
-                "ReadingUnits": "RPM",
-                "LowerThresholdCritical": sensor.low,
-                "Status": _status(self._value(sensor) if self._machine.powered else None),
-            }
-            for index, sensor in enumerate(self._of_kind(sdr.FAN))
-        ]
-        return resource(path, "Thermal.v1_7_1.Thermal", "Thermal", Temperatures=temperatures, Fans=fans)
-
-    def _power(self) -> Json:
-        path = f"{CHASSIS}/Power"
-        watts = self._value(sdr.REPOSITORY.sensors[30])
-        voltages = [
-            {
-                "@odata.id": f"{path}#/Voltages/{index}",
-                "MemberId": str(index),
-                "Name": sensor.name,
-                "ReadingVolts": self._value(sensor),
-                "UpperThresholdCritical": sensor.critical,
-                "LowerThresholdCritical": sensor.low,
-                "Status": _status(self._value(sensor)),
-            }
-            for index, sensor in enumerate(self._of_kind(sdr.VOLTAGE))
-        ]
-        supplies = [
-            {"MemberId": str(n), "Name": f"PSU{n + 1}", "PowerCapacityWatts": 1100, "Status": _OK} for n in range(2)
-        ]
-        return resource(
-            path,
-            "Power.v1_7_1.Power",
-            "Power",
-            PowerControl=[
-                {
-                    "MemberId": "0",
-                    "Name": "System power",
-                    "PowerConsumedWatts": watts,
-                    "PowerCapacityWatts": 1100,
-                    "Status": _OK,
-                }
-            ],
-            Voltages=voltages,
-            PowerSupplies=supplies,
-        )
-
-    def _sensors(self) -> Json:
-        path = f"{CHASSIS}/Sensors"
-        return collection(path, "Sensor", [f"{path}/{_slug(s)}" for s in sdr.SENSORS if not s.discrete])
-
-    def _sensor(self, name: str) -> Json | None:
-        for sensor in sdr.SENSORS:
-            if not sensor.discrete and _slug(sensor) == name:
-                kind, units = _READINGS[sensor.kind]
-                return resource(
-                    f"{CHASSIS}/Sensors/{name}",
-                    "Sensor.v1_8_0.Sensor",
-                    sensor.name,
-                    Reading=self._value(sensor),
-                    ReadingType=kind,
-                    ReadingUnits=units,
-                    Thresholds={
-                        key: {"Reading": limit}
-                        for key, limit in (
-                            ("UpperCaution", sensor.warning),
-                            ("UpperCritical", sensor.critical),
-                            ("LowerCritical", sensor.low),
-                        )
-                        if limit is not None
-                    },
-                    Status=_status(self._value(sensor)),
-                )
-        return None
 
     def _manager(self) -> Json:
         return resource(
@@ -423,7 +309,7 @@ class Tree:
             Model="SimBMC",
             UUID=str(self._machine.identity.guid),
             DateTime=_time(self._machine.sel.time),
-            Status=_OK,
+            Status=OK,
             NetworkProtocol=link(f"{MANAGER}/NetworkProtocol"),
             SerialConsole={
                 "ServiceEnabled": "sol-disabled" not in self._machine.faults,
@@ -440,7 +326,7 @@ class Tree:
             "Network protocols",
             IPMI={"ProtocolEnabled": True, "Port": self._ipmi_port},
             SSH={"ProtocolEnabled": False},
-            Status=_OK,
+            Status=OK,
         )
 
 
@@ -451,21 +337,6 @@ _PROGRESS = {
     Phase.UP: "OSRunning",
     Phase.STOPPING: "OSRunning",
 }
-
-_READINGS = {
-    sdr.TEMPERATURE: ("Temperature", "Cel"),
-    sdr.FAN: ("Rotational", "{rev}/min"),
-    sdr.VOLTAGE: ("Voltage", "V"),
-    sdr.OTHER_UNITS: ("Power", "W"),
-}
-
-
-def _slug(sensor: sdr.Sensor) -> str:
-    return sensor.name.replace(" ", "_")
-
-
-def _status(value: float | None) -> Json:
-    return {"State": "UnavailableOffline"} if value is None else dict(_OK)
 
 
 def _time(seconds: float) -> str:

@@ -13,12 +13,12 @@ from plasmatui.model.bmc import Device
 from plasmatui.model.words import PowerAction
 from plasmatui.sim import boottext
 from plasmatui.sim.bootflags import BootFlags
-from plasmatui.sim.boottext import Boot
 from plasmatui.sim.clock import Clock
 from plasmatui.sim.faults import NodeFaults
 from plasmatui.sim.identity import make_identity
 from plasmatui.sim.machine import Machine, Phase
 from plasmatui.sim.shell import Shell, System
+from plasmatui.sim.steps import Boot
 
 
 async def until(condition: Callable[[], bool], limit: float = 5.0) -> None:

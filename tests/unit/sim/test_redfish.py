@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from plasmatui.model.bmc import Device
-from plasmatui.sim import redfish_tree as tree
+from plasmatui.sim import redfish_shapes as tree
 from plasmatui.sim.rack import Rack, RackOptions
 from plasmatui.sim.redfish import SESSION_LIMIT
 
