@@ -22,6 +22,7 @@ from plasmatui.ui.link import Link
 from plasmatui.ui.options import TuiOptions
 from plasmatui.ui.screens.main import MainScreen
 from plasmatui.ui.store import Store
+from plasmatui.ui.widgets import chops
 
 
 class PlasmatuiApp(ContextApp):
@@ -111,6 +112,7 @@ class PlasmatuiApp(ContextApp):
 
 def run_tui(options: TuiOptions) -> int:
     """Open the screen on this terminal and stay until the operator leaves it. Returns the exit code."""
+    chops.install()
     app = PlasmatuiApp(options)
     result = app.run(mouse=options.mouse)
     return result if isinstance(result, int) else app.return_code or 0

@@ -151,14 +151,18 @@ def columns_for(width: int, wide: bool) -> tuple[Field, ...]:
     return tuple(field for field in COLUMNS if wide or field.least <= width)
 
 
-def grid_columns(fields: tuple[Field, ...], order: str, reverse: bool, glyph: Glyphs) -> list[Column]:
-    """The grid's columns; the one that rows are ordered by carries an arrow."""
+NARROWEST_NAME, WIDEST_NAME = 8, 28
+
+
+def grid_columns(fields: tuple[Field, ...], order: str, reverse: bool, glyph: Glyphs, longest: int) -> list[Column]:
+    """The grid's columns; the one that rows are ordered by carries an arrow. `longest` is the length of node names."""
+    name = max(NARROWEST_NAME, min(longest, WIDEST_NAME))
     arrow = glyph["down" if reverse else "up"]
     return [
         Column(
             field.id,
             f"{field.title}{arrow}" if field.id == order else field.title,
-            field.width or 12,
+            name if field.id == "node" else field.width or 12,
             flex=0 if field.width else 1,
         )
         for field in fields

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
-from textual.app import App
 from textual.dom import DOMNode
 
 from plasmatui.ui.actions import Action
 from plasmatui.ui.glyphs import Glyphs
 from plasmatui.ui.keymap import Keymap
+from plasmatui.ui.pacing import PacedApp
 from plasmatui.ui.store import Store
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Context:
         return (self.current,) if self.current in self.store.nodes else ()
 
 
-class ContextApp(App[int]):
+class ContextApp(PacedApp[int]):
     """An app with a context."""
 
     context: Context

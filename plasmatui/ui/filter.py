@@ -32,7 +32,7 @@ FIELDS: Mapping[str, Callable[[Node, NodeState], str]] = {
     "event": lambda node, state: state.last_event,
 }
 
-_NODE_SET = re.compile(r"^@[\w.:-]+|^[\w.-]+\[\d[\d,-]*\]")
+_NODE_SET = re.compile(r"(?=@|[\w.-]+\[\d[\d,-]*\])[\w.:@,!&^*\[\]-]+")
 
 Resolve = Callable[[str], frozenset[str]]
 """Names of a node set. Raises ValueError when it is none."""
@@ -73,7 +73,7 @@ def _word(word: str, resolve: Resolve) -> tuple[bool, Callable[[Node, NodeState]
         return inverse, _field(FIELDS[name], value)
     if equals and name.isalpha():
         raise FilterError(f"no field {name!r}; fields: {', '.join(sorted(FIELDS))}")
-    if _NODE_SET.match(body):
+    if _NODE_SET.fullmatch(body):
         try:
             names = resolve(body)
         except ValueError as error:

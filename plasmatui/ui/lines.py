@@ -137,6 +137,15 @@ class LinesPane(ScrollView, can_focus=True):
         """Key of the chosen line, "" when there is none."""
         return self._cursor
 
+    def begin(self, *, follow: bool) -> None:
+        """Something else will be shown: from its first line, or following its last."""
+        self._follow = follow
+        self._lines = ()
+        self._cursor = ""
+        self.virtual_size = Size(0, 0)
+        self.scroll_home(animate=False, force=True)
+        self.refresh()
+
     def set_lines(self, lines: Sequence[TextLine]) -> None:
         """Show these lines; the place on the screen is kept, or the end when it was at the end."""
         new = tuple(lines)

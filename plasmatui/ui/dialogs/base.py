@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
+from time import monotonic
 from typing import ClassVar, TypeVar
 
 from textual import events
@@ -17,6 +17,7 @@ from plasmatui.text import clean_line
 from plasmatui.ui.context import Context, context_of
 from plasmatui.ui.keymap import typed
 from plasmatui.ui.lines import Line, LinesPane, Part, TextLine, text_line
+from plasmatui.ui.pacing import PacedScreen
 
 GUARD = 0.5
 """Seconds during which a level 2 question ignores `y`, so that a key meant for what was there before does nothing."""
@@ -31,7 +32,7 @@ class Choice(Static, can_focus=True):
         super().__init__(text, id=id, markup=False)
 
 
-class Dialog(ModalScreen[Answer]):
+class Dialog(PacedScreen[Answer], ModalScreen[Answer]):
     """A modal question; escape and `n` cancel it."""
 
     AUTO_FOCUS = ""
@@ -116,7 +117,7 @@ class Confirm(Dialog[Answer]):
     def question(self, lines: Sequence[TextLine], level: int, *, phrase: str = "", blocked: str = "") -> None:
         """Show what is asked. `blocked` says why it cannot be accepted."""
         self.level, self.phrase, self.blocked = level, phrase, blocked
-        self._shown_at = time.monotonic()
+        self._shown_at = monotonic()
         for number in (1, 2, 3):
             self.set_class(level == number, f"level-{number}")
         self.body.set_lines(lines)
@@ -135,7 +136,7 @@ class Confirm(Dialog[Answer]):
         """The operator said yes. Override."""
 
     def _accept(self) -> None:
-        if self.blocked or (self.level == 2 and time.monotonic() - self._shown_at < GUARD):
+        if self.blocked or (self.level == 2 and monotonic() - self._shown_at < GUARD):
             return
         self.accepted()
 

@@ -27,6 +27,7 @@ class NodeDetail(Vertical):
         self.name_shown = ""
         self.tab = "console"
         self._subscribed = ""
+        self._drawn = ("", "")
         self._answers: dict[tuple[str, str], list[TextLine]] = {}
 
     @property
@@ -78,8 +79,10 @@ class NodeDetail(Vertical):
         self.preview.display = self.tab == "console"
         self.pane.display = self.tab != "console"
         self._subscribe(name if known and self.tab == "console" else "")
+        if self._drawn != (name, self.tab):
+            self._drawn = (name, self.tab)
+            self.pane.begin(follow=self.tab in ("events", "sel"))
         if self.tab == "console" or not known:
-            self.pane.set_lines(())
             return
         if self.tab == "events":
             self.pane.set_lines(self._events())

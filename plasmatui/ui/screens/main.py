@@ -8,7 +8,6 @@ from collections.abc import Callable, Coroutine
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import Vertical
-from textual.screen import Screen
 from textual.widgets import ContentSwitcher, Static
 
 from plasmatui.client import EngineError, EngineUnreachableError
@@ -19,6 +18,7 @@ from plasmatui.ui.context import Context, context_of
 from plasmatui.ui.keymap import typed
 from plasmatui.ui.lines import Line
 from plasmatui.ui.orders import Orders
+from plasmatui.ui.pacing import PacedScreen
 from plasmatui.ui.prompt import Prompt, PromptInput, PromptUse
 from plasmatui.ui.screens.base import View
 from plasmatui.ui.store import Topic, Watcher
@@ -50,7 +50,7 @@ def _make(name: str) -> View:
     return NodeView(id="node")
 
 
-class MainScreen(Screen[object]):
+class MainScreen(PacedScreen[object]):
     """See the module."""
 
     AUTO_FOCUS = ""

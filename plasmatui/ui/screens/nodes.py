@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.timer import Timer
 
@@ -58,7 +59,8 @@ class NodesView(ActingView):
     def _lay_out(self) -> None:
         fields = columns.columns_for(self.app.size.width, self.all_columns)
         self._fields = fields
-        self.grid.set_columns(columns.grid_columns(fields, self.order_by, self.reverse, self.context.glyphs))
+        longest = max((cell_len(name) for name in self.context.store.nodes), default=0)
+        self.grid.set_columns(columns.grid_columns(fields, self.order_by, self.reverse, self.context.glyphs, longest))
 
     def update_view(self, dirt: Dirt) -> None:
         store = self.context.store
@@ -68,6 +70,7 @@ class NodesView(ActingView):
                 for name, node in store.nodes.items()
             ]
             self.grid.set_rows(rows)
+            self._lay_out()
             self._order = []
         else:
             for name in dirt.names & store.nodes.keys():

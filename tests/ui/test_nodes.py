@@ -1,0 +1,221 @@
+"""The Nodes view under Pilot."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from plasmatui.model import wire
+from plasmatui.model.node import Node, NodeState, PowerState
+from plasmatui.model.words import Power
+from tests.ui.fake import NOW, FakeWorld, rack
+
+
+async def test_a_change_of_power_reaches_the_screen(cockpit) -> None:
+    async with cockpit() as ui:
+        assert "○ 6 off" in ui.text()
+        ui.world.change("node02", power=PowerState(Power.ON, NOW, "ipmi"))
+        await ui.settle(lambda: "● 5 on" in ui.text())
+        (line,) = [line for line in ui.text().splitlines() if " node02 " in line]
+        assert "● on" in line
+
+
+async def test_marks_and_ranges(cockpit) -> None:
+    async with cockpit() as ui:
+        await ui.press("space", "space")
+        assert ui.context.marks == {"node01", "node02"}
+        await ui.press("v", "down", "down", "v")
+        assert ui.context.marks == {"node01", "node02", "node03", "node04", "node05"}
+        assert "5 marked" in ui.text()
+        await ui.press("ctrl+backslash")
+        assert ui.context.marks == frozenset()
+
+
+async def test_filter_hides_marks_and_says_so(cockpit) -> None:
+    async with cockpit() as ui:
+        await ui.press("space")
+        await ui.press("end", "space")
+        await ui.press("slash")
+        await ui.type("rack=r1")
+        await ui.press("enter")
+        assert "2 marked (1 hidden)" in ui.text()
+        assert "nodes 6/12" in ui.text()
+        await ui.press("P", "o")
+        await ui.settle(lambda: "IPMI power on to node12" in ui.text())
+        assert "(1 hidden by the filter)" in ui.text()
+        assert "hidden by the filter" in next(line for line in ui.text().splitlines() if "node12  " in line)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("node0[13]$", {"node01", "node03"}),
+        ("node[01-03]", {"node01", "node02", "node03"}),
+        ("@control-plane", {"node01", "node02", "node03"}),
+        ("!@worker power=on", {"node01", "node03"}),
+        ("finding=auth", {"node07"}),
+        ("tag=ssd rack=r2 power=on", {"node11"}),
+        ("NODE12", {"node12"}),
+        ("no(thing", set()),
+    ],
+)
+async def test_filter_language(cockpit, text: str, names: set[str]) -> None:
+    async with cockpit() as ui:
+        assert ui.main.view.set_filter(text) == ""
+        assert set(ui.main.view.grid.order) == names
+
+
+async def test_a_wrong_filter_says_why_and_escape_restores(cockpit) -> None:
+    async with cockpit() as ui:
+        await ui.press("slash")
+        await ui.type("colour=red")
+        assert "no field 'colour'" in ui.text()
+        await ui.press("escape")
+        assert len(ui.main.view.grid.order) == 12
+        await ui.press("slash")
+        await ui.type("node01")
+        assert ui.main.view.grid.order == ["node01"]
+        await ui.press("escape")
+        assert len(ui.main.view.grid.order) == 12
+
+
+async def test_order_keeps_the_cursor_on_its_row(cockpit) -> None:
+    async with cockpit() as ui:
+        await ui.press("down")
+        assert ui.context.current == "node02"
+        await ui.press("o")
+        await ui.press("2")
+        assert ui.main.view.grid.order[:2] == ["node02", "node04"]
+        assert ui.context.current == "node02"
+        await ui.press("o")
+        await ui.press("2")
+        assert ui.main.view.reverse
+        assert ui.context.current == "node02"
+
+
+async def test_problems_only_and_back(cockpit) -> None:
+    async with cockpit() as ui:
+        await ui.press("x")
+        assert ui.main.view.grid.order == ["node07", "node09"]
+        await ui.press("escape")
+        assert len(ui.main.view.grid.order) == 12
+        await ui.press("exclamation_mark")
+        await ui.settle(lambda: "Correct `bmc_defaults`." in ui.text())
+        await ui.press("down", "enter")
+        await ui.settle(lambda: ui.main.view_name == "node")
+
+
+async def test_vim_keys_move(cockpit) -> None:
+    async with cockpit() as ui:
+        await ui.press("j", "j", "k")
+        assert ui.context.current == "node02"
+        await ui.press("G")
+        assert ui.context.current == "node12"
+        await ui.press("g")
+        assert ui.context.current == "node01"
+
+
+async def test_freeze_holds_everything_and_counts(cockpit) -> None:
+    async with cockpit() as ui:
+        await ui.press("equals_sign")
+        ui.world.change("node02", power=PowerState(Power.ON, NOW, "ipmi"))
+        await ui.settle(lambda: "FROZEN +1" in ui.text())
+        (line,) = [line for line in ui.text().splitlines() if " node02 " in line]
+        assert "○ off" in line
+        await ui.press("equals_sign")
+        await ui.settle(lambda: "FROZEN" not in ui.text())
+        (line,) = [line for line in ui.text().splitlines() if " node02 " in line]
+        assert "● on" in line
+
+
+async def test_detail_pane_follows_and_asks_the_bmc_only_when_told(cockpit) -> None:
+    async with cockpit() as ui:
+        await ui.press("p")
+        await ui.settle(lambda: ui.context.hub.open_nodes == {"node01"})
+        await ui.press("down")
+        await ui.settle(lambda: ui.context.hub.open_nodes == {"node02"})
+        ui.world.say("node02", b"login: ")
+        await ui.settle(lambda: "login:" in ui.text())
+        await ui.press("right_square_bracket", "right_square_bracket")
+        assert "52:54:00:00:00:02" in ui.text()
+        await ui.settle(lambda: not ui.context.hub.open_nodes)
+        assert not ui.world.of(wire.Query)
+        await ui.press("right_square_bracket")
+        await ui.settle(lambda: "CPU [/] Temp" in ui.text())
+        assert [(query.what, query.nodes) for query in ui.world.of(wire.Query)] == [("sensors", ("node02",))]
+
+
+async def test_node_in_full_shows_the_breaker(cockpit) -> None:
+    async with cockpit() as ui:
+        ui.main.spawn(ui.main.open_node("node09", "details"), "open")
+        await ui.settle(lambda: "5 tries failed in a row; next try in 20s" in ui.text())
+        assert "bmc-unreachable" in ui.text()
+        await ui.press("escape")
+        await ui.settle(lambda: ui.main.view_name == "nodes")
+
+
+async def test_refresh_asks_the_bmcs_of_the_marked(cockpit) -> None:
+    async with cockpit() as ui:
+        ui.main.view.mark(("node08", "node09"))
+        await ui.settle()
+        await ui.press("ctrl+r")
+        await ui.settle(lambda: ui.toasts())
+        assert ui.toasts() == ["1 of 2 BMCs answered\nnode09: no answer from 10.0.10.58"]
+
+
+async def test_copy_saves_to_a_private_file(cockpit, private_directories) -> None:
+    async with cockpit() as ui:
+        await ui.press("y")
+        await ui.press("4")
+        path = private_directories / "state" / "plasmatui" / "copied.txt"
+        assert path.read_text() == "52:54:00:00:00:01"
+        assert path.stat().st_mode & 0o777 == 0o600
+
+
+HOSTILE = (
+    "[/]",
+    "[@click=app.exit]x",
+    "[red]a[/blue]",
+    "a\x1b]52;c;AAAA\x07b",
+    "\x1b[31mred",
+    "n\x00ul\x9b5m",
+    "\u202egnp.exe",
+    "[/",
+)
+
+
+async def test_hostile_names_and_texts_stay_text(cockpit) -> None:
+    nodes = tuple(msgspec.structs.replace(node, name=f"{text}{i}", rack=text) for i, (node, text) in
+                  enumerate(zip(rack(len(HOSTILE)), HOSTILE, strict=True)))  # fmt: skip
+    world = FakeWorld(nodes, cluster="[/]\x1b[2J")
+    for node, text in zip(nodes, HOSTILE, strict=True):
+        world.states[node.name] = msgspec.structs.replace(world.states[node.name], last_event=f"{text} event")
+    async with cockpit(world) as ui:
+        for _ in nodes:
+            for keys in (("p",), ("P",), ("escape",), ("y",), ("escape",), ("A",), ("escape",), ("enter",)):
+                await ui.press(*keys)
+                assert not set("\x1b\x07\x00\x9b\u202e") & set(ui.text())
+            await ui.press("escape", "p", "down")
+        for keys in ("6", "4", "2", "at", "escape", "exclamation_mark", "escape", "1"):
+            await ui.press(keys)
+            assert not set("\x1b\x07\x00\x9b\u202e") & set(ui.text())
+        ui.main.tell("[/] [@click=app.exit]boo")
+        await ui.settle()
+        assert "[@click=app.exit]x1" in ui.text()
+
+
+async def test_an_inventory_that_was_read_again(cockpit) -> None:
+    async with cockpit() as ui:
+        new = (*ui.world.nodes[:2], Node("spare01"))
+        ui.world.push(NodeState("spare01"), nodes=new)
+        await ui.settle(lambda: "spare01" in ui.text())
+        assert ui.main.view.grid.order == ["node01", "node02", "spare01"]
+
+
+async def test_too_small_and_large_again(cockpit) -> None:
+    async with cockpit() as ui:
+        await ui.pilot.resize_terminal(50, 12)
+        await ui.settle(lambda: "terminal too small: 50x12; 60x15 is needed" in ui.text())
+        assert "node01" not in ui.text()
+        await ui.pilot.resize_terminal(80, 24)
+        await ui.settle(lambda: "node01" in ui.text())
