@@ -34,8 +34,11 @@ def fit(text: str, width: int, align: Align = "left", ellipsis: str = ELLIPSIS) 
 
 
 def is_drawn(widget: Widget) -> bool:
-    """Whether the widget has a place on the screen that the operator looks at."""
-    return widget.is_attached and widget.screen.is_current and widget.is_on_screen
+    """Whether the widget has a place on the screen that the operator looks at, or shows through a dialog over it."""
+    if not (widget.is_attached and widget.is_on_screen):
+        return False
+    screen, top = widget.screen, widget.app.screen
+    return screen is top or (screen.is_current and top.styles.background.a < 1)
 
 
 class Styles:

@@ -12,6 +12,7 @@ from textual.events import Paste
 from textual.geometry import Region
 from textual.message import Message
 from textual.pilot import Pilot
+from textual.screen import Screen
 from textual.strip import Strip
 
 from plasmatui.ui.vt import Vt
@@ -353,3 +354,20 @@ async def test_colours_of_the_machine_and_of_the_theme() -> None:
         app.theme = "textual-light"
         await pilot.pause()
         assert view.render_line(0)._segments[0].style != before
+
+
+async def test_a_pane_on_another_screen_waits_until_that_is_shown() -> None:
+    view = Watched("n1", vt=Vt(40, 10))
+    app = ConsoleApp(view)
+    async with app.run_test(size=(40, 10)) as pilot:
+        await app.push_screen(Screen())
+        view.lines_drawn = 0
+        view.feed(b"meanwhile")
+        await settle(pilot)
+        assert view._raw
+        assert view.lines_drawn == 0
+        app.pop_screen()
+        await settle(pilot)
+        assert not view._raw
+        assert view.lines_drawn >= 10
+        assert view.render_lines(Region(0, 0, 40, 10))[0].text.rstrip() == "meanwhile"
