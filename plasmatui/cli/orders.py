@@ -211,6 +211,8 @@ def print_record(
         result(collated({name: describe(node) for name, node in records.items()}))
         if failed and len(records) > 1:
             note(f"{failed} of {len(records)} nodes failed; details: plasmatui ops show {record.number}")
+    if failed == len(records) and all(node.error == "refused" for node in records.values()):
+        return REFUSED
     return code_of_results(failed, len(records))
 
 
@@ -222,7 +224,7 @@ def _error(node: NodeRecord) -> dict[str, str] | None:
 
 def describe(node: NodeRecord) -> str:
     """A node's outcome in words: `off -> on`, or what went wrong."""
-    change = f"{node.before or 'unknown'} -> {node.after or 'unknown'}" if node.before or node.after else ""
+    change = f"{node.before or 'unknown'} -> {node.after}" if node.after else ""
     if node.state is OperationState.DONE:
         return change or "done"
     words = str(node.state) + (f" ({change})" if change else "")

@@ -52,13 +52,18 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def collated(results: Mapping[str, str]) -> str:
-    """One line per different result, with the nodes that gave it as folded ranges: `node[01-03]: off -> on`."""
+    """One line per different result, with the nodes that gave it as folded ranges: `node[01-03]: off -> on`.
+
+    Results that differ only in the node's own name count as equal; it then reads NODE.
+    """
     from plasmatui.cli.sets import fold
 
     groups: dict[str, list[str]] = {}
     for node, text in results.items():
-        groups.setdefault(text, []).append(node)
-    return "\n".join(f"{fold(nodes)}: {clean(text)}" for text, nodes in groups.items())
+        groups.setdefault(text.replace(node, "NODE"), []).append(node)
+    return "\n".join(
+        f"{fold(nodes)}: {clean(text if len(nodes) > 1 else results[nodes[0]])}" for text, nodes in groups.items()
+    )
 
 
 def clock(wall: float) -> str:

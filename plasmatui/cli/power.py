@@ -70,8 +70,10 @@ def _add(action: PowerAction) -> None:
         return give_order(settings, PowerOrder(action), node_set, options, _order_json)
 
 
-def _order_json(record: NodeRecord, _: NodeState | None) -> dict[str, Any]:
-    return {"before": _power(record.before), "power": _power(record.after)}
+def _order_json(record: NodeRecord, state: NodeState | None) -> dict[str, Any]:
+    """Power before and after; after a failure, what the engine knows of it now."""
+    now = _power(record.after) if record.after or state is None else state.power.value
+    return {"before": _power(record.before), "power": now}
 
 
 def _power(word: str) -> Power:

@@ -1,0 +1,58 @@
+"""The manual names every command and option, and no other; the examples in the documents are understood."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from plasmatui.cli.main import cli, run
+from plasmatui.model.findings import FINDINGS
+
+ROOT = Path(__file__).parents[3]
+MANUAL = (ROOT / "docs/cli.md").read_text()
+EXAMPLES = re.compile(r"(?m)^    plasmatui (.*?)(?:   .*|>.*)?$")
+INLINE = re.compile(r"`plasmatui ([^`]*)`")
+
+
+def commands(group: click.Command = cli, path: str = "") -> Iterator[tuple[str, click.Command]]:
+    yield path, group
+    if isinstance(group, click.Group):
+        context = click.Context(group)
+        for name in group.list_commands(context):
+            command = group.get_command(context, name)
+            assert command is not None
+            yield from commands(command, f"{path} {name}".strip())
+
+
+@pytest.mark.parametrize(("path", "command"), list(commands()), ids=lambda value: str(value) if value else "plasmatui")
+def test_manual_names_every_command_and_option(path: str, command: click.Command) -> None:
+    for word in path.split():
+        assert re.search(rf"\b{re.escape(word)}\b", MANUAL)
+    for parameter in command.params:
+        if isinstance(parameter, click.Option) and not parameter.hidden:
+            for option in (*parameter.opts, *parameter.secondary_opts):
+                assert re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", MANUAL), f"{path} {option}"
+
+
+def test_operators_manual_explains_every_finding() -> None:
+    text = (ROOT / "docs/operations.md").read_text()
+    assert [name for name in FINDINGS if f"| `{name}` |" not in text] == []
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/cli.md", "docs/operations.md"])
+def test_examples_are_understood(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every example's command and options exist. Lines with words in capitals or brackets stand for something."""
+    for _, command in commands():
+        if not isinstance(command, click.Group):
+            monkeypatch.setattr(command, "callback", lambda *_, **__: 0)
+    monkeypatch.setattr("plasmatui.cli.screen.open_screen", lambda _: 0)
+    text = (ROOT / name).read_text()
+    examples = [*EXAMPLES.findall(text), *INLINE.findall(text)]
+    examples = [line for line in examples if " " in line and not re.search(r"[A-Z]{3,}| \[-|\.\.\.|\|", line)]
+    assert len(examples) > 2
+    assert {line: run(shlex.split(re.split(r" <| {2,}", line)[0])) for line in examples} == dict.fromkeys(examples, 0)
