@@ -197,8 +197,11 @@ class IpmiController:
             return await self._look_up(address, port)
         if numeric.version == 4:
             return [(socket.AF_INET, (str(numeric), port))]
-        # Needed for the scope of fe80::1%eth0; does not ask a name server.
-        found = socket.getaddrinfo(address, port, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)
+        try:
+            # Needed for the scope of fe80::1%eth0; does not ask a name server.
+            found = socket.getaddrinfo(address, port, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)
+        except OSError as error:
+            raise self.error("bmc-unreachable", f"is not a usable address: {error.strerror or error}") from error
         return [(found[0][0], found[0][4])]
 
     async def _look_up(self, name: str, port: int) -> list[tuple[int, Sockaddr]]:

@@ -33,6 +33,9 @@ _EXPECTED = {
     PowerAction.RESET: (),
 }
 
+_SMOOTHING = 0.25
+_NOTABLE_MS = 20.0
+
 
 @dataclass(frozen=True)
 class FleetOptions:
@@ -104,6 +107,7 @@ class Member:
         self._error: BmcError | None = None
         self._order: _Order | None = None
         self._soon_until = 0.0
+        self._latency = 0.0  # milliseconds, smoothed
         self._wake = asyncio.Event()
         self._watchers: set[asyncio.Future[None]] = set()
         self._task: asyncio.Task[None] | None = None
@@ -260,22 +264,25 @@ class Member:
 
     def _power_unknown(self, error: BmcError) -> None:
         """The BMC answers, but does not tell its power."""
-        self._is_up(self.state.latency_ms)
+        self._is_up(self._latency)
         self._change(message=clean_line(error.message))
         self.saw(Power.UNKNOWN, self._clock.mono())
 
     def _is_up(self, latency: float) -> None:
         self._error = None
+        if not self.up:
+            self._latency = latency
+        self._latency += (latency - self._latency) * _SMOOTHING
         told = self.state.latency_ms
-        # A notable change only: twice or half, and more than what a busy engine adds.
-        notable = not self.up or (abs(latency - told) > 10 and not told / 2 < latency < told * 2)
+        # A lasting and notable change only: twice or half, and more than what a busy engine adds.
+        changed = abs(self._latency - told) > _NOTABLE_MS and not told / 2 < self._latency < told * 2
         self._change(
             status=BmcStatus.UP,
             finding="",
             message="",
             retry_at=0.0,
             failures=0,
-            latency_ms=round(latency, 1) if notable else told,
+            latency_ms=round(self._latency, 1) if changed or not self.up else told,
             sessions=True,
         )
 

@@ -39,6 +39,7 @@ _USER_REFUSED = (0x09, 0x0A, 0x0C, 0x0D, 0x0F)
 _NETFN_APP = 6
 _SET_PRIVILEGE, _CLOSE_SESSION = 0x3B, 0x3C
 _PRIVILEGE_REFUSED = (0x80, 0x81)
+_RMCP_PLUS = 6  # authentication type
 _SOL_PAYLOAD = 1
 _FIRST_RTO, _SLOW_RTO, _RTO_GROWTH = 0.5, 1.5, 1.4
 
@@ -74,6 +75,8 @@ class LoopSession(pyghmi_session.Session):  # type: ignore[misc]
     seqlun: int
     timeout: float
     sessionid: int
+    ipmiversion: float
+    remseqnumber: int | None
     sessioncontext: str | None
     lastpayload: Any
     ipmicallback: Callable[[dict[str, Any]], None]
@@ -226,10 +229,15 @@ class LoopSession(pyghmi_session.Session):  # type: ignore[misc]
     # --- packets and timers --------------------------------------------------------------------------------------
 
     def packet_received(self, data: bytes, peer: Sockaddr) -> None:
-        """A packet of this BMC; may raise anything when it is malformed."""
+        """A packet of this BMC, or in its name; may raise anything when it is malformed."""
+        if data[0] != 6 or data[2:4] != b"\xff\x07":  # RMCP version 1.0, no acknowledge, class IPMI
+            return
+        # IPMI 1.5 framing carries no proof of its sender, and pyghmi takes its sequence number all the same:
+        # it is for the first question only.
+        if data[4] != _RMCP_PLUS and self.ipmiversion != 1.5:
+            return
         self.heard = True
-        if data[0] == 6 and data[2:4] == b"\xff\x07":  # RMCP version 1.0, no acknowledge, class IPMI
-            self._handle_ipmi_packet(bytearray(data), sockaddr=peer, qent=(data, peer, None))
+        self._handle_ipmi_packet(bytearray(data), sockaddr=peer, qent=(data, peer, None))
 
     def _answered(self, response: dict[str, Any]) -> None:
         if self._waiting is not None and not self._waiting.done():
@@ -321,6 +329,7 @@ class LoopSession(pyghmi_session.Session):  # type: ignore[misc]
             self._rmcp_code = data[1]
             self.onlogon({"error": _rmcp_text(data[1])})
         else:
+            self.remseqnumber = None
             self.timeout = max(self.timeout, _SLOW_RTO)  # RAKP takes a small BMC a second
             super()._got_rmcp_response(data)
 
