@@ -20,7 +20,7 @@ _ACTIONS = {
     5: PowerAction.SOFT,
 }
 _DIAGNOSTIC_INTERRUPT = 4
-_NEEDS_POWER = (PowerAction.RESET, PowerAction.SOFT)
+_NEEDS_POWER = (PowerAction.CYCLE, PowerAction.RESET, PowerAction.SOFT)
 
 
 def _capabilities(call: Call) -> bytes:

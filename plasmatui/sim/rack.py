@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 import tempfile
 import time
@@ -24,6 +25,7 @@ from plasmatui.sim.session import Privilege, User
 from plasmatui.sim.tls import Authority
 
 HOUSEKEEPING = 1.0
+SOCKET_PATH_LIMIT = 107  # bytes, unix(7)
 MAX_NODES = 4000
 
 
@@ -172,12 +174,14 @@ class Rack:
         else:
             self._directory = options.directory.resolve()
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if len(os.fsencode(self.control_path)) > SOCKET_PATH_LIMIT:
+            raise ValueError(f"{self._directory} is too long a path for a Unix socket; choose a shorter directory")
         first_redfish = options.nodes - options.redfish
         redfish = frozenset(range(first_redfish, options.nodes))
-        endpoints = addresses.reserve(options.nodes, redfish, options.address, options.port)
         authority = Authority(self._directory / "tls") if redfish else None
         if authority is not None:
             self.ca_path = authority.ca_path
+        endpoints = addresses.reserve(options.nodes, redfish, options.address, options.port)
         users = self._users()
         while endpoints:
             try:
@@ -253,7 +257,9 @@ class Rack:
             if node.ipmi.sol is not None:
                 node.ipmi.sol.deactivated()
             node.ipmi.deactivate()
-        node.ipmi.held = "sol-held" in node.machine.faults
+            node.ipmi.held = True
+        elif "sol-held" not in node.machine.faults:
+            node.ipmi.held = False
         if fault == "sol-disabled":
             node.ipmi.deactivate()
         if "bmc-resets" in node.machine.faults:

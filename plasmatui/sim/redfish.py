@@ -153,7 +153,7 @@ class RedfishBmc:
         if refused is not None:
             return refused
         self._touched()
-        if request.method in ("GET", "HEAD"):
+        if request.method == "GET":
             return self._get(path, request)
         if request.method == "DELETE":
             return self._log_out(path)

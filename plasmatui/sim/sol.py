@@ -113,6 +113,7 @@ class SolPort:
 
     def _acknowledge(self, accepted: int, refused: bool) -> None:
         self._stop_timer()
+        # Some clients acknowledge without a count: without a NACK that means all of it.
         rest = self._flight[accepted:] if refused or accepted else b""
         self._flight = b""
         self._overrun = False

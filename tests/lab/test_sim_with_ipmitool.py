@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import pty
 import re
 import ssl
+import sys
 from collections.abc import AsyncIterator, Callable
 
 import httpx
@@ -243,3 +245,36 @@ async def test_a_redfish_machine_has_its_console_over_ipmi(rack: Rack) -> None:
             await terminal.expect(b" login: ")
         finally:
             await terminal.close()
+
+
+_PYGHMI = """
+import json, sys
+from pyghmi.ipmi import command
+c = command.Command(sys.argv[1], b"admin", sys.argv[3].encode(), port=int(sys.argv[2]))
+c.set_bootdev("network", persist=True, uefiboot=True)
+boot = c.get_bootdev()
+found = {
+    "power": c.get_power()["powerstate"],
+    "boot": [boot["bootdev"], boot["persistent"], boot["uefimode"]],
+    "sensors": {r.name: r.value for r in c.get_sensor_data()},
+    "health": c.get_health()["health"],
+    "sel": len(list(c.get_event_log())),
+    "system": dict(c.get_inventory())["System"]["Serial Number"],
+}
+c.set_power("off", wait=10)
+found["after"] = c.get_power()["powerstate"]
+print(json.dumps(found))
+"""
+
+
+async def test_pyghmi(rack: Rack) -> None:
+    node = rack.nodes["node01"]
+    words = [node.entry.address, str(node.ipmi.port), PASSWORD]
+    found = json.loads((await run(sys.executable, "-c", _PYGHMI, *words, limit=60)).splitlines()[-1])
+    assert (found["power"], found["after"]) == ("on", "off")
+    assert found["boot"] == ["network", True, True]
+    assert 20 < found["sensors"]["CPU1 Temp"] < 90
+    assert 11 < found["sensors"]["P12V"] < 13
+    assert found["health"] == 0
+    assert found["sel"] > 0
+    assert found["system"] == node.machine.identity.serial

@@ -83,7 +83,7 @@ async def test_rights(rack: Rack, connect: Connect) -> None:
 async def test_orders_that_need_power_are_refused_without_it(rack: Rack, connect: Connect) -> None:
     client = await connect(rack.nodes["node02"])
     await client.good(6, 0x3B, b"\x04")
-    for order in (3, 4, 5):
+    for order in (2, 3, 4, 5):
         assert (await client.command(0, 2, bytes([order])))[0] == 0xD5
     assert (await client.command(0, 2, b"\x09"))[0] == 0xCC
 

@@ -75,6 +75,24 @@ def test_options_that_make_no_sense(options: RackOptions) -> None:
         Rack(options)
 
 
+async def test_a_directory_that_is_too_long_for_a_socket(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="too long"):
+        async with Rack(RackOptions(nodes=1, directory=tmp_path / ("d" * 100))):
+            pass
+
+
+async def test_a_taken_over_console_is_not_held_again_by_another_fault() -> None:
+    async with Rack(RackOptions(nodes=1, port=0, faults=("node01=sol-held",))) as rack:
+        bmc = rack.nodes["node01"].ipmi
+        bmc.deactivate()
+        await rack.set_fault("node01", "bmc-latency=5")
+        assert not bmc.held
+        await rack.set_fault("node01", "sol-held")
+        assert bmc.held
+        await rack.clear_faults("node01", "sol-held")
+        assert not bmc.held
+
+
 def test_racks_and_units() -> None:
     places = [inventory_file.rack_of(index, 100) for index in range(100)]
     assert len(set(places)) == 100
