@@ -25,7 +25,7 @@ from plasmatui.ui.store import Store
 from plasmatui.ui.widgets import chops
 
 
-class PlasmatuiApp(ContextApp):
+class PlasmatuiApp(ContextApp, inherit_bindings=False):  # a priority ctrl+q would never reach a console
     """The screen. Everything that it shows comes from the engine through the store."""
 
     CSS_PATH: ClassVar[list[str]] = ["app.tcss", "dialogs.tcss"]  # type: ignore[assignment]

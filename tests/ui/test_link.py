@@ -1,0 +1,102 @@
+"""Losing the engine and finding it again."""
+
+from __future__ import annotations
+
+from plasmatui.model import wire
+from plasmatui.model.node import PowerState
+from plasmatui.model.words import Power
+from plasmatui.ui import link
+from tests.ui.fake import NOW, FakeWorld
+
+
+async def test_losing_the_engine_is_shown_and_everything_comes_back(cockpit, monkeypatch) -> None:
+    monkeypatch.setattr(link, "FIRST_DELAY", 0.01)
+    world = FakeWorld()
+    world.recording = {"node01": b"before\r\n"}
+    async with cockpit(world) as ui:
+        await ui.press("c")
+        await ui.settle(lambda: "before" in ui.text())
+        world.lose("the engine stops")
+        await ui.settle(lambda: "STALE" in ui.text() and "engine not connected" in ui.text())
+        assert ui.main.has_class("stale")
+        await ui.press("P")
+        assert ui.dialog is ui.main, "no order without an engine"
+        assert any("the engine is not connected" in toast for toast in ui.toasts())
+        world.recording["node01"] += b"meanwhile\r\n"
+        world.states["node02"] = world.states["node02"].__class__("node02", power=PowerState(Power.ON, NOW, "ipmi"))
+        world.down = False
+        await ui.settle(lambda: "link ok" in ui.text())
+        world.say("node01", b"after\r\n")
+        await ui.settle(lambda: "after" in ui.text())
+        for word in ("before", "meanwhile", "after"):
+            assert ui.text().count(word) == 1, word
+        assert "● 5 on" in ui.text()
+        assert not ui.main.has_class("stale")
+
+
+async def test_back_off_and_retry_by_key(cockpit, monkeypatch) -> None:
+    monkeypatch.setattr(link, "FIRST_DELAY", 3600.0)
+    async with cockpit() as ui:
+        ui.world.lose("gone")
+        await ui.settle(lambda: "next try in 3600s" in ui.text())
+        assert ui.world.starts == [True]
+        ui.world.down = False
+        await ui.press("ctrl+r")
+        await ui.settle(lambda: "link ok" in ui.text())
+        assert ui.world.starts == [True, True], "the key may start an engine, the clock may not"
+
+
+async def test_an_engine_that_never_was_there(cockpit, monkeypatch) -> None:
+    monkeypatch.setattr(link, "FIRST_DELAY", 0.01)
+    monkeypatch.setattr(link, "LONGEST_DELAY", 0.01)
+    world = FakeWorld()
+    world.down = True
+    async with cockpit(world) as ui:
+        await ui.settle(lambda: "no engine answers" in ui.text())
+        await ui.settle(lambda: len(world.starts) > 2)
+        assert world.starts[:3] == [True, False, False]
+
+
+async def test_the_order_of_delays_doubles_up_to_a_limit(monkeypatch) -> None:
+    import asyncio
+    import contextlib
+
+    from plasmatui.client import EngineUnreachableError
+    from plasmatui.ui.store import Store
+
+    tries: list[float] = []
+    enough = asyncio.Event()
+    monkeypatch.setattr(link, "FIRST_DELAY", 0.01)
+    monkeypatch.setattr(link, "LONGEST_DELAY", 0.04)
+    store = Store(lambda: NOW)
+
+    async def connect(start: bool):
+        raise EngineUnreachableError("no\x1b[2J")
+
+    real = store.offline
+
+    def offline(reason: str, retry_at: float = 0.0) -> None:
+        if retry_at:
+            tries.append(round(retry_at - NOW, 3))
+            if len(tries) == 5:
+                enough.set()
+        real(reason, retry_at)
+
+    store.offline = offline  # type: ignore[method-assign]
+    task = asyncio.create_task(link.Link(store, connect).run())
+    async with asyncio.timeout(10):
+        await enough.wait()
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    assert tries[:5] == [0.01, 0.02, 0.04, 0.04, 0.04]
+    assert "\x1b" not in store.link.reason
+
+
+async def test_a_slow_client_is_told_and_connects_again(cockpit, monkeypatch) -> None:
+    monkeypatch.setattr(link, "FIRST_DELAY", 0.01)
+    async with cockpit() as ui:
+        assert ui.world.of(wire.Watch) == [wire.Watch()]
+        ui.world.engine.on_lost("this client reads too slowly")
+        await ui.settle(lambda: len(ui.world.of(wire.Watch)) == 2)
+        await ui.settle(lambda: "link ok" in ui.text())
