@@ -13,6 +13,7 @@ from typing import Final
 
 from plasmatui.bmc.bootdev import BootOptions
 from plasmatui.bmc.controller import BmcError, BmcTarget, Console
+from plasmatui.bmc.credentials import reveal
 from plasmatui.bmc.helpers import Helpers
 from plasmatui.bmc.pyghmi_io import Sockaddr
 from plasmatui.bmc.session import OPERATOR, LogonError, LoopSession, Reply, SessionLostError, code_text, log_on
@@ -27,7 +28,6 @@ PORT: Final = 623
 COMMAND_LIMIT: Final = 4.0
 LOOKUP_LIMIT: Final = 5.0
 CLOSE_LIMIT: Final = 3.0
-SECRET_LIMIT: Final = 12.0
 ADDRESSES_TRIED: Final = 2
 LONGEST_USER, LONGEST_PASSWORD = 16, 20  # IPMI 2.0, sections 13.28 and 22.30
 
@@ -172,10 +172,8 @@ class IpmiController:
             console.down("bmc-reset", self.error("bmc-reset", why).message)
 
     async def _credentials(self) -> tuple[bytes, bytes]:
-        secret = self.target.password
         try:
-            # A secret may be a command that asks somebody; that is not done on the loop.
-            text = secret.literal if secret.literal is not None else await self._reveal()
+            text = await reveal(self.target.password)
         except (SecretError, TimeoutError) as error:
             raise self.error("bmc-auth", f"is not asked: its password cannot be read: {error}") from error
         user, password = self.target.username.encode(), text.encode()
@@ -184,9 +182,6 @@ class IpmiController:
         if len(password) > LONGEST_PASSWORD:
             raise self.error("bmc-auth", f"is not asked: the password is longer than IPMI's {LONGEST_PASSWORD} bytes")
         return user, password
-
-    async def _reveal(self) -> str:
-        return await asyncio.wait_for(asyncio.to_thread(self.target.password.reveal), SECRET_LIMIT)
 
     async def _resolve(self) -> list[tuple[int, Sockaddr]]:
         """Addresses of the BMC, numeric ones without a look-up."""
@@ -228,6 +223,8 @@ class IpmiController:
     async def order_power(self, action: PowerAction) -> None:
         number, name = _CONTROLS[action]
         reply = await self.command(CHASSIS, _CONTROL, bytes([number]))
+        if reply.code == _NOT_NOW and reply.again:
+            return  # the answer got lost, and the machine is already doing what the first order said
         self.checked(reply, CHASSIS, _CONTROL, name)
 
     async def boot_device(self) -> BootDevice | None:

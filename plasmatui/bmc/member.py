@@ -153,9 +153,9 @@ class Member:
             self._change(status=BmcStatus.CONNECTING, finding="", message="", retry_at=0.0, failures=0, sessions=False)
         self._wake.set()
 
-    def failed(self, error: BmcError) -> None:
+    def failed(self, error: BmcError, *, logon: bool = False) -> None:
         """A call failed. Only what concerns the standing with the BMC changes it, and each outage once."""
-        if error.id not in BROKEN or self._closed or self.obstacle() is not None:
+        if self._closed or self.obstacle() is not None or not (logon or error.id in BROKEN):
             return
         failures = self.state.failures + 1
         refused = error.id in REFUSED
@@ -235,10 +235,8 @@ class Member:
         if self.state.status is BmcStatus.REFUSED or self.obstacle() is not None:
             return
         try:
-            if self.up:
+            if self.up or await self._log_on():
                 await self._poll()
-            else:
-                await self._log_on()
         except BmcError as error:
             self.failed(error)
             if error.id not in BROKEN:
@@ -248,13 +246,18 @@ class Member:
             log.exception("%s: BMC driver failed", self.node)
             self.failed(BmcError("timeout", f"{self.node}: internal error in the BMC driver: {type(error).__name__}"))
 
-    async def _log_on(self) -> None:
+    async def _log_on(self) -> bool:
+        """Whether a session could be opened."""
         if self.state.status is BmcStatus.UNKNOWN:
             self._change(status=BmcStatus.CONNECTING)
-        async with self._logons:
-            await self.controller.connect()
+        try:
+            async with self._logons:
+                await self.controller.connect()
+        except BmcError as error:
+            self.failed(error, logon=True)
+            return False
         self._error = None
-        await self._poll()
+        return True
 
     async def _poll(self) -> None:
         asked = self._clock.mono()

@@ -16,7 +16,7 @@ from typing import Any
 
 from pyghmi.ipmi.private import session as pyghmi_session
 
-from plasmatui.bmc.pyghmi_io import Sockaddr, channels
+from plasmatui.bmc.pyghmi_io import Sockaddr, UnsupportedPyghmiError, channels
 
 log = logging.getLogger(__name__)
 
@@ -58,10 +58,14 @@ class SessionLostError(Exception):
 
 @dataclass(frozen=True)
 class Reply:
-    """What a BMC answered: completion code (IPMI 2.0, table 5-2; 0 is success) and the bytes behind it."""
+    """What a BMC answered: completion code (IPMI 2.0, table 5-2; 0 is success) and the bytes behind it.
+
+    `again`: the command was sent more than once, so that it may have been carried out before this answer.
+    """
 
     code: int
     data: bytes
+    again: bool = False
 
 
 class LoopSession(pyghmi_session.Session):  # type: ignore[misc]
@@ -95,6 +99,7 @@ class LoopSession(pyghmi_session.Session):  # type: ignore[misc]
         self._waiting: asyncio.Future[Reply] | None = None
         self._logon: asyncio.Future[None] = self._loop.create_future()
         self._rmcp_code = 0
+        self._again = False
         self.expiration = 0.0
         self.heard = False
         self.send_error: OSError | None = None
@@ -149,6 +154,7 @@ class LoopSession(pyghmi_session.Session):  # type: ignore[misc]
         self.seqlun = (self.seqlun + 1) & 0x3F
         self.lastpayload = None
         self.timeout = _first_timeout()
+        self._again = False
         self.ipmicallback = self._answered
         try:
             self._send_ipmi_net_payload(netfn, command, data, bridge_request=bridge, retry=True, rslun=lun)
@@ -241,7 +247,7 @@ class LoopSession(pyghmi_session.Session):  # type: ignore[misc]
 
     def _answered(self, response: dict[str, Any]) -> None:
         if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_result(Reply(response["code"], bytes(response["data"])))
+            self._waiting.set_result(Reply(response["code"], bytes(response["data"]), self._again))
 
     def _xmit_packet(self, retry: bool = True, delay_xmit: float | None = None, timeout: float | None = None) -> None:
         if self.sequencenumber:
@@ -279,6 +285,7 @@ class LoopSession(pyghmi_session.Session):  # type: ignore[misc]
             self.timeout = longer
             self._get_channel_auth_cap()
         else:
+            self._again = True
             self.hasretried = 1
             self.send_payload()
 
@@ -389,9 +396,11 @@ async def log_on(
 
     Raises:
         LogonError: "bmc-auth", "bmc-session-limit", "bmc-unreachable" or "unsupported".
-        UnsupportedPyghmiError: see `pyghmi_io.assert_pyghmi`.
     """
-    session = LoopSession(family, peer, user, password, suites)
+    try:
+        session = LoopSession(family, peer, user, password, suites)
+    except UnsupportedPyghmiError as error:
+        raise LogonError("unsupported", f"is not asked: {error}") from error
     await session.wait_logon()
     return session
 

@@ -358,6 +358,13 @@ async def test_a_bmc_that_does_not_tell_its_power_is_up() -> None:
         assert made.fleet.state("a").status is BmcStatus.UP
 
 
+async def test_a_logon_that_is_not_supported_is_not_up() -> None:
+    async with lab("a", prepare=failing("unsupported")) as made:
+        await until(lambda: made.fleet.state("a").failures >= 2)
+        assert made.fleet.state("a").status is BmcStatus.WAITING
+        assert not made.powers("a")
+
+
 async def test_a_defect_in_a_driver_is_survived() -> None:
     async with lab("a") as made:
         fake = made.controllers["a"]
