@@ -24,6 +24,9 @@ from plasmatui.paths import EnginePaths, engine_paths, make_private
 START_LIMIT = 20.0
 """Seconds that a new engine gets to answer on its socket."""
 
+ANOTHER_RUNS = 75
+"""Exit code of an engine that found another one running."""
+
 
 class EngineError(Exception):
     """The engine answered with a problem. `problem.id` is for programs, `problem.message` for people."""
@@ -185,7 +188,7 @@ class EngineClient:
             self._writer.write(wire.encode(wire.Cancel(number)))
 
     async def _read(self) -> None:
-        reason = "the engine closed the connection"
+        reason = "this program failed on a message of the engine"
         try:
             while True:
                 message = wire.ENGINE_MESSAGE.decode(await _frame(self._reader))
@@ -194,13 +197,16 @@ class EngineClient:
                     break
                 self._dispatch(message)
         except EOFError:
-            pass
+            reason = "the engine closed the connection"
         except (OSError, ValueError) as error:
             reason = f"{type(error).__name__}: {error}"
-        self._fail(reason)
-        self._writer.close()
-        if self.on_lost is not None:
-            self.on_lost(reason)
+        finally:
+            # Also when a callback failed: nobody may wait for ever for a reply that is not read any more.
+            if not self._closing:
+                self._fail(reason)
+                self._writer.close()
+                if self.on_lost is not None:
+                    self.on_lost(reason)
 
     def _dispatch(self, message: wire.Item | wire.Reply | wire.Changes | wire.ConsoleData) -> None:
         if isinstance(message, wire.ConsoleData):
@@ -265,8 +271,11 @@ async def connect_or_start(
             return await EngineClient.connect(paths.socket, kind=kind, read_only=read_only)
         except EngineUnreachableError:
             code = process.poll()
-            if code is not None and code != 0 and not _alive(paths):
-                raise EngineUnreachableError(_why_not(paths, code)) from None
+            if code is not None and not _alive(paths):
+                if code not in (0, ANOTHER_RUNS):
+                    raise EngineUnreachableError(_why_not(paths, code)) from None
+                # It left again at once, or another that was about to end had the lock: our turn.
+                process = start_engine(paths, idle=idle)
         await asyncio.sleep(0.02)
     raise EngineUnreachableError(
         f"the engine (process {process.pid}) did not answer on {paths.socket} within {START_LIMIT:g} s; see {paths.log}"

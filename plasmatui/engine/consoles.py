@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
 from plasmatui.engine.ports import ClientId, ConsoleSink, Keeper, ProblemError
-from plasmatui.engine.recording import Chunk, Extent, Recording, SegmentFiles
+from plasmatui.engine.recorder import Recorder
+from plasmatui.engine.recording import SegmentFiles
 from plasmatui.engine.store import Store
 from plasmatui.model import wire
 from plasmatui.model.event import ConsoleChanged
 from plasmatui.model.node import ConsoleState, PenHolder
 from plasmatui.model.words import ConsoleStatus
-
-T = TypeVar("T")
-
-FLUSH_INTERVAL = 0.5
-"""Seconds between two writes of recordings to disk."""
-
-RETRY = 30.0
-"""Seconds until a recording whose disk failed is tried again."""
 
 LINGER = 600.0
 """Seconds that a console stays open under the policy "watched" after the last need of it."""
@@ -38,9 +28,6 @@ COALESCE = 0.015
 TALLY = 60.0
 """Seconds after which written bytes are audited while somebody goes on writing."""
 
-CLOSE_LIMIT = 5.0
-"""Seconds that a write on its way gets when the engine ends."""
-
 MAX_HISTORY = 4 * 1024 * 1024
 """Bytes of a recording that one answer carries at most."""
 
@@ -49,8 +36,6 @@ MAX_HISTORY = 4 * 1024 * 1024
 class _Line:
     """One node's console."""
 
-    files: SegmentFiles
-    recording: Recording
     keeper: ConsoleState = field(default_factory=ConsoleState)  # its standing as the keeper says
     readers: dict[int, ConsoleSink] = field(default_factory=dict)
     pen: PenHolder | None = None
@@ -60,8 +45,6 @@ class _Line:
     outgoing_offset: int = 0
     sender: asyncio.TimerHandle | None = None
     sent: float = 0.0
-    problem: str = ""  # why it is not recorded
-    retry: float = 0.0  # monotonic
     needed: float = 0.0  # monotonic; last time that somebody needed it
 
 
@@ -86,18 +69,13 @@ class ConsoleHub:
     ) -> None:
         self.keeper: Keeper | None = None
         self.always = always
-        self._directory = directory
         self._store = store
         self._busy = busy
-        self._make_files = make_files
+        self._recorder = Recorder(directory, self._publish, lambda text: store.notice("recordings", text), make_files)
         self._lines: dict[str, _Line] = {}
         self._wanted: frozenset[str] = frozenset()
-        self._disk = ThreadPoolExecutor(1, thread_name_prefix="recordings")
-        self._dirty: set[str] = set()
-        self._work = asyncio.Event()
-        self._closing = asyncio.Event()
-        self._flusher: asyncio.Task[None] | None = None
         self._lingering: asyncio.TimerHandle | None = None
+        self._refreshing: asyncio.Handle | None = None
 
     # --- life -----------------------------------------------------------------------------------------------------
 
@@ -105,36 +83,30 @@ class ConsoleHub:
         """Find the recordings of `nodes` (those with a BMC) and begin to want their consoles."""
         self.keeper = keeper
         await self.replace(nodes)
-        self._flusher = asyncio.create_task(self._flush_forever(), name="recordings")
 
     async def replace(self, nodes: Iterable[str]) -> None:
         """The nodes with a BMC are these from now on."""
-        names = list(nodes)
-        new = [name for name in names if name not in self._lines]
-        files = [self._make_files(self._directory / name) for name in new]
-        extents = await self._on_disk(lambda: [_load(each) for each in files])
-        for name, each, extent in zip(new, files, extents, strict=True):
-            self._lines[name] = _Line(each, Recording(extent))
-        for name in set(self._lines) - set(names):
+        names = set(nodes)
+        # A console that is served has a recording: new ones first, old ones last.
+        await self._recorder.replace(names | self._lines.keys())
+        for name in self._lines.keys() - names:
             self._forget(name)
+        for name in sorted(names - self._lines.keys()):
+            self._lines[name] = _Line()
+        await self._recorder.replace(names)
         self.refresh()
 
     async def close(self) -> None:
         """Write what is in memory; the consoles themselves are the keeper's to close."""
-        self._closing.set()
-        self._work.set()
-        if self._flusher is not None:
-            # Not cancelled: what a half-done write has written would be unknown.
-            await asyncio.wait({self._flusher}, timeout=CLOSE_LIMIT)
-        if self._lingering is not None:
-            self._lingering.cancel()
+        for handle in (self._lingering, self._refreshing):
+            if handle is not None:
+                handle.cancel()
         for name, line in self._lines.items():
             self._audit_written(name, line)
             for timer in (line.sender, line.tally):
                 if timer is not None:
                     timer.cancel()
-        await self._flush()
-        self._disk.shutdown(wait=False)
+        await self._recorder.close()
 
     @property
     def open(self) -> int:
@@ -146,8 +118,14 @@ class ConsoleHub:
         """Whether recording is a reason for the engine to stay."""
         return self.always and bool(self._lines)
 
+    def refresh_soon(self) -> None:
+        """Many nodes may change at once: work out once, when all have."""
+        if self._refreshing is None:
+            self._refreshing = asyncio.get_running_loop().call_soon(self.refresh)
+
     def refresh(self) -> None:
         """Work out which consoles are wanted, after readers or operations changed."""
+        self._refreshing = None
         now = time.monotonic()
         busy = self._busy()
         wanted = set()
@@ -178,9 +156,7 @@ class ConsoleHub:
         line = self._lines.get(node)
         if line is None or not data:
             return
-        offset = line.recording.append(data, time.time())
-        self._dirty.add(node)
-        self._work.set()
+        offset = self._recorder.append(node, data)
         if not line.readers:
             return
         if not line.outgoing:
@@ -206,7 +182,7 @@ class ConsoleHub:
     async def read(self, node: str, client: int, sink: ConsoleSink, history: int) -> wire.ConsoleOpened:
         """Begin to read: the past up to now; whatever comes later goes to `sink`."""
         line = self._line(node)
-        recording = line.recording
+        recording = self._recorder.recording(node)
         wanted = min(history, MAX_HISTORY)
         offset, data = await self.history(node, max(recording.start, recording.end - wanted), wanted)
         if offset + len(data) < recording.oldest_in_memory:
@@ -222,20 +198,8 @@ class ConsoleHub:
 
     async def history(self, node: str, offset: int, length: int) -> tuple[int, bytes]:
         """At most `length` bytes of the recording from `offset` on; they may begin later than asked."""
-        line = self._line(node)
-        recording = line.recording
-        offset = max(0, min(offset, recording.end))
-        length = max(0, min(length, MAX_HISTORY))
-        recent = recording.recent(offset, length)
-        if recent is not None:
-            return recent
-        try:
-            begin, data = await self._on_disk(lambda: line.files.read(offset, length))
-        except OSError:
-            begin, data = offset, b""
-        if data:
-            return begin, data
-        return recording.recent(recording.oldest_in_memory, length) or (recording.end, b"")
+        self._line(node)
+        return await self._recorder.read(node, offset, max(0, min(length, MAX_HISTORY)))
 
     def leave(self, node: str, client: int) -> None:
         """A client reads no more; the pen goes with it."""
@@ -309,14 +273,16 @@ class ConsoleHub:
     def state(self, node: str) -> ConsoleState:
         """The console as clients see it: the keeper's standing with ours."""
         line = self._line(node)
+        recording = self._recorder.recording(node)
+        problem = self._recorder.problem(node)
         return msgspec.structs.replace(
             line.keeper,
-            message=line.keeper.message or line.problem,
-            recording=node in self._wanted and not line.problem,
+            message=line.keeper.message or problem,
+            recording=node in self._wanted and not problem,
             readers=len(line.readers),
             pen=line.pen,
-            end=line.recording.end,
-            start=line.recording.start,
+            end=recording.end,
+            start=recording.start,
         )
 
     # --- inside ---------------------------------------------------------------------------------------------------
@@ -344,7 +310,6 @@ class ConsoleHub:
         self._audit_written(name, line)
         if line.sender is not None:
             line.sender.cancel()
-        self._dirty.discard(name)
 
     def _publish(self, node: str) -> None:
         self._store.tell(node, "console", ConsoleChanged(self.state(node)))
@@ -373,68 +338,3 @@ class ConsoleHub:
         if line.written and line.pen is not None:
             self._store.audit(line.pen.user, node, f"wrote {line.written} bytes to the console")
         line.written = 0
-
-    async def _flush_forever(self) -> None:
-        while not self._closing.is_set():
-            await self._work.wait()
-            self._work.clear()
-            await self._flush()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(FLUSH_INTERVAL):
-                    await self._closing.wait()
-            if self._dirty:
-                self._work.set()
-
-    async def _flush(self) -> None:
-        """Write all that is not on disk, in one go, off the loop."""
-        now = time.monotonic()
-        work: list[tuple[str, _Line, Chunk]] = []
-        for name in tuple(self._dirty):
-            line = self._lines[name]
-            if line.problem and now < line.retry:
-                self._publish(name)
-                continue
-            self._dirty.discard(name)
-            chunk = line.recording.take()
-            if chunk is not None:
-                work.append((name, line, chunk))
-        if not work:
-            return
-        results = await self._on_disk(lambda: [_write(line.files, chunk) for _, line, chunk in work])
-        for (name, line, chunk), result in zip(work, results, strict=True):
-            self._settle(name, line, chunk, result)
-
-    def _settle(self, name: str, line: _Line, chunk: Chunk, result: Extent | OSError) -> None:
-        if self._lines.get(name) is not line:
-            return
-        if isinstance(result, OSError):
-            line.problem = f"not recorded: {result.strerror or result}; it is tried again every {RETRY:g} s"
-            line.retry = time.monotonic() + RETRY
-            self._dirty.add(name)
-        else:
-            line.recording.written(chunk, result)
-            if line.problem:
-                line.problem = ""
-                lost = f"; {line.recording.gaps} bytes are missing" if line.recording.gaps else ""
-                self._store.note(f"console is recorded again{lost}", name)
-        failing = sorted(each for each, other in self._lines.items() if other.problem)
-        text = f"{len(failing)} consoles are {self._lines[failing[0]].problem}" if failing else ""
-        self._store.notice("recordings", text)
-        self._publish(name)
-
-    async def _on_disk(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._disk, work)
-
-
-def _load(files: SegmentFiles) -> Extent:
-    try:
-        return files.load()
-    except OSError:
-        return Extent(0, 0)  # writing will say what is wrong with the directory
-
-
-def _write(files: SegmentFiles, chunk: Chunk) -> Extent | OSError:
-    try:
-        return files.write(chunk)
-    except OSError as error:
-        return error

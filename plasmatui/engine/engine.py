@@ -22,6 +22,7 @@ from plasmatui.engine.meter import Meter
 from plasmatui.engine.ports import ProblemError
 from plasmatui.engine.process import (
     EngineLock,
+    EngineRunsError,
     EngineStartError,
     make_directories,
     notify,
@@ -54,6 +55,9 @@ BACKEND_LIMIT = 8.0
 """Seconds that closing all BMC sessions may take."""
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
+
+EXIT_RUNS = 75
+"""Another engine holds the lock (EX_TEMPFAIL of sysexits(3)): who started us may try again when it has ended."""
 
 
 class Engine:
@@ -95,7 +99,7 @@ class Engine:
             busy=lambda: self._runner.busy_nodes(),
         )
         self._backend: Backend = backend(inventory, self._event, self._consoles.on_data)
-        self._ledger = JournalLedger(self._store, journal, self._consoles.refresh)
+        self._ledger = JournalLedger(self._store, journal, self._consoles.refresh_soon)
         self._runner = Runner(
             self._backend, self._ledger, MemoryLocks(), pace=self._pace, first_number=numbers.operation + 1
         )
@@ -330,6 +334,8 @@ async def run_engine(paths: EnginePaths, *, idle: float | None = None) -> int:
     try:
         make_directories(paths)
         lock = EngineLock(paths.lock)
+    except EngineRunsError as error:
+        return _refuse(str(error), EXIT_RUNS)
     except EngineStartError as error:
         return _refuse(str(error), EXIT_FAILED)
     try:

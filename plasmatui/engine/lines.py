@@ -85,6 +85,8 @@ def _console(before: ConsoleState, after: ConsoleState) -> str:
             parts.append(f"{before.pen.user} ({before.pen.terminal}) gave back the console")
     if before.recording and not after.recording and after.status is ConsoleStatus.OPEN:
         parts.append(f"console is not recorded: {after.message}")
+    elif after.recording and not before.recording and before.status is after.status is ConsoleStatus.OPEN:
+        parts.append("console is recorded again")
     elif (before.status, before.finding) != (after.status, after.finding):
         if after.status is ConsoleStatus.OPEN:
             parts.append("console open")

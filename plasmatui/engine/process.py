@@ -28,16 +28,20 @@ class EngineStartError(Exception):
     """The engine cannot be started; the message is for people."""
 
 
+class EngineRunsError(EngineStartError):
+    """Another engine for the same inventory and user runs already."""
+
+
 class EngineLock:
     """Held while the engine runs, so that there is one at most for an inventory and user; contains its process id."""
 
     def __init__(self, path: Path) -> None:
-        """Raises `EngineStartError` when another engine holds it."""
+        """Raises `EngineRunsError` when another engine holds it."""
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         if not self._take():
             holder = os.read(self._fd, 32).decode(errors="replace").strip() or "unknown"
             os.close(self._fd)
-            raise EngineStartError(
+            raise EngineRunsError(
                 f"an engine for this inventory runs already (process {holder}): attach to it with plasmatui, "
                 "or end it with plasmatui engine stop"
             )

@@ -82,8 +82,7 @@ class Session:
         tasks = (reading, writing, leaving)
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            if not writing.done():
-                self._explain(reading)
+            if not writing.done() and (leaving.done() or self._explain(reading)):
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(GOODBYE_LIMIT):
                         await self.outbound.flushed()
@@ -101,13 +100,15 @@ class Session:
             elif isinstance(result, Exception) and not isinstance(result, OSError | EOFError | ProtocolError):
                 raise result
 
-    def _explain(self, reading: asyncio.Task[None]) -> None:
-        """Tell a client that broke the protocol why it is put out."""
+    def _explain(self, reading: asyncio.Task[None]) -> bool:
+        """Tell a client that broke the protocol why it is put out; whether there is one to be told."""
         if reading.done() and not reading.cancelled():
             error = reading.exception()
             if isinstance(error, ProtocolError):
                 log.warning("client %d broke the protocol: %s", self.id.number, error)
                 self.outbound.message(wire.encode(wire.Goodbye("protocol", f"malformed frame: {error}")))
+                return True
+        return False
 
     async def _read(self) -> None:
         while True:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from plasmatui.engine import consoles as module
+from plasmatui.engine import recorder
 from plasmatui.engine.consoles import ConsoleHub
 from plasmatui.engine.ports import ClientId, ProblemError
 from plasmatui.engine.recording import SegmentFiles, _private
@@ -30,6 +31,7 @@ class Rig:
     """A hub over nodes a and b, with a keeper in memory."""
 
     def __init__(self, directory: Path, *, always: bool = False) -> None:
+        self.directory = directory
         self.audit: list[AuditLine] = []
         self.lines: list[EventLine] = []
         self.busy: frozenset[str] = frozenset()
@@ -111,9 +113,9 @@ async def test_history_from_disk_and_memory(rig: Rig, monkeypatch: pytest.Monkey
     whole = b"".join(b"%07d\n" % number for number in range(2000))
     for place in range(0, len(whole), 160):
         rig.hub.on_data("a", whole[place : place + 160])
-    await rig.hub._flush()
+    await rig.hub._recorder.flush()
     rig.hub.on_data("a", b"tail")
-    await rig.hub._flush()
+    await rig.hub._recorder.flush()
     assert await rig.hub.history("a", 80, 16) == (80, b"0000010\n0000011\n")
     assert await rig.hub.history("a", len(whole), 100) == (len(whole), b"tail")
     assert await rig.hub.history("a", 10**9, 5) == (len(whole) + 4, b"")
@@ -191,8 +193,8 @@ async def test_the_pen_goes_with_its_client(rig: Rig) -> None:
 
 
 async def test_a_full_disk_leaves_the_console_live(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "RETRY", 0.2)
-    monkeypatch.setattr(module, "FLUSH_INTERVAL", 0.02)
+    monkeypatch.setattr(recorder, "RETRY", 0.2)
+    monkeypatch.setattr(recorder, "FLUSH_INTERVAL", 0.02)
     reader = Reader()
     await rig.hub.read("a", 1, reader, 0)
     rig.full = True
@@ -208,7 +210,7 @@ async def test_a_full_disk_leaves_the_console_live(rig: Rig, monkeypatch: pytest
     await until(lambda: rig.state().recording)
     assert rig.store.snapshot().notices == ()
     await rig.hub.close()
-    files = SegmentFiles(rig.hub._directory / "a")
+    files = SegmentFiles(rig.directory / "a")
     files.load()
     assert files.read(0, 100) == (0, b"during the outage"), "memory was large enough: nothing is missing"
 
@@ -243,7 +245,7 @@ async def test_a_slow_disk_never_holds_up_the_loop(tmp_path: Path) -> None:
             return super().write(chunk)  # type: ignore[arg-type]
 
     rig = Rig(tmp_path)
-    rig.hub._make_files = Slow
+    rig.hub._recorder._make_files = Slow
     await rig.start()
     reader = Reader()
     await rig.hub.read("a", 1, reader, 0)
