@@ -55,6 +55,7 @@ class ControlSocket:
         self._rack = rack
         self._path = path
         self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
 
     async def start(self) -> None:
         self._path.unlink(missing_ok=True)
@@ -67,9 +68,12 @@ class ControlSocket:
     async def stop(self) -> None:
         if self._server is not None:
             self._server.close()
+        for writer in tuple(self._writers):
+            writer.transport.abort()
         self._path.unlink(missing_ok=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
         try:
             while line := await reader.readline():
                 writer.write((await execute(self._rack, line.decode(errors="replace")) + "\n").encode())
@@ -77,4 +81,5 @@ class ControlSocket:
         except (ConnectionError, ValueError):  # gone, or a line without end
             pass
         finally:
+            self._writers.discard(writer)
             writer.close()

@@ -14,6 +14,7 @@ PRODUCTION = IPv4Network("10.200.0.0/16")
 BOOT_SERVER = PROVISIONING[10]
 GATEWAY = PROVISIONING[1]
 
+_FIRST_HOST = 1025  # 10.x.4.1
 _BOARD_MINUTES = 15_000_000  # July 2024, as minutes since 1996
 
 
@@ -140,8 +141,8 @@ def make_identity(index: int, count: int, seed: int) -> Identity:
         macs=(mac,),
         serial=serial,
         guid=uuid.uuid5(uuid.NAMESPACE_DNS, f"{seed}.{name}.sim.example.com"),
-        provisioning=PROVISIONING[1024 + index],
-        production=PRODUCTION[1024 + index],
+        provisioning=PROVISIONING[_FIRST_HOST + index],
+        production=PRODUCTION[_FIRST_HOST + index],
         disk=f"/dev/disk/by-id/{bus}-{hardware.disk}_{drive}",
         seed=seed,
     )
