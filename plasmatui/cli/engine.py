@@ -49,11 +49,15 @@ def stop(settings: Settings, force: bool) -> int:
 
 async def _stop(settings: Settings, force: bool) -> int:
     paths = engine_paths(settings.inventory_path())
-    if not paths.socket.exists():
-        note("the engine does not run")
-        return DONE
+    try:
+        connected_client = await EngineClient.connect(paths.socket, kind="cli")
+    except EngineUnreachableError as error:
+        if isinstance(error.__cause__, FileNotFoundError | ConnectionRefusedError):
+            note("the engine does not run")
+            return DONE
+        raise
     ended = asyncio.Event()
-    async with await EngineClient.connect(paths.socket, kind="cli") as client:
+    async with connected_client as client:
         pid = client.welcome.pid
         client.on_lost = lambda _reason: ended.set()
         await client.ask(wire.StopEngine(force))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import os
 import re
@@ -39,6 +40,8 @@ _COMMANDS = {
     "reset-terminal": "terminal",
 }
 """Command -> module of this package, in the order in which help lists them."""
+
+_OUTPUT_FAILED = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 
 class _Commands(click.Group):
@@ -129,6 +132,12 @@ def run(arguments: Sequence[str]) -> int:
         return failure.code
     except BrokenPipeError:
         _silence_stdout()
+        return FAILED
+    except OSError as error:
+        if error.errno not in _OUTPUT_FAILED or error.filename is not None:
+            return _unexpected(error)
+        _silence_stdout()
+        _say(f"the output cannot be written: {error.strerror}")
         return FAILED
     except Exception as error:  # noqa: BLE001 - the boundary: whatever was not foreseen ends here, without a traceback
         return _unexpected(error)

@@ -35,11 +35,8 @@ class OrderOptions:
     detach: bool
     as_json: bool
 
-    def pace(self) -> Pace | None:
-        """The pace that was asked for; None leaves it to the inventory's policy."""
-        if self.parallel is None and self.stagger is None:
-            return None
-        usual = Pace()
+    def pace(self, usual: Pace) -> Pace:
+        """`usual` with what was asked for in its place."""
         return Pace(
             usual.parallel if self.parallel is None else self.parallel,
             usual.stagger if self.stagger is None else self.stagger,
@@ -121,7 +118,11 @@ async def _plan(settings: Settings, order: Order, node_set: str, options: OrderO
     """The plan. Its connection ends before anybody is asked: a question may take hours, and must hear ctrl-c."""
     async with engine(settings, read_only=True) as client:
         names = pick(node_set, client.welcome.nodes)
-        return expect(await client.ask(wire.PlanOrder(order, names, options.pace())), wire.PlanReply).plan
+        plan = expect(await client.ask(wire.PlanOrder(order, names)), wire.PlanReply).plan
+        pace = options.pace(plan.pace)  # without a pace, the plan has the inventory's
+        if pace != plan.pace:
+            plan = expect(await client.ask(wire.PlanOrder(order, names, pace)), wire.PlanReply).plan
+        return plan
 
 
 async def _start(settings: Settings, plan: Plan, options: OrderOptions, node_json: NodeJson, started: list[int]) -> int:
@@ -130,7 +131,7 @@ async def _start(settings: Settings, plan: Plan, options: OrderOptions, node_jso
     async with engine(settings) as client:
         watcher = Watcher(client)
         await watcher.begin()
-        reply = await client.ask(wire.StartOrder(plan.order, names, options.pace()))
+        reply = await client.ask(wire.StartOrder(plan.order, names, plan.pace))
         record = expect(reply, wire.OperationReply).operation
         started.append(record.number)
         if options.detach:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import termios
 import time
 from collections.abc import Iterator
@@ -13,16 +12,15 @@ from pathlib import Path
 
 import pytest
 
-import plasmatui
 from plasmatui.model import wire
 from plasmatui.model.node import PenHolder
 from plasmatui.model.words import ConsoleStatus
 from tests.support.terminal import Terminal
 from tests.unit.cli.fake_engine import FakeEngine
+from tests.unit.cli.program import ROOT, command, environment
 
 pytestmark = pytest.mark.pty
 
-ROOT = Path(plasmatui.__file__).parent.parent
 LIMIT = 15.0
 PREFIX = b"\x05"
 
@@ -41,12 +39,8 @@ def engine(inventory: Path) -> Iterator[FakeEngine]:
         yield fake
 
 
-def command(inventory: Path, *arguments: str) -> list[str]:
-    return [sys.executable, "-m", "plasmatui", "-i", str(inventory), *arguments]
-
-
 def terminal(inventory: Path, *arguments: str) -> Terminal:
-    return Terminal(command(inventory, *arguments), environment={"PYTHONPATH": str(ROOT)})
+    return Terminal(command("-i", str(inventory), *arguments), environment={"PYTHONPATH": str(ROOT)})
 
 
 def modes(term: Terminal) -> list[object]:
@@ -192,11 +186,11 @@ def test_pipe_prints_and_leaves_at_the_end_of_input(inventory: Path, engine: Fak
     engine.console_live = b"live\r\n"
     for source in (subprocess.DEVNULL, subprocess.PIPE):
         done = subprocess.Popen(
-            command(inventory, "console", "node01"),
+            command("-i", str(inventory), "console", "node01"),
             stdin=source,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env=environment(),
         )
         out, err = done.communicate(timeout=LIMIT)
         assert done.returncode == 0, err
@@ -205,13 +199,29 @@ def test_pipe_prints_and_leaves_at_the_end_of_input(inventory: Path, engine: Fak
     assert engine.asked(wire.ConsolePen) == []
 
 
+def test_output_into_a_file(inventory: Path, engine: FakeEngine) -> None:
+    target = inventory.with_name("console.txt")
+    with target.open("wb") as file:
+        done = subprocess.run(
+            command("-i", str(inventory), "console", "node01"),
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.PIPE,
+            env=environment(),
+            timeout=LIMIT,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    assert target.read_bytes() == b"earlier line\r\nlogin: "
+
+
 def test_pipe_ends_with_ctrl_c(inventory: Path, engine: FakeEngine) -> None:
     process = subprocess.Popen(
-        command(inventory, "console", "node01"),
+        command("-i", str(inventory), "console", "node01"),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env=environment(),
     )
     assert process.stdout is not None
     assert os.read(process.stdout.fileno(), 4096).startswith(b"earlier line")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from tests.pty.test_console_command import LIMIT, PREFIX, engine, inventory, modes, terminal
 from tests.unit.cli.corpus import HOSTILE, forbidden
 from tests.unit.cli.fake_engine import FakeEngine
+from tests.unit.cli.program import command, environment
 
 pytestmark = pytest.mark.pty
 
@@ -64,3 +67,32 @@ def test_our_own_lines_cannot_be_broken_by_the_engine(inventory: Path, engine: F
         assert term.wait(LIMIT) == 0
     assert forbidden(bytes(term.output)) == []
     assert b"\nforged" not in term.output
+
+
+def test_hostile_machine_through_bmc_and_engine(private_directories: Path) -> None:
+    """The whole way: a simulated machine attacks over serial over LAN, through a real BMC session and a real engine."""
+    rack = private_directories / "rack"
+    path = rack / "inventory.yaml"
+    server = subprocess.Popen(
+        command("sim", "--nodes", "1", "-o", str(rack), "--fault", "node01=hostile-console"),
+        stdout=subprocess.PIPE,
+        env=environment(PYTHONUNBUFFERED="1"),
+    )
+    try:
+        assert server.stdout is not None
+        assert server.stdout.readline().decode().strip() == str(path)
+        with terminal(path, "console", "node01") as term:
+            before = modes(term)
+            assert term.read(LIMIT, b"lists keys]")
+            subprocess.run(command("-i", str(path), "power", "on", "node01", "--yes"), env=environment(), check=True)
+            assert term.read(LIMIT, b"A" * 1000), "the attack did not come"
+            assert b"[@click=app.quit]press[/]" in term.output
+            assert b"-rf\r\n../../etc/passwd" in term.output
+            term.send(PREFIX + b"c.")
+            assert term.wait(LIMIT) == 0
+            assert modes(term) == before
+        assert forbidden(machine_bytes(bytes(term.output))) == []
+    finally:
+        subprocess.run(command("-i", str(path), "engine", "stop", "--force"), env=environment(), check=False)
+        server.send_signal(signal.SIGINT)
+        server.communicate(timeout=30)

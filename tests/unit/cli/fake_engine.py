@@ -43,6 +43,7 @@ from plasmatui.model.words import (
 )
 from plasmatui.paths import engine_paths, make_private
 
+POLICY = Pace(8, 0.0)
 DEAD = "node04"
 DEAD_MESSAGE = "node04: the BMC at 10.0.10.54:623 does not answer"
 _ENDS_OFF = (PowerAction.OFF, PowerAction.SOFT)
@@ -110,6 +111,11 @@ class FakeEngine:
     def send_console(self, data: bytes) -> None:
         """The machines say something."""
         self._call(lambda: self._push_console(data))
+
+    def send_event(self, node: str, text: str) -> None:
+        """Something happens to a node."""
+        event = EventLine(1, time.time(), node, "ipmi", "power", text)
+        self._call(lambda: self._push(wire.Changes(2, events=(event,))))
 
     def drop_clients(self) -> None:
         """The engine dies."""
@@ -282,7 +288,7 @@ class FakeEngine:
         return Plan(
             body.order,
             tuple(NodePlan(name, (step, wait)) for name in body.nodes),
-            body.pace or Pace(),
+            body.pace or POLICY,
             f"plasmatui order {','.join(body.nodes)}",
             2 if disruptive else 1,
             self.refused,
@@ -301,7 +307,7 @@ class FakeEngine:
         )
         record = OperationRecord(
             number, body.order, "anna", f"plasmatui order {','.join(body.nodes)}", time.time(), OperationState.RUNNING,
-            nodes, body.pace or Pace(),
+            nodes, body.pace or POLICY,
         )  # fmt: skip
         self.operations[number] = record
         return record

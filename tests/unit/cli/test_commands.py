@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from plasmatui.model import wire
 from plasmatui.model.bmc import BootDevice, Device
 from plasmatui.model.operation import BootDeviceOrder, IdentifyOrder, Pace, PowerOrder
 from plasmatui.model.words import PowerAction
+from plasmatui.paths import engine_paths
 from tests.unit.cli.conftest import Cli
 from tests.unit.cli.fake_engine import FakeEngine
+from tests.unit.cli.program import command, environment
 
 DEAD = {"id": "bmc-unreachable", "message": "node04: the BMC at 10.0.10.54:623 does not answer"}
 
@@ -46,6 +53,26 @@ def test_nodes_json_and_watch_exclude_each_other(cli: Cli) -> None:
     assert cli("nodes", "--json", "--watch").code == 2
 
 
+def test_nodes_watch_prints_events_of_its_nodes(inventory: Path, engine: FakeEngine) -> None:
+    process = subprocess.Popen(
+        command("-i", str(inventory), "nodes", "node01", "--watch"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(PYTHONUNBUFFERED="1"),
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert b"watching" in process.stderr.readline()
+    for node, text in (("node02", "of another node"), ("node01", "power on (was off)")):
+        engine.send_event(node, text)
+    lines = [process.stdout.readline() for _ in range(3)]
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert lines[2].endswith(b"  node01  ipmi  power on (was off)\n")
+    assert process.returncode == 130
+    assert b"Traceback" not in err
+
+
 # --- power -----------------------------------------------------------------------------------------------------------
 
 
@@ -80,7 +107,7 @@ def test_power_change(cli: Cli, engine: FakeEngine, action: PowerAction) -> None
     outcome = cli("power", action, "node[01-02]", "--yes")
     after = "off" if action in (PowerAction.OFF, PowerAction.SOFT) else "on"
     assert (outcome.code, outcome.out) == (0, f"node[01-02]: off -> {after}\n")
-    assert engine.asked(wire.StartOrder) == [wire.StartOrder(PowerOrder(action), ("node01", "node02"))]
+    assert engine.asked(wire.StartOrder) == [wire.StartOrder(PowerOrder(action), ("node01", "node02"), Pace(8, 0.0))]
 
 
 def test_power_change_json(cli: Cli, engine: FakeEngine) -> None:
@@ -98,7 +125,10 @@ def test_power_change_json(cli: Cli, engine: FakeEngine) -> None:
 def test_pace_is_passed_on(cli: Cli, engine: FakeEngine) -> None:
     assert cli("power", "on", "node01", "--yes", "--parallel", "2", "--stagger", "500ms").code == 0
     assert engine.asked(wire.StartOrder)[0].pace == Pace(2, 0.5)
-    assert cli("power", "on", "node01", "--yes", "--stagger", "soon").code == 2
+    assert cli("power", "on", "node01", "--yes", "--stagger", "1m").code == 0
+    assert engine.asked(wire.StartOrder)[1].pace == Pace(8, 60.0)  # the rest stays the inventory's
+    for wrong in ("soon", "-1", "", "1h", "1e9", "²"):
+        assert cli("power", "on", "node01", "--yes", f"--stagger={wrong}").code == 2
 
 
 def test_plan_changes_nothing(cli: Cli, engine: FakeEngine) -> None:
@@ -288,7 +318,12 @@ def test_engine_stop_while_busy(cli: Cli, engine: FakeEngine) -> None:
     assert cli("engine", "stop", "--force").code == 0
 
 
-def test_engine_stop_without_engine(cli: Cli) -> None:
+def test_engine_stop_without_engine(cli: Cli, inventory: Path) -> None:
+    assert cli("engine", "stop").code == 0
+    left = engine_paths(inventory).socket
+    left.parent.mkdir(mode=0o700, exist_ok=True)
+    with socket.socket(socket.AF_UNIX) as killed:  # an engine that was killed leaves its socket
+        killed.bind(str(left))
     assert cli("engine", "stop").code == 0
 
 

@@ -19,16 +19,7 @@ from plasmatui.model import wire
 from plasmatui.paths import crash_dir
 from tests.unit.cli.conftest import Cli
 from tests.unit.cli.fake_engine import FakeEngine
-
-ROOT = Path(plasmatui.__file__).parent.parent
-
-
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "plasmatui", *arguments]
-
-
-def environment(**extra: str) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), **extra}
+from tests.unit.cli.program import command, environment
 
 
 @pytest.mark.parametrize(
@@ -209,6 +200,16 @@ def test_broken_pipe_is_quiet(engine: FakeEngine, inventory: Path) -> None:
     os.close(writer)
     assert done.stderr == b""
     assert done.returncode == 1
+
+
+def test_full_disk_is_said(engine: FakeEngine, inventory: Path) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            command("-i", str(inventory), "nodes"), stdout=full, stderr=subprocess.PIPE, env=environment(), timeout=30,
+            check=False,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr == b"plasmatui: the output cannot be written: No space left on device\n"
 
 
 def test_interrupt_while_following(engine: FakeEngine, inventory: Path) -> None:

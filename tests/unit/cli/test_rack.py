@@ -14,7 +14,7 @@ import pytest
 
 from plasmatui.cli.main import _with_sim_number
 from plasmatui.cli.rack import is_served, rack_directory
-from tests.unit.cli.test_endings import command, environment
+from tests.unit.cli.program import command, environment
 
 
 @pytest.fixture
