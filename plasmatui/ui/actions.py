@@ -106,7 +106,7 @@ ACTIONS: tuple[Action, ...] = (
     _a("nodes.order", "o", "Order by ...", "order", help="The same column again turns the order round."),
     _a("nodes.problems", "x", "Problems only", "problems_only"),
     _a("nodes.wide", "w", "All columns, or those that fit", "wide"),
-    _a("nodes.pane", "p", "Detail pane on, off", "pane", footer="pane"),
+    _a("nodes.pane", "p", "Detail pane on, off", "pane"),
     _a("nodes.next_tab", "]", "Next tab of the pane", "tab(1)"),
     _a("nodes.previous_tab", "[", "Previous tab of the pane", "tab(-1)"),
     _a("nodes.copy", "y", "Copy ...", "copy", help="Name, address, MAC, row or CLI command; also saved to a file."),

@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from textual.app import ScreenStackError
+from textual.filter import LineFilter
 from textual.screen import Screen
 
 from plasmatui.ui import crash, themes
+from plasmatui.ui.asciifilter import AsciiFilter
 from plasmatui.ui.context import Context, ContextApp
 from plasmatui.ui.feeds import ConsoleHub
 from plasmatui.ui.glyphs import Glyphs
+from plasmatui.ui.hangup import leave_on_signals
 from plasmatui.ui.keymap import load_keymap
 from plasmatui.ui.link import Link
 from plasmatui.ui.options import TuiOptions
@@ -57,6 +59,11 @@ class PlasmatuiApp(ContextApp, inherit_bindings=False):  # a priority ctrl+q wou
         """Colours of the roles, for Textual's own themes and for themes that leave some out."""
         return {f"role-{role}": "ansi_default" for role in themes.ROLES}
 
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Textual's own filters, and ours for `--ascii`."""
+        filters = super().get_line_filters()
+        return [*filters, AsciiFilter()] if self.context.options.ascii else filters
+
     def get_default_screen(self) -> Screen[object]:
         return MainScreen(id="main")
 
@@ -64,8 +71,7 @@ class PlasmatuiApp(ContextApp, inherit_bindings=False):  # a priority ctrl+q wou
         self._link_task = asyncio.create_task(self.context.link.run(), name="engine-link")
         self._link_task.add_done_callback(self._link_ended)
         if not self.is_headless:
-            for number in (signal.SIGHUP, signal.SIGTERM):
-                asyncio.get_running_loop().add_signal_handler(number, self._leave, number)
+            leave_on_signals(self.exit)
         for title, problems in (("Themes", self._theme_problems), ("Keymap", self._keymap_problems)):
             if problems:
                 self.notify("\n".join(problems[:6]), title=title, severity="warning", timeout=15, markup=False)
@@ -82,12 +88,6 @@ class PlasmatuiApp(ContextApp, inherit_bindings=False):  # a priority ctrl+q wou
         if not task.cancelled() and (error := task.exception()) is not None:
             assert isinstance(error, Exception)
             self._handle_exception(error)
-
-    def _leave(self, number: int) -> None:
-        """The terminal went away, or somebody ends us: leave at once, nothing is lost."""
-        self.exit(128 + number)
-        # A dead terminal never takes the farewell; do not wait for it.
-        asyncio.get_running_loop().call_later(1.0, os._exit, 128 + number)
 
     def set_theme(self, name: str) -> str:
         """Use a theme; returns what is wrong, "" when nothing is."""

@@ -15,6 +15,9 @@ from plasmatui.ui.lines import Part
 
 JOBS_SHOWN = 2
 
+WIDE = 100
+"""Columns from which on there is room for words that one can do without."""
+
 
 def age(seconds: float) -> str:
     """A span as people say it: 35s, 4m, 3h, 9d."""
@@ -30,11 +33,11 @@ def clock_text(wall: float, *, seconds: bool = True) -> str:
     return time.strftime("%H:%M:%S" if seconds else "%H:%MZ", time.gmtime(wall))
 
 
-def status_parts(context: Context, fresh: int) -> tuple[list[Part], list[Part]]:
+def status_parts(context: Context, fresh: int, width: int) -> tuple[list[Part], list[Part]]:
     """The top line: cluster, environment, RW or RO, counts, findings; link and clock at the right."""
     store, glyph = context.store, context.glyphs
     welcome = store.welcome
-    left: list[Part] = [(" plasmatui ", "bold role-busy")]
+    left: list[Part] = [(" plasmatui ", "bold role-busy")] if width >= WIDE else [(" ", "")]
     if welcome is not None:
         left.append((f"{clean_line(welcome.cluster, 32)} ", "bold"))
         if welcome.environment:
@@ -115,8 +118,10 @@ def job_parts(context: Context, record: OperationRecord) -> list[Part]:
 def key_parts(context: Context, scope: str) -> list[Part]:
     """The footer: keys of the scope, then the global ones; what cannot be done now is dim."""
     parts: list[Part] = []
-    for action in ACTIONS:
-        if action.footer and action.scope in (scope, "global"):
+    for wanted in (scope, "global"):
+        for action in ACTIONS:
+            if not action.footer or action.scope != wanted:
+                continue
             key = context.keymap.first(action.id)
             if not key:
                 continue

@@ -27,7 +27,7 @@ def _clean(parts: Sequence[Part]) -> tuple[Part, ...]:
 
 
 class Line(Widget):
-    """One line; drawn only when it says something else. `right` parts stand at the right end, where they fit."""
+    """One line; drawn only when it says something else. `right` parts stand at the right end, over `left` ones."""
 
     DEFAULT_CSS = "Line { height: 1; width: 1fr; }"
 
@@ -59,8 +59,6 @@ class Line(Widget):
         right = Strip([Segment(text, self._styles[style] if style else base) for text, style in self._right])
         room = max(0, width - right.cell_length)
         left = Strip([Segment(text, self._styles[style] if style else base) for text, style in self._left])
-        if left.cell_length + 1 > room and self._right:
-            return left.crop_extend(0, width, base)
         return Strip.join([left.crop_extend(0, room, base), right]).crop_extend(0, width, base)
 
 

@@ -122,7 +122,7 @@ class Orders:
             if yes:
                 self._main.app.exit(0)
 
-        self._main.app.push_screen(ConfirmDialog("Leave the screen", lines), answered)
+        self._main.app.push_screen(ConfirmDialog("Leave the screen", lines, level=0), answered)
 
     # Starting and ending
 
@@ -143,7 +143,6 @@ class Orders:
         if known is None or not known.state.ended:  # a push may have been faster than the answer
             self._main.context.store.remember_operation(record)
         self._running.add(record.number)
-        self._main.tell(f"operation {record.number} began: {order_text(record)}, {len(record.nodes)} nodes; 4 shows it")
         self.look_for_ends()
 
     def look_for_ends(self) -> None:

@@ -128,6 +128,8 @@ class Confirm(Dialog[Answer]):
     def _verdict(self) -> list[Part]:
         if self.blocked:
             return [(f"{self.context.glyphs['error']} {self.blocked}", "bold role-error")]
+        if self.level == 0:
+            return [("y: yes; enter, esc and n cancel", "role-busy")]
         words = {1: "reversible: y accepts", 2: "disruptive: y accepts", 3: "destructive: the text below accepts"}
         role = {1: "role-busy", 2: "bold role-warning", 3: "bold role-error"}[self.level]
         return [(f"level {self.level}, {words[self.level]}; enter, esc and n cancel", role)]
@@ -167,7 +169,7 @@ class Confirm(Dialog[Answer]):
 
 
 class ConfirmDialog(Confirm[bool]):
-    """A plain question with a few lines of text."""
+    """A plain question with a few lines of text; level 0 is for what changes no machine."""
 
     def __init__(self, title: str, lines: Sequence[str], level: int = 1) -> None:
         super().__init__(title)

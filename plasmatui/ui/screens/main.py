@@ -160,7 +160,7 @@ class MainScreen(PacedScreen[object]):
         self.refresh_bars()
 
     def _tick(self) -> None:
-        left, right = bars.status_parts(self.context, self._fresh)
+        left, right = bars.status_parts(self.context, self._fresh, self.size.width)
         self.status.say(left, right)
         self._show_banner()
 

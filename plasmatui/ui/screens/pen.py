@@ -191,4 +191,4 @@ class Pen:
             "",
             *text.splitlines()[:8],
         )
-        self._view.app.push_screen(ConfirmDialog(f"Paste into {self._tile.node}", question), answered)
+        self._view.app.push_screen(ConfirmDialog(f"Paste into {self._tile.node}", question, level=1), answered)

@@ -1,0 +1,109 @@
+"""What the screen looks like. `pytest --snapshot-update` after a change that is meant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from plasmatui.model.operation import NodeRecord, OperationRecord, Pace, PowerOrder, StepRecord
+from plasmatui.model.words import OperationState, PowerAction, StepResult
+from tests.ui.fake import NOW, FakeWorld, make_app
+
+SIZES = [(80, 24), (120, 40), (200, 60)]
+LOOKS = ["dark", "ascii"]
+
+
+@pytest.fixture(autouse=True)
+def plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLORTERM", "truecolor")
+    monkeypatch.setenv("TERM", "xterm-256color")
+
+
+def world() -> FakeWorld:
+    made = FakeWorld()
+    made.recording = {
+        f"node{i:02d}": b"\x1b[2J\x1b[Hnode%02d firmware 1.2\r\n\x1b[32mPXE\x1b[0m over IPv4\r\nlogin: " % i
+        for i in range(1, 13)
+    }
+    steps = (
+        StepRecord("on", "power on", "IPMI chassis control 1", NOW - 9, NOW - 8, StepResult.DONE),
+        StepRecord("wait", "wait until on", "IPMI chassis status", NOW - 8),
+    )
+    nodes = (
+        NodeRecord("node02", OperationState.RUNNING, steps, before="off"),
+        NodeRecord("node04", OperationState.DONE, (), "off", "on"),
+    )
+    made.operations = {
+        3: OperationRecord(3, PowerOrder(PowerAction.ON), "anna", "plasmatui power on node02,node04", NOW - 9,
+                           OperationState.RUNNING, nodes, Pace())
+    }  # fmt: skip
+    return made
+
+
+def prepare(*keys: str, wait: Callable[[Any], bool] | None = None) -> Callable[[Any], Any]:
+    async def run(pilot: Any) -> None:
+        app = pilot.app
+        await pilot.pause()
+        for _ in range(250):
+            if app.context.store.link.online and app.screen.query_one("#grid").order:
+                break
+            await pilot.pause(0.02)
+        for key in keys:
+            await pilot.press(key)
+            await pilot.pause(0.05)
+        for _ in range(250):
+            if wait is None or wait(app):
+                break
+            await pilot.pause(0.02)
+        await pilot.pause(0.3)
+
+    return run
+
+
+def app_for(look: str) -> Any:
+    return make_app(world(), ascii=look == "ascii")
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("size", SIZES)
+def test_nodes(snap_compare: Any, size: tuple[int, int], look: str) -> None:
+    assert snap_compare(app_for(look), terminal_size=size, run_before=prepare("space", "down", "space"))
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("size", SIZES)
+def test_power_dialog(snap_compare: Any, size: tuple[int, int], look: str) -> None:
+    planned = prepare("space", "space", "space", "P", "o", wait=lambda app: app.screen.plan is not None)
+    assert snap_compare(app_for(look), terminal_size=size, run_before=planned)
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("size", SIZES)
+def test_consoles(snap_compare: Any, size: tuple[int, int], look: str) -> None:
+    writing = prepare("2", "i", wait=lambda app: app.screen.view.tile.console.writing)
+    assert snap_compare(app_for(look), terminal_size=size, run_before=writing)
+
+
+@pytest.mark.parametrize(
+    ("name", "keys"),
+    [
+        ("detail-pane", ("p", "down")),
+        ("node-details", ("end", "up", "up", "up", "enter", "right_square_bracket", "right_square_bracket")),
+        ("operations", ("4",)),
+        ("events", ("6",)),
+        ("help", ("question_mark",)),
+        ("problems", ("exclamation_mark",)),
+        ("palette", ("ctrl+p", "p", "o", "w")),
+        ("command", ("colon", "p", "o", "tab")),
+    ],
+)
+def test_other_screens(snap_compare: Any, name: str, keys: tuple[str, ...]) -> None:
+    assert snap_compare(app_for("dark"), terminal_size=(120, 40), run_before=prepare(*keys))
+
+
+@pytest.mark.parametrize("theme", ["light", "high-contrast", "deuteranopia", "ansi-16"])
+def test_themes(snap_compare: Any, theme: str) -> None:
+    app = make_app(world(), theme=theme)
+    assert snap_compare(app, terminal_size=(80, 24), run_before=prepare("space", "down"))
