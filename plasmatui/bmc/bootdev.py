@@ -6,7 +6,7 @@ import logging
 from typing import Final, Protocol
 
 from plasmatui.bmc.controller import BmcError
-from plasmatui.bmc.session import Reply
+from plasmatui.bmc.rmcp import Reply
 from plasmatui.model.bmc import BootDevice, Device
 
 log = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ from pyghmi.ipmi import command as pyghmi_command
 from pyghmi.ipmi import events as pyghmi_events
 
 from plasmatui.bmc.controller import BmcError
-from plasmatui.bmc.session import Reply, code_text
+from plasmatui.bmc.rmcp import Reply, code_text
 from plasmatui.model.bmc import FruField, SelEntry, SensorReading
 from plasmatui.text import clean_line
 
@@ -25,6 +25,8 @@ THREADS: Final = 8
 HELPER_LIMIT: Final = 90.0
 """Seconds for one reading as a whole; a large SDR takes a slow BMC half a minute."""
 COMMAND_LIMIT: Final = 6.0
+ANSWER_LIMIT: Final = 40.0
+"""Seconds, longer than a command with a new logon takes; ends the thread when the loop has gone."""
 LONGEST_FIELD: Final = 256
 SEL_RECORDS: Final = 4096
 
@@ -107,8 +109,7 @@ class _BridgedSession:
             call.close()
             raise pyghmi_errors.IpmiException("stopped") from error
         try:
-            # Longer than a command with a new logon takes; ends this thread when the loop is gone.
-            return future.result(HELPER_LIMIT)
+            return future.result(ANSWER_LIMIT)
         except BmcError as error:
             self.failure = error
             raise pyghmi_errors.IpmiException(error.message) from error

@@ -8,7 +8,7 @@ import ipaddress
 import logging
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from plasmatui.bmc.bootdev import BootOptions
@@ -16,7 +16,8 @@ from plasmatui.bmc.controller import BmcError, BmcTarget, Console
 from plasmatui.bmc.credentials import reveal
 from plasmatui.bmc.helpers import Helpers
 from plasmatui.bmc.pyghmi_io import Sockaddr
-from plasmatui.bmc.session import OPERATOR, LogonError, LoopSession, Reply, SessionLostError, code_text, log_on
+from plasmatui.bmc.rmcp import OPERATOR, LogonError, Reply, SessionLostError, code_text
+from plasmatui.bmc.session import LoopSession, log_on
 from plasmatui.bmc.sol import SolConsole
 from plasmatui.inventory.secrets import SecretError
 from plasmatui.model.bmc import BootDevice, Device, FruField, SelEntry, SensorReading
@@ -57,6 +58,7 @@ class IpmiController:
         self._console: SolConsole | None = None
         self._failed: BmcError | None = None
         self._failed_at = 0.0
+        self._closings = 0
         self._boot = BootOptions(self)
         self._helpers = Helpers(self)
 
@@ -68,7 +70,7 @@ class IpmiController:
         return self._session if self._session is not None and self._session.up else None
 
     async def connect(self) -> None:
-        async with self._lock:
+        async with self._turn():
             await self._ensure()
 
     async def command(
@@ -87,10 +89,7 @@ class IpmiController:
             BmcError: the BMC cannot be reached, refuses the logon, or lost the session ("bmc-reset": it is open again,
                 and whether the command took effect is not known).
         """
-        asked = time.monotonic()
-        async with self._lock:
-            if self._failed is not None and self._failed_at > asked:
-                raise self._failed  # while this call waited for its turn; it would only wait again
+        async with self._turn():
             session = await self._ensure()
             try:
                 return await session.exchange(netfn, command, data, limit=limit, lun=lun, bridge=bridge)
@@ -122,7 +121,22 @@ class IpmiController:
     def error(self, id: str, what: str) -> BmcError:  # noqa: A002 - as in BmcError
         return BmcError(id, f"{self.target.node}: BMC {self._where} {what}")
 
+    @contextlib.asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """One at a time. Who has waited while the BMC failed or the controller was closed gets that as an answer."""
+        asked, closings = time.monotonic(), self._closings
+        async with self._lock:
+            if self._closings != closings:
+                raise self._closing()
+            if self._failed is not None and self._failed_at > asked:
+                raise self._failed
+            yield
+
+    def _closing(self) -> BmcError:
+        return self.error("bmc-unreachable", "was not asked: its session is being closed")
+
     async def close(self) -> None:
+        self._closings += 1
         console, self._console = self._console, None
         if console is not None:
             await console.end("bmc-reset", self.error("", "closed: the session is ended").message)
@@ -141,15 +155,20 @@ class IpmiController:
         user, password = await self._credentials()
         suites = (17, 3) if self.target.cipher_suite is None else (self.target.cipher_suite,)
         failed: LogonError | None = None
+        closings = self._closings
         for family, peer in await self._resolve():
             try:
-                self._session = await log_on(family, peer, user, password, suites)
+                session = await log_on(family, peer, user, password, suites)
             except LogonError as error:
                 failed = error
                 if error.id != "bmc-unreachable":
                     break
-            else:
-                return self._session
+                continue
+            if self._closings != closings:
+                await session.close()
+                raise self._closing()
+            self._session = session
+            return session
         assert failed is not None
         self._failed, self._failed_at = self.error(failed.id, str(failed)), time.monotonic()
         raise self._failed from failed

@@ -11,12 +11,23 @@ import random
 import struct
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from pyghmi.ipmi.private import session as pyghmi_session
 
 from plasmatui.bmc.pyghmi_io import Sockaddr, UnsupportedPyghmiError, channels
+from plasmatui.bmc.rmcp import (
+    ACCEPTED,
+    ADMINISTRATOR,
+    CIPHER_REFUSED,
+    OPERATOR,
+    SUITES,
+    LogonError,
+    Reply,
+    SessionLostError,
+    logon_error,
+    rmcp_text,
+)
 
 log = logging.getLogger(__name__)
 
@@ -26,46 +37,12 @@ LOGON_LIMIT = 10.0
 """Seconds for a whole logon of a BMC that answers, but slowly (RAKP on a small processor)."""
 CLOSE_LIMIT = 1.0
 
-ADMINISTRATOR, OPERATOR = 4, 3
-SUITES = {17: 256, 3: 1}
-"""Cipher suites (IPMI 2.0, table 22-20) and pyghmi's name for their hash."""
-_ACCEPTED = {17: (3, 4, 1), 3: (1, 1, 1)}  # authentication, integrity and confidentiality algorithm numbers
-
-# RMCP+ and RAKP status codes, IPMI 2.0 table 13-15
-_NO_RESOURCES = (0x01, 0x0B)
-_CIPHER_REFUSED = (0x03, 0x04, 0x05, 0x06, 0x07, 0x10, 0x11, 0x12)
-_USER_REFUSED = (0x09, 0x0A, 0x0C, 0x0D, 0x0F)
-
 _NETFN_APP = 6
 _SET_PRIVILEGE, _CLOSE_SESSION = 0x3B, 0x3C
 _PRIVILEGE_REFUSED = (0x80, 0x81)
 _RMCP_PLUS = 6  # authentication type
 _SOL_PAYLOAD = 1
 _FIRST_RTO, _SLOW_RTO, _RTO_GROWTH = 0.5, 1.5, 1.4
-
-
-class LogonError(Exception):
-    """A logon failed. `id` as in `BmcError`; the text says why, without address and secret."""
-
-    def __init__(self, id: str, why: str) -> None:  # noqa: A002 - as in BmcError
-        super().__init__(why)
-        self.id = id
-
-
-class SessionLostError(Exception):
-    """The session ended while a command was under way, or had ended before."""
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What a BMC answered: completion code (IPMI 2.0, table 5-2; 0 is success) and the bytes behind it.
-
-    `again`: the command was sent more than once, so that it may have been carried out before this answer.
-    """
-
-    code: int
-    data: bytes
-    again: bool = False
 
 
 class LoopSession(pyghmi_session.Session):  # type: ignore[misc]
@@ -314,7 +291,7 @@ class LoopSession(pyghmi_session.Session):  # type: ignore[misc]
         if "error" not in parameter:
             self._logon.set_result(None)
         else:
-            self._logon.set_exception(_logon_error(self._rmcp_code, str(parameter["error"])))
+            self._logon.set_exception(logon_error(self._rmcp_code, str(parameter["error"])))
 
     def _get_session_challenge(self) -> None:
         self.onlogon({"error": "the BMC speaks IPMI 1.5 only; 2.0 is needed"})
@@ -322,7 +299,7 @@ class LoopSession(pyghmi_session.Session):  # type: ignore[misc]
     def _got_rmcp_response(self, data: bytearray) -> None:
         if self.sessioncontext != "OPENSESSION" or data[0] != self.rmcptag:
             return
-        refused = data[1] in _CIPHER_REFUSED or (data[1] == 0 and not self._accepts(data))
+        refused = data[1] in CIPHER_REFUSED or (data[1] == 0 and not self._accepts(data))
         if refused and self._suite + 1 < len(self._suites):
             self._suite += 1
             self.attemptedhash = SUITES[self.suite]
@@ -334,7 +311,7 @@ class LoopSession(pyghmi_session.Session):  # type: ignore[misc]
             self.onlogon({"error": f"the BMC refuses cipher suite {names}"})
         elif data[1]:
             self._rmcp_code = data[1]
-            self.onlogon({"error": _rmcp_text(data[1])})
+            self.onlogon({"error": rmcp_text(data[1])})
         else:
             self.remseqnumber = None
             self.timeout = max(self.timeout, _SLOW_RTO)  # RAKP takes a small BMC a second
@@ -342,7 +319,7 @@ class LoopSession(pyghmi_session.Session):  # type: ignore[misc]
 
     def _accepts(self, data: bytearray) -> bool:
         """Whether the BMC accepted the algorithms that were proposed (IPMI 2.0, table 13-10), if it says so."""
-        return len(data) < 36 or (data[16], data[24], data[32]) == _ACCEPTED[self.suite]
+        return len(data) < 36 or (data[16], data[24], data[32]) == ACCEPTED[self.suite]
 
     def _got_rakp2(self, data: bytearray) -> None:
         if data[0] == self.rmcptag:
@@ -405,33 +382,9 @@ async def log_on(
     return session
 
 
-def code_text(netfn: int, command: int, code: int) -> str:
-    """A completion code in words."""
-    text = pyghmi_session.get_ipmi_error({"netfn": netfn | 1, "command": command, "code": code})
-    return f"{text} (code 0x{code:02x})"
-
-
 def _ignore(_response: object) -> None:
     """An answer that nobody waits for."""
 
 
 def _first_timeout() -> float:
     return _FIRST_RTO * (1 + random.random())  # noqa: S311 - spreads retransmissions
-
-
-def _rmcp_text(code: int) -> str:
-    return str(pyghmi_session.constants.rmcp_codes.get(code, f"RMCP+ status code 0x{code:02x}"))
-
-
-def _logon_error(code: int, text: str) -> LogonError:
-    if code in _NO_RESOURCES:
-        return LogonError("bmc-session-limit", "has no free session")
-    if text == "Incorrect password provided":
-        return LogonError("bmc-auth", "refuses the password")
-    if text.startswith("Invalid RAKP4"):
-        return LogonError("bmc-auth", "wants a BMC key (Kg), which is not supported")
-    if code in (0x09, 0x0A):
-        return LogonError("bmc-auth", "refuses this user the operator level")
-    if code in _USER_REFUSED:
-        return LogonError("bmc-auth", "refuses the user or the password")
-    return LogonError("unsupported", text)

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from plasmatui.bmc.controller import BmcError, BmcTarget
-from plasmatui.bmc.session import LoopSession, Reply
+from plasmatui.bmc.rmcp import Reply
+from plasmatui.bmc.session import LoopSession
 
 log = logging.getLogger(__name__)
 

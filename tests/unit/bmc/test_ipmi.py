@@ -216,6 +216,17 @@ async def test_closing_while_a_command_hangs_ends_the_session() -> None:
         assert rack.sessions == 0
 
 
+async def test_calls_that_wait_when_it_is_closed_open_nothing_new() -> None:
+    async with LabRack(RackOptions(nodes=1, on=1, faults={"node01": "bmc-latency=100"})) as rack:
+        bmc = rack.controller()
+        calls = [asyncio.create_task(bmc.power(), name=f"call {index}") for index in range(5)]
+        await until(lambda: rack.sessions == 1)  # in the middle of the logon
+        await bmc.close()
+        assert all(isinstance(result, BmcError) for result in await asyncio.gather(*calls, return_exceptions=True))
+        await until(lambda: rack.sessions == 0)
+        assert len(channels()) == 0
+
+
 async def test_a_scale_of_many() -> None:
     async with LabRack(RackOptions(nodes=64, on=64)) as rack:
         bmcs = [rack.controller(name) for name in rack.nodes]
