@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+
 from plasmatui.model.operation import PowerOrder
 from plasmatui.model.words import Power, PowerAction, StepResult
 from plasmatui.operations.work import NodeFailedError, NodeWork
+
+CLOSE_LOOK = 5.0
+"""Seconds after a cycle was ordered in which the off is looked for closely: IPMI asks for no more than a second of it
+(IPMI 2.0, section 28.3)."""
+
+LOOK_PACE = 0.1
+"""Seconds between two looks."""
 
 _GOAL = {
     PowerAction.ON: Power.ON,
@@ -38,14 +48,25 @@ async def change_power(work: NodeWork, order: PowerOrder) -> None:
     work.update(after=goal)
 
 
+async def _reached(work: NodeWork, wanted: Power, limit: float, *, brief: bool) -> bool:
+    """Whether the BMC says `wanted` within `limit` seconds. `brief`: it may last only a moment, so look closely."""
+    begin = time.monotonic()
+    while brief and time.monotonic() - begin < min(CLOSE_LOOK, limit):
+        if await work.controller().power() is wanted:
+            return True
+        await asyncio.sleep(LOOK_PACE)
+    return await work.machines.wait_power(work.node, wanted, max(0.0, begin + limit - time.monotonic()))
+
+
 async def _wait(work: NodeWork, wanted: Power, action: PowerAction) -> None:
     id_ = f"wait-{wanted}"
     limit = work.limit(id_)
     # The step's own limit is the last resort; the waiting itself ends first and says what it saw.
-    reached = await work.step(id_, lambda: work.machines.wait_power(work.node, wanted, limit * 0.95))
+    brief = action is PowerAction.CYCLE and wanted is Power.OFF
+    reached = await work.step(id_, lambda: _reached(work, wanted, limit * 0.95, brief=brief))
     if reached:
         return
-    if action is PowerAction.CYCLE and wanted is Power.OFF:
+    if brief:
         text = f"{work.node}: the BMC accepted the cycle, but did not report off within {limit:g} s"
         hint = "look at the console whether it restarted"
     elif action is PowerAction.SOFT:

@@ -71,7 +71,8 @@ class Rig:
 
 
 @pytest.fixture
-async def rig() -> AsyncIterator[Rig]:
+async def rig(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Rig]:
+    monkeypatch.setattr("plasmatui.operations.power.LOOK_PACE", 0.005)
     made = Rig()
     yield made
     await made.runner.close(0.1)
@@ -177,6 +178,18 @@ async def test_power_is_done_when_the_bmc_says_so(
     assert touched[0] is OperationState.WAITING
     assert touched[-1] is DONE
     assert rig.locks.held() == {}
+
+
+async def test_a_short_off_of_a_cycle_is_not_missed(rig: Rig) -> None:
+    """The fleet's own pace of polling would be too slow for it."""
+    rig.machine().power_is, rig.machine().settle = Power.ON, 0.15
+
+    async def never(node: str, wanted: Power, limit: float) -> bool:
+        return wanted is Power.ON
+
+    rig.backend.wait_power = never  # type: ignore[method-assign]
+    record = await rig.run(power(PowerAction.CYCLE), "n1")
+    assert (record.state, node(record).after) == (DONE, "on")
 
 
 async def test_intent_is_kept_before_each_step(rig: Rig) -> None:
