@@ -48,7 +48,7 @@ def stop(settings: Settings, force: bool) -> int:
 
 
 async def _stop(settings: Settings, force: bool) -> int:
-    paths = engine_paths(settings.inventory_path())
+    paths = engine_paths(settings.inventory_path(start_rack=False))
     try:
         connected_client = await EngineClient.connect(paths.socket, kind="cli")
     except EngineUnreachableError as error:
@@ -97,7 +97,7 @@ async def _status(settings: Settings, as_json: bool) -> int:
 
 async def ask_status(settings: Settings) -> wire.EngineStatus | str:
     """What the engine says of itself; a reason when none answers. Never starts one."""
-    paths = engine_paths(settings.inventory_path())
+    paths = engine_paths(settings.inventory_path(start_rack=False))
     try:
         async with await EngineClient.connect(paths.socket, kind="cli", read_only=True) as client:
             return expect(await client.ask(wire.AskEngine()), wire.EngineStatus)

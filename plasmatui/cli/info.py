@@ -36,7 +36,7 @@ def info(settings: Settings, as_json: bool) -> int:
     problem = ""
     status: wire.EngineStatus | str = "no inventory"
     try:
-        engine = engine_paths(settings.inventory_path())
+        engine = engine_paths(settings.inventory_path(start_rack=False))
         paths |= {
             "inventory": str(engine.inventory),
             "engine socket": str(engine.socket),

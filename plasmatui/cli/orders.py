@@ -111,7 +111,9 @@ def _interrupted(started: list[int]) -> Failure:
             f"no longer following; operation {number} goes on in the engine",
             f"plasmatui ops follow {number}, or plasmatui ops cancel {number}",
         )
-    return Failure(INTERRUPTED, "interrupted before an operation was started", "plasmatui ops list shows what runs")
+    return Failure(
+        INTERRUPTED, "interrupted before the engine named an operation", "plasmatui ops list shows whether one runs"
+    )
 
 
 async def _plan(settings: Settings, order: Order, node_set: str, options: OrderOptions) -> Plan:

@@ -38,8 +38,8 @@ class Settings:
 
         return ENGINE_IDLE
 
-    def inventory_path(self) -> Path:
-        """The inventory to use; with `--sim` the simulated rack is started when it does not run.
+    def inventory_path(self, *, start_rack: bool = True) -> Path:
+        """The inventory to use. With `--sim` and `start_rack`, the simulated rack is started when it does not run.
 
         Raises:
             Failure: there is none; the places that were looked at are named.
@@ -47,9 +47,9 @@ class Settings:
         if self.sim is not None:
             if self.inventory is not None:
                 raise Failure(USAGE, "-i and --sim exclude each other: a simulated rack brings its own inventory")
-            from plasmatui.cli.rack import ensure_rack
+            from plasmatui.cli.rack import ensure_rack, rack_directory
 
-            return ensure_rack(self.sim)
+            return ensure_rack(self.sim) if start_rack else rack_directory(self.sim) / "inventory.yaml"
         return find_inventory(self.inventory)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from plasmatui.cli.main import _with_sim_number
+from plasmatui.cli.main import _with_sim_number, run
 from plasmatui.cli.rack import is_served, rack_directory
 from tests.unit.cli.program import command, environment
 
@@ -62,6 +62,14 @@ def test_second_command_finds_the_same_rack_and_engine(started: Callable[[int], 
     assert answers[1].stdout.splitlines()[-1].endswith(b": on")
     assert answers[1].stderr == b""
     assert b"2 up" in answers[2].stdout
+
+
+def test_looking_at_the_engine_starts_no_rack(private_directories: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["--sim", "3", "engine", "status"]) == 5
+    assert run(["--sim", "3", "engine", "stop"]) == 0
+    assert run(["--sim", "3", "info"]) == 0
+    assert not rack_directory(3).exists()
+    assert "starting" not in capfd.readouterr().err
 
 
 def test_rack_in_the_foreground(private_directories: Path) -> None:
