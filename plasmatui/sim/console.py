@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 Reader = Callable[[bytes], None]
+Backlog = Callable[[], int]
+
+SEND_BELOW = 16 * 1024
+"""Bytes that a reader may have waiting while the line still says "clear to send"."""
 
 
 class Line:
@@ -16,7 +20,7 @@ class Line:
     """
 
     def __init__(self, silent: Callable[[], bool] = lambda: False) -> None:
-        self._readers: list[Reader] = []
+        self._readers: dict[Reader, Backlog] = {}
         self._silent = silent
         self.produced = 0
         self.lines = 0
@@ -28,9 +32,14 @@ class Line:
         for reader in tuple(self._readers):
             reader(data)
 
-    def attach(self, reader: Reader) -> None:
-        self._readers.append(reader)
+    @property
+    def clear_to_send(self) -> bool:
+        """Hardware flow control: whether every reader keeps up. Firmware and kernels mostly do not ask."""
+        return all(backlog() < SEND_BELOW for backlog in self._readers.values())
+
+    def attach(self, reader: Reader, backlog: Backlog = lambda: 0) -> None:
+        """Add a reader; `backlog` tells how many bytes it has waiting."""
+        self._readers[reader] = backlog
 
     def detach(self, reader: Reader) -> None:
-        if reader in self._readers:
-            self._readers.remove(reader)
+        self._readers.pop(reader, None)

@@ -263,6 +263,8 @@ class Machine:
         begin, sent = time.monotonic(), 0
         while True:
             await asyncio.sleep(_GRAIN)
+            if not self.line.clear_to_send:
+                continue
             budget = (time.monotonic() - begin) * self.console_rate - sent
             burst = bytearray()
             while len(burst) < budget:

@@ -45,7 +45,8 @@ class RackOptions:
         username, password: of the account with administrator privilege; password None: a random one. The user
             `operator` has the same password and operator privilege.
         slots: sessions that an IPMI BMC holds at once.
-        console_rate: bytes per second of numbered lines that running machines write instead of boot text; 0: none.
+        console_rate: bytes per second of numbered lines that running machines write instead of boot text, with flow
+            control; 0: none.
         exit_when_idle: `serve` ends when for so many seconds no BMC session was open; None: never.
     """
 

@@ -43,7 +43,7 @@ class SolPort:
         self._peer_sequence = 0
         self._peer_accepted = 0
         self.lost = 0
-        machine.line.attach(self._feed)
+        machine.line.attach(self._feed, lambda: len(self._queue))
 
     def close(self) -> None:
         self._machine.line.detach(self._feed)
