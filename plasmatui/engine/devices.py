@@ -17,6 +17,7 @@ from plasmatui.model import wire
 from plasmatui.model.bmc import BootDevice
 from plasmatui.model.event import BootDeviceSeen, Event, Payload
 from plasmatui.model.words import Power, PowerAction
+from plasmatui.text import clean_line
 
 
 def target_of(node: str, entry: BmcEntry) -> BmcTarget:
@@ -85,7 +86,7 @@ class Devices:
 
     def unusable(self, node: str) -> wire.Problem | None:
         error = self._fleet.obstacle(node)
-        return None if error is None else wire.Problem(error.id, error.message)
+        return None if error is None else wire.Problem(error.id, clean_line(error.message))
 
     def describe(self, node: str, action: PowerAction | BootDevice | str) -> str:
         return self._fleet.describe(node, action)
@@ -99,7 +100,7 @@ class Devices:
         try:
             answer = await self._fleet.query(node, what)
         except BmcError as error:
-            return wire.NodeAnswer(node, wire.Problem(error.id, error.message))
+            return wire.NodeAnswer(node, wire.Problem(error.id, clean_line(error.message)))
         if what == "bootdev":
             assert answer is None or isinstance(answer, BootDevice)
             self._tell(node, BootDeviceSeen(answer))

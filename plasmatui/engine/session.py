@@ -145,7 +145,7 @@ class Session:
         except ProblemError as error:
             problem = error.problem
         except BmcError as error:
-            problem = wire.Problem(error.id, error.message)
+            problem = wire.Problem(error.id, clean_line(error.message))
         except asyncio.CancelledError:
             problem = wire.Problem("cancelled", "the request was cancelled")
         except Exception as error:

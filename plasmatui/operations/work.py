@@ -14,6 +14,7 @@ from plasmatui.model.event import Payload
 from plasmatui.model.operation import NodeRecord, Step, StepRecord
 from plasmatui.model.words import OperationState, StepResult
 from plasmatui.operations.ports import Ledger, Machines
+from plasmatui.text import clean_line
 
 T = TypeVar("T")
 
@@ -87,7 +88,7 @@ class NodeWork:
             async with asyncio.timeout(step.limit):
                 result = await do()
         except BmcError as error:
-            raise self._failed(started, error.id, error.message, acts) from None
+            raise self._failed(started, error.id, clean_line(error.message), acts) from None
         except TimeoutError:
             text = f"{self.node}: {step.text}: no answer within {step.limit:g} s"
             raise self._failed(started, "timeout", text, acts) from None

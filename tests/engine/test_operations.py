@@ -26,6 +26,7 @@ from plasmatui.model.operation import (
 from plasmatui.model.words import OperationState, Power, PowerAction, StepResult
 from plasmatui.operations import plans
 from plasmatui.operations.runner import Runner, StoppingError, UnknownOperationError, mark_interrupted
+from plasmatui.text import is_clean
 from tests.engine.conftest import until
 from tests.engine.fakes import FakeBackend, FakeMachine, rack
 
@@ -251,6 +252,13 @@ async def test_an_order_whose_answer_is_lost_is_uncertain(rig: Rig) -> None:
     assert node(record).error == "bmc-reset"
     assert results(node(record))["power-on"] is StepResult.UNCERTAIN
     assert ("anna", "n1", "fake on to n1", "uncertain: n1: the BMC lost its session") in rig.ledger.audited
+
+
+async def test_what_a_bmc_says_is_clean_in_the_record(rig: Rig) -> None:
+    rig.machine().refuses = BmcError("rejected", "n1: \x1b]0;evil\x07 refused\nby \u202etext")
+    record = await rig.run(power(PowerAction.ON), "n1")
+    assert is_clean(node(record).message)
+    assert is_clean(node(record).steps[-1].message)
 
 
 async def test_a_bad_node_fails_alone(rig: Rig) -> None:
