@@ -15,6 +15,7 @@ import pyghmi.exceptions as pyghmi_errors
 from pyghmi.constants import Health
 from pyghmi.ipmi import command as pyghmi_command
 from pyghmi.ipmi import events as pyghmi_events
+from pyghmi.ipmi import fru as pyghmi_fru
 
 from plasmatui.bmc.controller import BmcError
 from plasmatui.bmc.rmcp import Reply, code_text
@@ -30,7 +31,9 @@ ANSWER_LIMIT: Final = 40.0
 LONGEST_FIELD: Final = 256
 SEL_RECORDS: Final = 4096
 
-_STORAGE, _READ_FRU = 0x0A, 0x11
+_READ_SENSOR: Final = (0x04, 0x2D)
+_FRU_SIZE, _READ_FRU = (0x0A, 0x10), (0x0A, 0x11)
+_NO_PRIVILEGE: Final = 0xD4
 _CANNOT_RETURN_LENGTH, _LENGTH_EXCEEDED, _NO_RECORD = 0xC8, 0xC9, 0xCB
 _CLOCK_NOT_SET: Final = 0x20000000
 """SEL time stamps up to this one count from the BMC's start (IPMI 2.0, section 37.1)."""
@@ -73,6 +76,11 @@ class _BridgedSession:
         self.code = 0  # of the last answer; pyghmi's exceptions do not always have it
         self.failure: BmcError | None = None
 
+    @property
+    def over(self) -> bool:
+        """Whether no further command will be answered."""
+        return self.failure is not None or self.stopped.is_set() or time.monotonic() > self.deadline
+
     def raw_command(
         self,
         netfn: int,
@@ -88,9 +96,8 @@ class _BridgedSession:
         if self.stopped.wait(delay_xmit or 0) or time.monotonic() > self.deadline:
             raise pyghmi_errors.IpmiException("stopped")
         reply = self._on_loop(netfn, command, bytes(data), rslun, bridge_request)
-        self.code = code = reply.code
-        if (netfn, command, code) == (_STORAGE, _READ_FRU, _CANNOT_RETURN_LENGTH):
-            code = _LENGTH_EXCEEDED  # pyghmi asks for less after this one only
+        self.code = reply.code
+        code = _tolerable(netfn, command, reply.code)
         answer: dict[str, Any] = {
             "netfn": netfn + 1,
             "command": command,
@@ -186,11 +193,13 @@ class Helpers:
             try:
                 found = await asyncio.wait_for(loop.run_in_executor(_threads(), read, command), HELPER_LIMIT)
             except TimeoutError:
-                raise self._bmc.error("timeout", f"did not finish its {what} within {HELPER_LIMIT:g} s") from None
+                raise self._too_slow(what) from None
             # The BMC's records are parsed by code that trusts them: a broken one can raise anything.
             except Exception as error:
                 if session.failure is not None:
                     raise session.failure from error
+                if session.over:
+                    raise self._too_slow(what) from error
                 reason = clean_line(str(error), LONGEST_FIELD) or type(error).__name__
                 raise self._bmc.error("rejected", f"gives a {what} that cannot be read: {reason}") from error
             finally:
@@ -198,12 +207,25 @@ class Helpers:
             self._sdr = None if isinstance(command._sdr, _NoSensors) else command._sdr
             return found
 
+    def _too_slow(self, what: str) -> BmcError:
+        return self._bmc.error("timeout", f"did not finish its {what} within {HELPER_LIMIT:g} s")
+
 
 def _threads() -> ThreadPoolExecutor:
     global _pool
     if _pool is None:
         _pool = ThreadPoolExecutor(THREADS, thread_name_prefix="bmc-helper")
     return _pool
+
+
+def _tolerable(netfn: int, command: int, code: int) -> int:
+    """A completion code as pyghmi should see it, so that one sensor or part does not spoil the whole reading."""
+    if (netfn, command) == _READ_FRU and code == _CANNOT_RETURN_LENGTH:
+        return _LENGTH_EXCEEDED  # it asks for less after this one only
+    if code in (0, _NO_PRIVILEGE, _LENGTH_EXCEEDED, _LENGTH_EXCEEDED + 1):
+        return code
+    # Some BMCs answer like this for what is not there, or not while the machine is off.
+    return _NO_RECORD if (netfn, command) in (_READ_SENSOR, _FRU_SIZE, _READ_FRU) else code
 
 
 def _clean(value: object) -> str:
@@ -272,7 +294,27 @@ def _sel_entry(record: dict[str, Any]) -> SelEntry:
 
 
 def _read_inventory(command: Any) -> tuple[FruField, ...]:
-    return tuple(field for area, info in command.get_inventory() if info for field in _fru_fields(_clean(area), info))
+    command.oem_init()
+    parts = command.init_sdr().fru
+    fields: list[FruField] = []
+    for number in (None, *sorted(parts)):
+        area = "System" if number is None else _clean(parts[number].fru_name)
+        try:
+            info = command._get_zero_fru() if number is None else _part(command, number, parts[number])
+        # As for the whole: a part whose data are broken can raise anything. The others are still worth reading.
+        except Exception as error:
+            if command.ipmi_session.over:
+                raise
+            fields.append(FruField(area, "unreadable", _clean(error) or type(error).__name__))
+        else:
+            fields += _fru_fields(area, info or {})
+    return tuple(fields)
+
+
+def _part(command: Any, number: int, record: Any) -> dict[str, Any] | None:
+    info = pyghmi_fru.FRU(ipmicmd=command, fruid=number, sdr=record).info
+    processed: dict[str, Any] | None = None if info is None else command._oem.process_fru(info, record.fru_name)
+    return processed
 
 
 def _fru_fields(area: str, info: dict[str, Any]) -> Iterator[FruField]:

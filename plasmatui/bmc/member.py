@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 
 REFUSED = frozenset({"bmc-auth", "certificate-untrusted"})
 """Ids after which trying again by itself would do harm (a locked account) or no good."""
-BROKEN = REFUSED | {"bmc-unreachable", "bmc-session-limit", "bmc-reset", "timeout"}
-"""Ids that say something about the standing with the BMC, not about one order."""
+BROKEN = REFUSED | {"bmc-unreachable", "bmc-session-limit", "bmc-reset"}
+"""Ids that say something about the standing with the BMC, whatever it was asked. A slow reading does not."""
 
 _EXPECTED = {
     PowerAction.ON: (Power.ON,),
@@ -153,9 +153,10 @@ class Member:
             self._change(status=BmcStatus.CONNECTING, finding="", message="", retry_at=0.0, failures=0, sessions=False)
         self._wake.set()
 
-    def failed(self, error: BmcError, *, logon: bool = False) -> None:
-        """A call failed. Only what concerns the standing with the BMC changes it, and each outage once."""
-        if self._closed or self.obstacle() is not None or not (logon or error.id in BROKEN):
+    def failed(self, error: BmcError, *, poll: bool = False) -> None:
+        """A call, or a `poll` or its logon, failed. What does not concern the standing with the BMC leaves it as it is;
+        an outage counts once."""
+        if self._closed or self.obstacle() is not None or not (poll or error.id in BROKEN):
             return
         failures = self.state.failures + 1
         refused = error.id in REFUSED
@@ -238,13 +239,15 @@ class Member:
             if self.up or await self._log_on():
                 await self._poll()
         except BmcError as error:
-            self.failed(error)
-            if error.id not in BROKEN:
+            if error.id in BROKEN or error.id == "timeout":
+                self.failed(error, poll=True)
+            else:
                 self._power_unknown(error)
         # A defect in a driver must not end the watch over this BMC; it is written down and tried again later.
         except Exception as error:
             log.exception("%s: BMC driver failed", self.node)
-            self.failed(BmcError("timeout", f"{self.node}: internal error in the BMC driver: {type(error).__name__}"))
+            why = f"{self.node}: internal error in the BMC driver: {type(error).__name__}"
+            self.failed(BmcError("timeout", why), poll=True)
 
     async def _log_on(self) -> bool:
         """Whether a session could be opened."""
@@ -254,7 +257,7 @@ class Member:
             async with self._logons:
                 await self.controller.connect()
         except BmcError as error:
-            self.failed(error, logon=True)
+            self.failed(error, poll=True)
             return False
         self._error = None
         return True

@@ -358,6 +358,19 @@ async def test_a_bmc_that_does_not_tell_its_power_is_up() -> None:
         assert made.fleet.state("a").status is BmcStatus.UP
 
 
+async def test_a_slow_reading_is_not_an_outage_but_a_slow_poll_is() -> None:
+    async with lab("a", options=FleetOptions(period=0.2)) as made:
+        fake = made.controllers["a"]
+        await until(lambda: bool(made.powers("a")))
+        fake.order_error = BmcError("timeout", "a: slow")
+        with pytest.raises(BmcError, match="slow"):
+            await made.fleet.controller("a").order_power(PowerAction.OFF)
+        assert made.fleet.state("a").status is BmcStatus.UP
+        fake.error = fake.order_error
+        await until(lambda: made.fleet.state("a").status is BmcStatus.WAITING)
+        assert made.fleet.state("a").finding == "bmc-unreachable"
+
+
 async def test_a_logon_that_is_not_supported_is_not_up() -> None:
     async with lab("a", prepare=failing("unsupported")) as made:
         await until(lambda: made.fleet.state("a").failures >= 2)

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from plasmatui.bmc import session
 from plasmatui.bmc.controller import BmcError
 from plasmatui.model.words import Power
 from plasmatui.sim.rack import RackOptions
@@ -134,7 +135,8 @@ async def test_packets_that_come_twice_and_late_are_taken_once() -> None:
         await bmc.close()
 
 
-async def test_a_host_that_answers_nonsense_only_is_unreachable() -> None:
+async def test_a_host_that_answers_nonsense_only_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "SILENCE_LIMIT", 0.6)
     async with LabRack(RackOptions(nodes=1)) as rack, relayed(rack, "127.0.0.1") as (relay, port):
         relay.spoil = lambda data: [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x06\x00\xff\x07" + bytes(2), bytes(64)]
         with pytest.raises(BmcError) as caught:
