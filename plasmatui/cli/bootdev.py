@@ -26,7 +26,10 @@ _DEVICES = [str(device) for device in Device if device is not Device.OTHER]
 def bootdev(
     settings: Settings, device: str, node_set: str, persistent: bool, uefi: bool | None, options: OrderOptions
 ) -> int:
-    """Set the boot device of SET for the next boot, and read it back. `none` clears it."""
+    """Set the boot device and read it back.
+
+    For the next boot of SET, or with --persistent for all. `none` clears it.
+    """
     boot = BootDevice(Device(device), persistent, uefi)
 
     def to_json(record: NodeRecord, state: NodeState | None) -> dict[str, Any]:

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 @click.pass_obj
 def check(settings: Settings, as_json: bool) -> int:
-    """Check the inventory: every error at its place, and the checklist. Asks no machine."""
+    """Check the inventory and print the checklist.
+
+    Every error is named with its place. Asks no machine.
+    """
     from plasmatui.inventory.report import check as check_file
 
     report = check_file(settings.inventory_path())

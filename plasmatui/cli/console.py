@@ -46,7 +46,10 @@ _CTRL_C = b"\x03"
 @click.option("--steal", is_flag=True, help="Take the pen from whoever holds it, and the BMC's console session too.")
 @click.pass_obj
 def console(settings: Settings, node: str, look_only: bool, steal: bool) -> int:
-    """Open the serial console of NODE here; ctrl-e c . leaves, ctrl-e c ? lists the keys."""
+    """Open a serial console in this terminal.
+
+    The keys ctrl-e c . leave it, ctrl-e c ? lists the others.
+    """
     look_only = look_only or settings.read_only
     if look_only and steal:
         raise Failure(USAGE, "--steal takes the pen, --read-only does not: give one of them")

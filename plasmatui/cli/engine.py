@@ -23,7 +23,7 @@ STOP_LIMIT = 30.0
 
 @click.group()
 def engine() -> None:
-    """The background process that holds every session: start stop status run."""
+    """The background process: start stop status run."""
 
 
 @engine.command()

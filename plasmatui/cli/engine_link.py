@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, TypeVar
 
 from plasmatui.cli.failure import REFUSED, Failure
-from plasmatui.cli.output import note
+from plasmatui.cli.output import clean, note
 from plasmatui.cli.settings import Settings
 from plasmatui.client import EngineClient, EngineUnreachableError, connect_or_start
 from plasmatui.model import wire
@@ -47,7 +47,7 @@ async def engine(settings: Settings, *, read_only: bool = False) -> AsyncIterato
         raise
     async with client:
         for notice in client.welcome.notices:
-            note(f"plasmatui: {notice}")
+            note(f"plasmatui: {clean(notice)}")
         yield client
 
 

@@ -119,5 +119,5 @@ def sensors(settings: Settings, node_set: str, as_json: bool) -> int:
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 @click.pass_obj
 def inventory(settings: Settings, node_set: str, as_json: bool) -> int:
-    """Print the hardware inventory (FRU) of SET as the BMCs tell it."""
+    """Print the hardware inventory (FRU) of SET."""
     return _ask_and_print(settings, "inventory", node_set, as_json)

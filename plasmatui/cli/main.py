@@ -151,10 +151,11 @@ def main() -> NoReturn:
 
 def _say(message: str, hint: str = "") -> None:
     from plasmatui.cli.output import note
+    from plasmatui.text import clean_text
 
-    note(f"plasmatui: {message}")
+    note(clean_text(f"plasmatui: {message}"))
     if hint:
-        note(f"next: {hint}")
+        note(clean_text(f"next: {hint}"))
 
 
 def _unexpected(error: Exception) -> int:

@@ -9,7 +9,7 @@ import click
 
 from plasmatui.cli.engine_link import FIRST_ANSWER_LIMIT, Watcher, engine, run_async
 from plasmatui.cli.failure import DONE
-from plasmatui.cli.output import LiveLine, clock, note, print_json, result, table
+from plasmatui.cli.output import LiveLine, clean, clock, note, print_json, result, table
 from plasmatui.cli.sets import ALL, pick
 from plasmatui.cli.settings import Settings
 from plasmatui.model import wire
@@ -25,7 +25,10 @@ _NOT_ASKED_YET = (BmcStatus.UNKNOWN, BmcStatus.CONNECTING)
 @click.option("--watch", is_flag=True, help="Go on with one line per event, until ctrl-c.")
 @click.pass_obj
 def nodes(settings: Settings, node_set: str, as_json: bool, watch: bool) -> int:
-    """Show power, stage, lifecycle, health and findings of SET (default: @all)."""
+    """Show power, stage, health and findings.
+
+    SET is @all when it is left out.
+    """
     if as_json and watch:
         raise click.UsageError("--json and --watch exclude each other")
     return run_async(_nodes(settings, node_set, as_json, watch))
@@ -65,7 +68,7 @@ async def _watch(watcher: Watcher, names: frozenset[str]) -> None:
     def show(changes: wire.Changes) -> None:
         for event in changes.events:
             if event.node in names:
-                result(f"{clock(event.wall)}  {event.node}  {event.source}  {event.text}")
+                result(f"{clock(event.wall)}  {event.node}  {clean(event.source)}  {clean(event.text)}")
 
     watcher.on_events = show
     note("watching; ctrl-c ends")

@@ -33,7 +33,10 @@ def sim(
     idle_exit: float | None,
     detached: bool,
 ) -> int:
-    """Serve a simulated rack until ctrl-c; prints its inventory and how to use it."""
+    """Serve a simulated rack until ctrl-c.
+
+    Prints the path of its inventory, and how to use it.
+    """
     from plasmatui.sim.addresses import AddressError
     from plasmatui.sim.faults import FaultError
     from plasmatui.sim.main import run

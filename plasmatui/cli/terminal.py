@@ -24,7 +24,10 @@ RESET = (
 
 @click.command(name="reset-terminal")
 def reset_terminal() -> int:
-    """Put a terminal in order that a killed program left in disorder."""
+    """Put a terminal in order after a program was killed.
+
+    Keeps the scrollback and what is on the screen.
+    """
     sys.stdout.write(RESET)  # as it is: click would take the sequences out when stdout is no terminal
     sys.stdout.flush()
     if sys.stdin.isatty():
@@ -37,7 +40,7 @@ def reset_terminal() -> int:
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completions(ctx: click.Context, shell: str) -> int:
-    """Print the completion script for bash, zsh or fish.
+    """Print the shell's completion script.
 
     Save it where the shell looks: bash ~/.local/share/bash-completion/completions/plasmatui, zsh a directory of $fpath
     as _plasmatui, fish ~/.config/fish/completions/plasmatui.fish.

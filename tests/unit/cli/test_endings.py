@@ -71,6 +71,12 @@ def test_problems_of_the_engine_become_exit_codes(
     assert outcome.err == "plasmatui: because of the test\n"
 
 
+def test_text_of_the_engine_is_cleaned(cli: Cli, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "_reply", lambda *_: wire.Problem("busy", "evil\x1b]52;c;AAAA\x07\x1b[?1049h text"))
+    assert cli("ops", "list").err == "plasmatui: evil text\n"
+    assert "\x1b" not in cli("nodes", "\x1b[?1049h").err
+
+
 def test_engine_that_dies_while_a_command_waits(cli: Cli, engine: FakeEngine) -> None:
     import threading
 
