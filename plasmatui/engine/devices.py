@@ -66,6 +66,7 @@ class Devices:
         self, inventory: Inventory, emit: Callable[[Event], None], on_console: Callable[[str, bytes], None]
     ) -> None:
         self._emit = emit
+        self._with_bmc = frozenset(inventory.bmcs)
         self._fleet = Fleet(_targets(inventory), ControllerMaker(), emit)
         self.keeper: Keeper = ConsoleKeeper(self._fleet, emit, on_console)
 
@@ -73,6 +74,7 @@ class Devices:
         self._fleet.start()
 
     async def retarget(self, inventory: Inventory) -> None:
+        self._with_bmc = frozenset(inventory.bmcs)
         await self._fleet.retarget(_targets(inventory))
 
     async def close(self) -> None:
@@ -85,6 +87,8 @@ class Devices:
         return self._fleet.controller(node, by)
 
     def unusable(self, node: str) -> wire.Problem | None:
+        if node not in self._with_bmc:
+            return _no_bmc(node)
         error = self._fleet.obstacle(node)
         return None if error is None else wire.Problem(error.id, clean_line(error.message))
 
@@ -97,6 +101,8 @@ class Devices:
     # --- for clients ----------------------------------------------------------------------------------------------
 
     async def query(self, node: str, what: str) -> wire.NodeAnswer:
+        if node not in self._with_bmc:
+            return wire.NodeAnswer(node, _no_bmc(node))
         try:
             answer = await self._fleet.query(node, what)
         except BmcError as error:
@@ -108,6 +114,10 @@ class Devices:
 
     def _tell(self, node: str, payload: Payload) -> None:
         self._emit(Event(node, "bmc", payload, time.time(), time.monotonic()))
+
+
+def _no_bmc(node: str) -> wire.Problem:
+    return wire.Problem("no-bmc", f"{node}: the inventory names no BMC for it; add one as `bmc:`")
 
 
 def _answer(node: str, what: str, answer: Answer) -> wire.NodeAnswer:

@@ -51,7 +51,7 @@ log = logging.getLogger(__name__)
 IDLE = 1800.0
 """Seconds with nobody attached after which the engine leaves, unless it records consoles or was told otherwise."""
 
-BACKEND_LIMIT = 8.0
+BACKEND_LIMIT = 10.0
 """Seconds that closing all BMC sessions may take."""
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
