@@ -44,7 +44,8 @@ async def reveal(secret: Secret) -> str:
         task.add_done_callback(_seen)
         fetch = fetches[secret] = _Fetch(task, now)
     # Shielded: who gives up must not take it from the others.
-    return await asyncio.wait_for(asyncio.shield(fetch.task), LIMIT)
+    async with asyncio.timeout(LIMIT):
+        return await asyncio.shield(fetch.task)
 
 
 def _seen(task: asyncio.Task[str]) -> None:

@@ -191,7 +191,8 @@ class Helpers:
             if self._sdr is not None:
                 self._sdr.ipmicmd = command
             try:
-                found = await asyncio.wait_for(loop.run_in_executor(_threads(), read, command), HELPER_LIMIT)
+                async with asyncio.timeout(HELPER_LIMIT):
+                    found = await loop.run_in_executor(_threads(), read, command)
             except TimeoutError:
                 raise self._too_slow(what) from None
             # The BMC's records are parsed by code that trusts them: a broken one can raise anything.

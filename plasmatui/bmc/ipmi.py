@@ -221,7 +221,8 @@ class IpmiController:
     async def _look_up(self, name: str, port: int) -> list[tuple[int, Sockaddr]]:
         loop = asyncio.get_running_loop()
         try:
-            found = await asyncio.wait_for(loop.getaddrinfo(name, port, type=socket.SOCK_DGRAM), LOOKUP_LIMIT)
+            async with asyncio.timeout(LOOKUP_LIMIT):
+                found = await loop.getaddrinfo(name, port, type=socket.SOCK_DGRAM)
         except TimeoutError:
             raise self.error(
                 "bmc-unreachable", f"is not found: no name server answered in {LOOKUP_LIMIT:g} s"

@@ -135,7 +135,9 @@ class LoopSession(pyghmi_session.Session):  # type: ignore[misc]
         self.ipmicallback = self._answered
         try:
             self._send_ipmi_net_payload(netfn, command, data, bridge_request=bridge, retry=True, rslun=lun)
-            return await asyncio.wait_for(self._waiting, limit)
+            # Not asyncio.wait_for: before Python 3.12 it loses a cancellation that comes together with the answer.
+            async with asyncio.timeout(limit):
+                return await self._waiting
         finally:
             self._waiting = None
             self.lastpayload = None

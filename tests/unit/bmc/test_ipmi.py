@@ -132,6 +132,23 @@ async def test_cancelling_a_command_leaves_the_session_usable() -> None:
         assert rack.sessions == 1
 
 
+async def test_a_cancellation_that_comes_with_the_answer_is_not_lost() -> None:
+    async with LabRack(RackOptions(nodes=1, on=1)) as rack:
+        bmc = rack.controller()
+        await bmc.connect()
+        assert bmc.session is not None
+        answered = bmc.session._answered
+
+        def answer_and_cancel(response: dict[str, object]) -> None:
+            answered(response)
+            asking.cancel()
+
+        bmc.session._answered = answer_and_cancel  # type: ignore[method-assign]
+        asking = asyncio.create_task(bmc.power(), name="asking")
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+
+
 async def test_loss_is_covered_by_retransmission() -> None:
     async with LabRack(RackOptions(nodes=4, on=4)) as rack:
         bmcs = [rack.controller(name) for name in rack.nodes]
