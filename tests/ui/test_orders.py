@@ -44,6 +44,17 @@ async def test_no_lower_case_key_ever_acts(cockpit) -> None:
         assert not [body for body in ui.world.asked if isinstance(body, ACTS)]
 
 
+async def test_keys_that_come_faster_than_a_dialog_closes_do_no_harm(cockpit) -> None:
+    async with cockpit() as ui:
+        await ui.press("space", "P")
+        dialog = ui.dialog
+        for key in ("escape", "escape", "escape", "f", "y"):
+            dialog.post_message(events.Key(key, None))
+        await ui.settle()
+        assert len(ui.app.screen_stack) == 1
+        assert not [body for body in ui.world.asked if isinstance(body, ACTS)]
+
+
 async def test_power_lists_every_target_and_its_commands(cockpit, no_guard) -> None:
     async with cockpit() as ui:
         await ui.press("space", "space", "space", "P")

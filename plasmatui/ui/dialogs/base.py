@@ -8,6 +8,7 @@ from typing import ClassVar, TypeVar
 
 from textual import events
 from textual.app import ComposeResult
+from textual.await_complete import AwaitComplete
 from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widget import Widget
@@ -56,11 +57,19 @@ class Dialog(PacedScreen[Answer], ModalScreen[Answer]):
         """What stands in the frame."""
         return ()
 
+    def dismiss(self, result: Answer | None = None) -> AwaitComplete:
+        """Close with an answer. A second key that comes before the dialog is gone must close nothing else."""
+        if self.app.screen is not self:
+            return AwaitComplete()
+        return super().dismiss(result)
+
     def cancel(self) -> None:
         """Close without an answer."""
         self.dismiss(None)
 
     async def on_key(self, event: events.Key) -> None:
+        if self.app.screen is not self:
+            return
         if isinstance(self.focused, Input) and event.key not in self.INPUT_KEYS:
             return
         if await self.pressed(typed(event.key, event.character)):
