@@ -1,4 +1,4 @@
-"""An operation belongs to the engine: whatever becomes of the terminal that began it, it ends well and is seen again."""
+"""An operation belongs to the engine: whatever becomes of the terminal that began it, it ends well and is seen."""
 
 from __future__ import annotations
 
@@ -61,9 +61,8 @@ def ended_well(lab: Site) -> None:
     """A second client sees it end, the machines are on, and a new screen in a new terminal shows it."""
     operation = lab.operation_ended(1)
     assert operation["state"] == "done"
-    assert {name: (node["ok"], node["before"], node["after"]) for name, node in operation["nodes"].items()} == {
-        name: (True, "off", "on") for name in NODES
-    }
+    outcomes = {name: (node["ok"], node["before"], node["after"]) for name, node in operation["nodes"].items()}
+    assert outcomes == dict.fromkeys(NODES, (True, "off", "on"))
     assert lab.rack.powered() == ["node01", *NODES]
     assert [lab.rack.rack.machines[name].counters.powered_on for name in NODES] == [1] * len(NODES)
     second = lab.screen()
@@ -77,7 +76,7 @@ def leave(screen: Screen) -> None:
     """Quit with the keyboard; the terminal is as it was."""
     screen.press_until(b"q", "Leave the screen")
     screen.send(b"y")
-    assert screen.wait() == 0
+    assert screen.wait() == 0, f"it did not leave:\n{screen.text}"
     restored(screen)
 
 

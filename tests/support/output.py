@@ -1,8 +1,9 @@
 """What a program wrote to its terminal, judged strictly and turned into a picture.
 
-The judge knows the few sequences that Textual itself writes. Whatever else a terminal could obey is a violation: control
-strings (OSC, DCS, APC, PM, SOS) but for the three shapes of the mouse pointer, other modes and queries, 8-bit controls, NUL, BEL, DEL, invisible and reordering
-characters, bytes that are not UTF-8. It shares no code with the product.
+The judge knows the few sequences that Textual itself writes. Whatever else a terminal could obey is a violation:
+control strings (OSC, DCS, APC, PM, SOS) but for three shapes of the mouse pointer, other modes and queries, 8-bit
+controls, NUL, BEL, DEL, invisible and reordering characters, bytes that are not UTF-8. It shares no code with the
+product.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ import pyte
 START_MODES = (1049, 25, 7, 1004, 1000, 1003, 1015, 1006, 1016, 2004, 2048)
 """Private modes that Textual's driver sets at start and takes back at the end."""
 
+FRAME = "\x1b[?2026h"
+"""Begins a frame: synchronised output."""
+
 _TOKEN = re.compile(
     r"(?P<text>[^\x00-\x1f\x7f-\x9f]+)"
     r"|(?P<csi>\x1b\[[0-?]*[ -/]*[@-~])"
@@ -27,9 +31,10 @@ _TOKEN = re.compile(
 )
 _CURSOR = re.compile(r"\x1b\[[1-9][0-9]{0,3};[1-9][0-9]{0,3}H")
 _STYLE = re.compile(r"\x1b\[(?:[0-9]{1,3}(?:;[0-9]{1,3})*)?m")
-_MODES = frozenset(f"\x1b[?{mode}{end}" for mode in (*START_MODES, 2026) for end in "hl") | frozenset(
+_MODES = frozenset(f"\x1b[?{mode}{end}" for mode in START_MODES for end in "hl") | frozenset(
     ("\x1b[?2026$p", "\x1b[?2048$p", "\x1b[>25u", "\x1b[<u")
 )
+_FRAME_MARKS = frozenset((FRAME, "\x1b[?2026l", "\x1b[?2026$p"))
 _POINTERS = frozenset(f"\x1b]22;{shape}\x07" for shape in ("default", "pointer", "text"))
 _LINE_ENDS = frozenset("\r\n")
 
@@ -48,20 +53,37 @@ def tokens(data: bytes) -> Iterator[Token]:
 
 
 def violations(data: bytes) -> list[str]:
-    """What of the output no screen of ours may send; [] when it is clean."""
-    return [repr(token.text[:60]) for token in tokens(data) if not _is_allowed(token)]
+    """What of the output no screen of ours may send; [] when it is clean.
+
+    Modes are set before the first frame and taken back after the last one; in between, the frame marks are the only
+    modes. So a machine that sets one that we use ourselves is found out as well.
+    """
+    found: list[str] = []
+    phase = "setup"
+    for token in tokens(data):
+        if phase == "setup" and token.text == FRAME:
+            phase = "frames"
+        elif phase == "frames" and token.text == "\x1b[?2004l":
+            phase = "farewell"
+        elif phase == "farewell" and token.text == "\x1b[?1049h":
+            phase = "setup"
+        if not _is_allowed(token, phase):
+            found.append(repr(token.text[:60]))
+    return found
 
 
-def _is_allowed(token: Token) -> bool:
+def _is_allowed(token: Token, phase: str) -> bool:
     if token.kind == "text":
         return token.text.isascii() or all(_is_visible(character) for character in token.text)
     if token.kind == "csi":
-        return bool(_CURSOR.fullmatch(token.text) or _STYLE.fullmatch(token.text)) or token.text in _MODES
+        drawing = _CURSOR.fullmatch(token.text) or _STYLE.fullmatch(token.text) or token.text in _FRAME_MARKS
+        return (bool(drawing) and phase == "frames") or (token.text in _MODES and phase != "frames")
     return token.text in _LINE_ENDS or token.text in _POINTERS
 
 
 def _is_visible(character: str) -> bool:
-    return unicodedata.category(character)[0] not in "C" and unicodedata.category(character) not in ("Zl", "Zp")
+    category = unicodedata.category(character)
+    return category[0] != "C" and category not in ("Zl", "Zp")
 
 
 def styles(data: bytes) -> list[list[int]]:

@@ -88,10 +88,14 @@ class RackThread:
         self.run(self.rack.clear_faults(node))
 
     def write(self, node: str, data: bytes) -> None:
-        """Say something on a machine's serial line."""
+        """Say something on a machine's serial line, no faster than its BMC takes it."""
 
         async def write() -> None:
-            self.rack.machines[node].line.write(data)
+            line = self.rack.machines[node].line
+            for begin in range(0, len(data), 4096):
+                while not line.clear_to_send:
+                    await asyncio.sleep(0.005)
+                line.write(data[begin : begin + 4096])
 
         self.run(write())
 
@@ -151,6 +155,14 @@ class Screen(Terminal):
             self.send(keys)
             self.read(0.3)
         return self.text
+
+    def escape(self, pattern: str, limit: float = LIMIT) -> None:
+        """Press escape and read until the screen no longer matches. What is typed next is then no part of the key."""
+        self.send(b"\x1b")
+        deadline = time.perf_counter() + limit
+        while re.search(pattern, self.text):
+            assert time.perf_counter() < deadline, f"{pattern!r} stays on the screen after escape:\n{self.text}"
+            self.read(0.05)
 
     def quiet(self, seconds: float = 0.5, limit: float = LIMIT) -> None:
         """Read until nothing is written for some seconds."""
@@ -233,11 +245,14 @@ class Site:
         self._running.append(process)
         return process
 
-    def screen(self, *options: str, environment: dict[str, str] | None = None, **terminal: Any) -> Screen:
-        """Open a screen. An empty value takes a variable away."""
+    def screen(
+        self, *options: str, environment: dict[str, str] | None = None, program: str = "", **terminal: Any
+    ) -> Screen:
+        """Open a screen, or run another Python program. An empty value takes a variable away."""
         changed = {"TERM": "xterm-256color", "COLORTERM": "truecolor", **self.env, **(environment or {})}
         words = ["env", "-i", *(f"{name}={value}" for name, value in changed.items() if value)]
-        screen = Screen([*words, *self.command(*options)], **terminal)
+        command = [sys.executable, "-c", program] if program else self.command(*options)
+        screen = Screen([*words, *command], **terminal)
         self._screens.append(screen)
         return screen
 
