@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import ClassVar
@@ -54,6 +55,7 @@ class PlasmatuiApp(ContextApp, inherit_bindings=False):  # a priority ctrl+q wou
             self._theme_problems.append(f"no theme {name!r}; themes: {', '.join(found)}")
             self.theme = themes.DEFAULT if themes.DEFAULT in found else "textual-dark"
         self._link_task: asyncio.Task[None] | None = None
+        self.crash_lines: tuple[str, ...] = ()
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Colours of the roles, for Textual's own themes and for themes that leave some out."""
@@ -107,7 +109,9 @@ class PlasmatuiApp(ContextApp, inherit_bindings=False):  # a priority ctrl+q wou
         screen = ""
         with contextlib.suppress(ScreenStackError):
             screen = type(self.screen).__name__
-        self.panic(*crash.report(error, screen))
+        if not self.crash_lines:  # what fails after the first error fails because of it
+            self.crash_lines = crash.report(error, screen)
+        self._close_messages_no_wait()
 
 
 def run_tui(options: TuiOptions) -> int:
@@ -115,4 +119,6 @@ def run_tui(options: TuiOptions) -> int:
     chops.install()
     app = PlasmatuiApp(options)
     result = app.run(mouse=options.mouse)
+    for line in app.crash_lines:
+        sys.stderr.write(f"{line}\n")
     return result if isinstance(result, int) else app.return_code or 0

@@ -117,6 +117,8 @@ def job_parts(context: Context, record: OperationRecord) -> list[Part]:
 
 def key_parts(context: Context, scope: str) -> list[Part]:
     """The footer: keys of the scope, then the global ones; what cannot be done now is dim."""
+    if scope == "writing":
+        return _writing_keys()
     parts: list[Part] = []
     for wanted in (scope, "global"):
         for action in ACTIONS:
@@ -130,4 +132,12 @@ def key_parts(context: Context, scope: str) -> list[Part]:
                 (f" {key}", "dim role-muted" if off else "bold role-write" if action.acts else "bold role-busy")
             )
             parts.append((f" {action.footer} ", "dim role-muted" if off else ""))
+    return parts
+
+
+def _writing_keys() -> list[Part]:
+    parts: list[Part] = [(" WRITE ", "reverse role-write"), (" ctrl+e, then", "bold role-write")]
+    for action in ACTIONS:
+        if action.scope == "writing":
+            parts += [(f"  {action.keys[0]}", "bold role-busy"), (f" {action.footer}", "")]
     return parts

@@ -8,14 +8,12 @@ import time
 import traceback
 from pathlib import Path
 
-from rich.text import Text
-
 from plasmatui import __version__
 from plasmatui.paths import UnsafeDirectoryError, crash_dir, make_private
 from plasmatui.text import clean_line
 
 
-def report(error: BaseException, screen: str) -> tuple[Text, Text]:
+def report(error: BaseException, screen: str) -> tuple[str, str]:
     """Write the file; the two lines for the terminal."""
     kind = type(error).__name__
     try:
@@ -25,7 +23,7 @@ def report(error: BaseException, screen: str) -> tuple[Text, Text]:
     else:
         where = f"crash file: {path}"
     first = f"plasmatui: the screen ended by an error of its own ({kind}); the engine and its operations go on."
-    return Text(first), Text(f"plasmatui: {where}")
+    return first, f"plasmatui: {where}"
 
 
 def write(error: BaseException, screen: str) -> Path:

@@ -223,12 +223,10 @@ class LinesPane(ScrollView, can_focus=True):
         if y + top >= len(self._lines):
             return Strip.blank(width, base)
         line = self._lines[y + top]
-        chosen = bool(line.key) and line.key == self._cursor
-        if chosen:
-            base = base + self._styles.component("linespane--cursor")
-        segments = [
-            Segment(text, (self._styles[style] + self._styles.component("linespane--cursor").background_style)
-                    if style and chosen else self._styles[style] if style else base)
-            for text, style in line.parts
-        ]  # fmt: skip
+        styles = [self._styles[style] if style else base for _, style in line.parts]
+        if line.key and line.key == self._cursor:
+            cursor = self.get_component_rich_style("linespane--cursor", partial=True)
+            base += cursor
+            styles = [style + cursor for style in styles]
+        segments = [Segment(text, style) for (text, _), style in zip(line.parts, styles, strict=True)]
         return Strip(segments).crop_extend(left, left + width, base)

@@ -59,6 +59,7 @@ class Prompt(Horizontal):
         self._completing = False
         self.mark = Label("", classes="prompt-mark", markup=False)
         self.input = PromptInput(select_on_focus=False)
+        self.input.cursor_blink = False  # an idle screen sends nothing
 
     def compose(self):  # type: ignore[no-untyped-def]
         yield self.mark

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 from textual.color import Color, ColorParseError
-from textual.theme import Theme
+from textual.theme import BUILTIN_THEMES, Theme
 
 import plasmatui
 from plasmatui.paths import config_dir
@@ -114,7 +114,10 @@ def _theme(path: Path, data: dict[Any, Any]) -> ThemeFile:
     roles = _colours(path, "roles", data.get("roles", {}), ROLES)
     ansi = bool(data.get("ansi", False))
     filled = _fill(roles, colours, ansi)
-    variables = {f"role-{role}": colour for role, colour in filled.items()}
+    variables: dict[str, str] = {}
+    if ansi:  # what Textual's own styles expect of such a theme
+        variables |= BUILTIN_THEMES["ansi-dark" if data.get("dark", True) else "ansi-light"].variables
+    variables |= {f"role-{role}": colour for role, colour in filled.items()}
     variables |= {"cursor-foreground": "ansi_default" if ansi else colours.get("foreground", "#d0d0d0")}
     theme = Theme(
         name=name,

@@ -58,6 +58,9 @@ def prepare(*keys: str, wait: Callable[[Any], bool] | None = None) -> Callable[[
                 break
             await pilot.pause(0.02)
         await pilot.pause(0.3)
+        assert app._exception is None
+        assert app.context.store.link.online
+        assert wait is None or wait(app)
 
     return run
 

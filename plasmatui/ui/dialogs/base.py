@@ -108,6 +108,8 @@ class Confirm(Dialog[Answer]):
         self.verdict = Line(id="verdict")
         self.phrase_line = Line(id="phrase-line")
         self.phrase_input = PhraseInput(id="phrase", select_on_focus=False)
+        self.phrase_input.cursor_blink = False
+        self.phrase_input.display = self.phrase_line.display = False
 
     def contents(self) -> Sequence[Widget]:
         cancel, yes = Choice("[ Cancel ]", id="cancel"), Choice("[ y: yes ]", id="yes")
@@ -120,7 +122,6 @@ class Confirm(Dialog[Answer]):
         )
 
     def on_mount(self) -> None:
-        self.phrase_input.display = self.phrase_line.display = False
         self.query_one("#cancel").focus()
 
     def question(self, lines: Sequence[TextLine], level: int, *, phrase: str = "", blocked: str = "") -> None:
@@ -130,6 +131,7 @@ class Confirm(Dialog[Answer]):
         for number in (1, 2, 3):
             self.set_class(level == number, f"level-{number}")
         self.body.set_lines(lines)
+        self.phrase_input.cursor_blink = False
         self.phrase_input.display = self.phrase_line.display = level == 3 and not blocked
         self.phrase_line.say([("type ", ""), (phrase, "bold role-error"), (" and press enter:", "")])
         self.verdict.say(self._verdict())
@@ -186,7 +188,6 @@ class ConfirmDialog(Confirm[bool]):
         self._level = level
 
     def on_mount(self) -> None:
-        super().on_mount()
         self.question(self._lines, self._level)
 
     def accepted(self) -> None:

@@ -29,7 +29,7 @@ class ListDialog(Dialog[str]):
         return (self.pane,)
 
     def on_mount(self) -> None:
-        self.pane.focus()
+        self.contents()[0].focus()
         self._watcher = self.context.store.watch(self._changed)
 
     def on_unmount(self) -> None:
@@ -74,13 +74,10 @@ class HelpDialog(ListDialog):
         super().__init__(f"Keys: {SCOPES[scope]}   type to search, esc closes")
         self._scope = scope
         self._search = Input(placeholder="search", id="search", select_on_focus=False)
+        self._search.cursor_blink = False
 
     def contents(self) -> Sequence[Widget]:
         return (self._search, self.pane)
-
-    def on_mount(self) -> None:
-        super().on_mount()
-        self._search.focus()
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()

@@ -81,7 +81,6 @@ class OrderDialog(Confirm[wire.StartOrder]):
         return (*self._option_lines, *super().contents())
 
     def on_mount(self) -> None:
-        super().on_mount()
         self._changed()
 
     async def on_unmount(self) -> None:

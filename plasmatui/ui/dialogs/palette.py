@@ -32,6 +32,7 @@ class PaletteDialog(Dialog[Action]):
         super().__init__("Palette")
         self._scope = scope
         self._search = Input(placeholder="what is to be done", id="search", select_on_focus=False)
+        self._search.cursor_blink = False
         self._list = OptionList(markup=False)
         self._list.can_focus = False
 
@@ -66,8 +67,6 @@ class PaletteDialog(Dialog[Action]):
             self._list.action_cursor_up() if event.key == "up" else self._list.action_cursor_down()
             event.stop()
             event.prevent_default()
-        else:
-            await super().on_key(event)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()

@@ -39,6 +39,11 @@ class View(Vertical):
             self._watcher.close()
 
     @property
+    def footer(self) -> str:
+        """The scope whose keys the footer shows."""
+        return self.SCOPE
+
+    @property
     def is_in_sight(self) -> bool:
         """Whether this is the view that the main screen shows."""
         return self._shown

@@ -42,6 +42,10 @@ class ConsolesView(ActingView):
         return tuple(name for name in chosen or self.context.order or tuple(store.nodes) if name in store.nodes)
 
     @property
+    def footer(self) -> str:
+        return "writing" if self.tile.console.writing else self.SCOPE
+
+    @property
     def size_now(self) -> int:
         return 1 if self.zoomed else self.layout_size
 

@@ -19,6 +19,10 @@ QUERIES = ("sensors", "sel", "inventory")
 """Tabs that ask the BMC, which is done only when one is opened or refreshed, never by itself."""
 
 
+AGES = 5.0
+"""Seconds between two updates of what only time changes."""
+
+
 class NodeDetail(Vertical):
     """The pane. It shows the node that `show` names; "" shows none and reads no console."""
 
@@ -45,6 +49,7 @@ class NodeDetail(Vertical):
 
     def on_mount(self) -> None:
         self.pane.display = False
+        self.set_interval(AGES, self._tick, name="detail-ages")
 
     def on_unmount(self) -> None:
         self._subscribe("")
@@ -69,6 +74,11 @@ class NodeDetail(Vertical):
         """Ask the BMC again on a tab that shows its answers."""
         self._answers.pop((self.name_shown, self.tab), None)
         self._redraw()
+
+    def _tick(self) -> None:
+        """Ages and the time of the next try go on by themselves."""
+        if self.tab == "details" and self.name_shown and not self.context.frozen:
+            self._redraw()
 
     # Drawing
 

@@ -181,7 +181,7 @@ class MainScreen(PacedScreen[object]):
             line.set_class(record is not None, "on")
             line.say(bars.job_parts(self.context, record) if record is not None else [])
         self.crumb_line.say(self.view.crumbs())
-        self.keys.say(bars.key_parts(self.context, self.view.SCOPE))
+        self.keys.say(bars.key_parts(self.context, self.view.footer))
 
     def on_resize(self, event: events.Resize) -> None:
         small = event.size.width < MIN_WIDTH or event.size.height < MIN_HEIGHT

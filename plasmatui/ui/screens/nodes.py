@@ -45,7 +45,6 @@ class NodesView(ActingView):
         yield self.detail
 
     def on_mount(self) -> None:
-        super().on_mount()
         self._lay_out()
 
     def on_resize(self) -> None:
