@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from plasmatui.model.node import Node, NodeState
@@ -45,6 +46,7 @@ def _cell(text: str, name: str = "") -> Cell:
     return Cell(text, role(name))
 
 
+@lru_cache(maxsize=16384)
 def natural(text: str) -> tuple[tuple[int, str], ...]:
     """For ordering as people do: node2 before node10."""
     return tuple((int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"([0-9]+)", text))

@@ -100,3 +100,23 @@ async def test_a_slow_client_is_told_and_connects_again(cockpit, monkeypatch) ->
         ui.world.engine.on_lost("this client reads too slowly")
         await ui.settle(lambda: len(ui.world.of(wire.Watch)) == 2)
         await ui.settle(lambda: "link ok" in ui.text())
+
+
+async def test_writing_ends_with_the_connection(cockpit, monkeypatch) -> None:
+    monkeypatch.setattr(link, "FIRST_DELAY", 3600.0)
+    async with cockpit() as ui:
+        await ui.press("c", "i")
+        await ui.settle(lambda: ui.main.view.tile.console.writing)
+        ui.world.lose()
+        await ui.settle(lambda: not ui.main.view.tile.console.writing)
+        assert "WRITE" not in ui.text()
+
+
+async def test_notices_are_told_once_and_kept(cockpit) -> None:
+    async with cockpit() as ui:
+        ui.world.push(notices=("inventory.yaml:3:1: warning: a literal password [/]",))
+        await ui.settle(lambda: len(ui.toasts()) == 1)
+        ui.world.push(notices=("inventory.yaml:3:1: warning: a literal password [/]",))
+        await ui.press("exclamation_mark")
+        await ui.settle(lambda: "notice" in ui.text())
+        assert len(ui.toasts()) == 1

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from plasmatui.model import wire
+from plasmatui.model.event import EventLine
 from plasmatui.model.node import Node, NodeState, PowerState
 from plasmatui.model.words import Power
 from tests.ui.fake import NOW, FakeWorld, rack
@@ -219,3 +220,33 @@ async def test_too_small_and_large_again(cockpit) -> None:
         assert "node01" not in ui.text()
         await ui.pilot.resize_terminal(80, 24)
         await ui.settle(lambda: "node01" in ui.text())
+
+
+async def test_events_of_a_node_come_from_the_journal_once(cockpit) -> None:
+    world = FakeWorld()
+    old = EventLine(-5, NOW - 9000, "node03", "ipmi", "power", "power on long ago")
+    world.answers[wire.ListEvents] = lambda engine, body: wire.Events((old,))
+    async with cockpit(world) as ui:
+        ui.main.spawn(ui.main.open_node("node03", "events"), "open")
+        await ui.settle(lambda: "power on long ago" in ui.text())
+        assert world.of(wire.ListEvents) == [wire.ListEvents(node="node03")]
+
+
+async def test_refresh_in_a_hardware_tab_asks_for_it_again(cockpit) -> None:
+    async with cockpit() as ui:
+        ui.main.spawn(ui.main.open_node("node03", "sensors"), "open")
+        await ui.settle(lambda: "CPU [/] Temp" in ui.text())
+        await ui.press("ctrl+r")
+        await ui.settle(lambda: len(ui.world.of(wire.Query)) == 2)
+        assert {query.what for query in ui.world.of(wire.Query)} == {"sensors"}
+
+
+async def test_columns_follow_the_width(cockpit) -> None:
+    async with cockpit(size=(80, 24)) as ui:
+        assert "CONSOLE" not in ui.text()
+        await ui.press("w")
+        assert "CONSOLE" in ui.text()
+        await ui.press("w")
+        await ui.pilot.resize_terminal(200, 50)
+        await ui.settle(lambda: "BMC ADDRESS" in ui.text() and "10.0.10.50:623" in ui.text())
+        assert ui.context.current == "node01"

@@ -155,4 +155,6 @@ class ProblemsDialog(ListDialog):
                 )
             )
             lines.append(text_line((f"    {self.context.glyphs['arrow']} {finding.remedy}", "role-muted")))
+        for notice in store.notices:
+            lines.append(text_line((f"{self.context.glyphs['warning']} notice   ", "role-warning"), (notice, "")))
         return lines or [text_line((f"{self.context.glyphs['ok']} no problems are known", "role-ok"))]

@@ -22,10 +22,6 @@ class ActingView(View):
 
         return next(screen for screen in self.app.screen_stack if isinstance(screen, MainScreen))
 
-    def targets(self) -> tuple[str, ...]:
-        """The nodes that an order from this view goes to."""
-        return self.context.targets()
-
     def action_power(self) -> None:
         self.main.orders.power(self.targets())
 

@@ -89,5 +89,13 @@ class View(Vertical):
         """Undo the last narrowing; False when there is none."""
         return False
 
+    def targets(self) -> tuple[str, ...]:
+        """The nodes that an order from this view goes to."""
+        return self.context.targets()
+
+    def ask_again(self) -> bool:
+        """Ask the BMC again for what is in sight; False when the view shows no such thing."""
+        return False
+
     def zoom(self, on: bool) -> None:
         """Make the pane in use larger or smaller."""

@@ -11,7 +11,7 @@ from plasmatui.ui.prompt import PromptUse
 from plasmatui.ui.screens.acting import ActingView
 from plasmatui.ui.screens.pen import Pen
 from plasmatui.ui.screens.tile import Tile
-from plasmatui.ui.store import Dirt
+from plasmatui.ui.store import Dirt, Topic
 from plasmatui.ui.widgets.console import ConsoleView
 
 LAYOUTS = (1, 2, 4, 6, 9)
@@ -87,6 +87,8 @@ class ConsolesView(ActingView):
         for tile in self.tiles:
             if tile.node in dirt.names:
                 tile.retitle()
+        if Topic.LINK in dirt.topics and not self.context.store.link.online:
+            self.pen.leave()
         self.pen.check()
 
     def focus_view(self) -> None:

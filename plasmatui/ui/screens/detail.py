@@ -32,6 +32,7 @@ class NodeDetail(Vertical):
         self.tab = "console"
         self._subscribed = ""
         self._drawn = ("", "")
+        self._asked_events: set[str] = set()
         self._answers: dict[tuple[str, str], list[TextLine]] = {}
 
     @property
@@ -70,10 +71,13 @@ class NodeDetail(Vertical):
         if self.name_shown in dirt.names or Topic.EVENTS in dirt.topics:
             self._redraw()
 
-    def ask_again(self) -> None:
-        """Ask the BMC again on a tab that shows its answers."""
+    def ask_again(self) -> bool:
+        """Ask the BMC again on a tab that shows its answers; False on the others."""
+        if self.tab not in QUERIES:
+            return False
         self._answers.pop((self.name_shown, self.tab), None)
         self._redraw()
+        return True
 
     def _tick(self) -> None:
         """Ages and the time of the next try go on by themselves."""
@@ -96,6 +100,9 @@ class NodeDetail(Vertical):
             return
         if self.tab == "events":
             self.pane.set_lines(self._events())
+            if name not in self._asked_events:
+                self._asked_events.add(name)
+                self.run_worker(self._fetch_events(name), name=f"events {name}", group="events")
         elif self.tab == "details":
             self.pane.set_lines(facts.details(self.context, name))
         else:
@@ -117,6 +124,16 @@ class NodeDetail(Vertical):
             if line.node == self.name_shown
         ]
         return lines or [text_line(("no events are known", "role-muted"))]
+
+    async def _fetch_events(self, name: str) -> None:
+        """The node's events from the journal; the store holds only recent ones of all nodes."""
+        try:
+            reply = await self.context.link.ask(wire.ListEvents(node=name))
+        except (EngineError, EngineUnreachableError):
+            self._asked_events.discard(name)
+            return
+        if isinstance(reply, wire.Events):
+            self.context.store.remember_events(reply.events)
 
     # Console
 

@@ -71,6 +71,8 @@ class MainScreen(PacedScreen[object]):
         self._pending = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._fresh = 0
+        self._minute = 0
+        self._told: set[str] = set()
 
     @property
     def context(self) -> Context:
@@ -155,11 +157,28 @@ class MainScreen(PacedScreen[object]):
         dirt = self._watcher.take()
         if self.context.frozen:
             self._fresh += len(dirt.names) + (Topic.EVENTS in dirt.topics)
+        if Topic.NOTICES in dirt.topics:
+            self._tell_notices()
         if Topic.OPERATIONS in dirt.topics:
             self.orders.look_for_ends()
         self.refresh_bars()
 
+    def _tell_notices(self) -> None:
+        """Warnings about inventory and engine, once each; `!` keeps showing them."""
+        new = [notice for notice in self.context.store.notices if notice not in self._told]
+        self._told.update(new)
+        if new:
+            more = [f"and {len(new) - 3} more: !"] if len(new) > 3 else []
+            self.tell("\n".join([*new[:3], *more]), "warning")
+
     def _tick(self) -> None:
+        """Once a second: what time alone changes, which is the minute, and how long the engine has been gone."""
+        minute = int(self.context.clock() // 60)
+        if minute != self._minute or not self.context.store.link.online:
+            self._minute = minute
+            self._show_status()
+
+    def _show_status(self) -> None:
         left, right = bars.status_parts(self.context, self._fresh, self.size.width)
         self.status.say(left, right)
         self._show_banner()
@@ -174,7 +193,7 @@ class MainScreen(PacedScreen[object]):
         """Bring all bars up to date; each draws only when it changed."""
         if not self.is_mounted:
             return
-        self._tick()
+        self._show_status()
         running = self.context.store.running
         for place, line in enumerate(self.jobs):
             record = running[place] if place < len(running) else None
@@ -327,8 +346,8 @@ class MainScreen(PacedScreen[object]):
         if not self.context.link.online:
             self.context.link.retry()
             return
-        names = self.context.targets()
-        if names:
+        names = self.view.targets()
+        if names and not self.view.ask_again():
             self.orders.refresh(names)
 
     async def action_back(self) -> None:

@@ -7,7 +7,7 @@ from textual.app import ComposeResult
 from plasmatui.ui import glyphs
 from plasmatui.ui.lines import Part
 from plasmatui.ui.screens.acting import ActingView
-from plasmatui.ui.screens.detail import QUERIES, NodeDetail
+from plasmatui.ui.screens.detail import NodeDetail
 from plasmatui.ui.store import Dirt
 
 
@@ -68,9 +68,5 @@ class NodeView(ActingView):
     def action_tab(self, step: int) -> None:
         self.detail.next_tab(step)
 
-    def refresh_node(self) -> bool:
-        """Ask the BMC again for what the tab in sight shows; False when it shows no such thing."""
-        if self.detail.tab not in QUERIES:
-            return False
-        self.detail.ask_again()
-        return True
+    def ask_again(self) -> bool:
+        return self.detail.ask_again()

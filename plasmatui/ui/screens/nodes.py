@@ -15,7 +15,7 @@ from plasmatui.ui.prompt import PromptUse
 from plasmatui.ui.screens.acting import ActingView
 from plasmatui.ui.screens.detail import NodeDetail
 from plasmatui.ui.store import Dirt, Topic
-from plasmatui.ui.widgets.grid import NodeGrid, Row
+from plasmatui.ui.widgets.grid import Cell, NodeGrid, Row
 
 DETAIL_DELAY = 0.2
 """Seconds that the cursor must rest before the detail pane follows it."""
@@ -56,27 +56,33 @@ class NodesView(ActingView):
     # Rows
 
     def _lay_out(self) -> None:
+        """Choose the columns that fit; rows hold the cells of these alone."""
         fields = columns.columns_for(self.app.size.width, self.all_columns)
-        self._fields = fields
         longest = max((cell_len(name) for name in self.context.store.nodes), default=0)
         self.grid.set_columns(columns.grid_columns(fields, self.order_by, self.reverse, self.context.glyphs, longest))
+        if fields != self._fields:
+            self._fields = fields
+            self._fill()
+
+    def _fill(self) -> None:
+        """Give the grid all rows anew."""
+        self.grid.set_rows(Row(name, self._cells(name)) for name in self.context.store.nodes)
+        self._order = []
+        self._arrange()
+
+    def _cells(self, name: str) -> dict[str, Cell]:
+        store = self.context.store
+        return columns.row_cells(self._fields, store.nodes[name], store.state(name), self.context.glyphs)
 
     def update_view(self, dirt: Dirt) -> None:
-        store = self.context.store
         if Topic.NODES in dirt.topics:
-            rows = [
-                Row(name, columns.row_cells(columns.COLUMNS, node, store.state(name), self.context.glyphs))
-                for name, node in store.nodes.items()
-            ]
-            self.grid.set_rows(rows)
             self._lay_out()
-            self._order = []
-        else:
-            for name in dirt.names & store.nodes.keys():
-                cells = columns.row_cells(columns.COLUMNS, store.nodes[name], store.state(name), self.context.glyphs)
-                self.grid.update_cells(name, cells)
-        if dirt.names or Topic.NODES in dirt.topics:
-            self._arrange()
+            self._fill()
+        elif dirt.names:
+            for name in dirt.names & self.context.store.nodes.keys():
+                self.grid.update_cells(name, self._cells(name))
+            if self.order_by != "node" or self.filter or self.only_problems:
+                self._arrange()
         if self.detail.has_class("on"):
             self.detail.refresh_detail(dirt)
 
@@ -252,6 +258,9 @@ class NodesView(ActingView):
         super().hidden()
         self.detail.show("")
 
+    def ask_again(self) -> bool:
+        return self.detail.has_class("on") and not self.context.marks and self.detail.ask_again()
+
     def zoom(self, on: bool) -> None:
         if on and not self.detail.has_class("on"):
             self.action_pane()
@@ -271,9 +280,6 @@ class NodesView(ActingView):
         else:
             return False
         return True
-
-    def targets(self) -> tuple[str, ...]:
-        return self.context.targets()
 
     def row_text(self, name: str) -> str:
         """A row as plain text, for copying."""
