@@ -213,13 +213,13 @@ class Site:
     def __exit__(self, *_: object) -> None:
         for screen in self._screens:
             screen.close()
-        for process in self._running:
-            if process.poll() is None:
-                process.kill()
-            process.communicate()
         try:
             self.stop_engine()
         finally:
+            for process in self._running:
+                if process.poll() is None:
+                    process.kill()
+                process.communicate()
             self.rack.close()
             self._temporary.cleanup()
 
@@ -244,6 +244,10 @@ class Site:
         )  # fmt: skip
         self._running.append(process)
         return process
+
+    def adopt(self, process: subprocess.Popen[bytes]) -> None:
+        """End a process of the test's own at the site's end, when it still runs."""
+        self._running.append(process)
 
     def screen(
         self, *options: str, environment: dict[str, str] | None = None, program: str = "", **terminal: Any
