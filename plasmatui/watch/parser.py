@@ -14,4 +14,4 @@ class LogParser(Protocol):
     """
 
     def feed(self, line: str, number: int) -> tuple[Signal, ...]:
-        """The signals of a line (without its line end; untrusted). `number` counts from 1 and goes into the evidence."""
+        """The signals of a line (without its end; untrusted). `number` counts from 1 and goes into the evidence."""
