@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import socket
 import sys
@@ -15,6 +16,7 @@ import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import bcrypt
 import pytest
@@ -215,3 +217,43 @@ async def test_tls_by_ca_file_and_by_pin(emulator: Emulator) -> None:
         with pytest.raises(BmcError) as caught:
             await emulator.controller(verify=setting).connect()
         assert caught.value.id == "certificate-untrusted"
+
+
+async def test_the_whole_cockpit_over_it(emulator: Emulator, tmp_path: Path) -> None:
+    """Two machines behind one service root, from the command line through an engine of its own."""
+    secret = tmp_path / "bmc-password"
+    secret.write_text(PASSWORD)
+    secret.chmod(0o600)
+    inventory = tmp_path / "inventory.yaml"
+    inventory.write_text(
+        f"version: 1\ncluster: {{name: lab}}\n"
+        f"bmc_defaults: {{driver: redfish, username: {USER}, password: {{file: {secret}}}, port: {emulator.port},"
+        f' verify_tls: "{emulator.certificate.cert}"}}\n'
+        f"nodes:\n"
+        f"  lab01: {{bmc: {{address: {ADDRESS}, system: node0000}}}}\n"
+        f"  lab02: {{bmc: {{address: {ADDRESS}, system: node0001}}}}\n"
+    )
+    try:
+        for action, power in (("on", "on"), ("off", "off")):
+            code, nodes = await cockpit(inventory, "power", action, "lab[01-02]", "--yes")
+            assert (code, {name: node["power"] for name, node in nodes.items()}) == (
+                0,
+                {"lab01": power, "lab02": power},
+            )
+        code, nodes = await cockpit(inventory, "bootdev", "pxe", "lab01", "--persistent", "--uefi", "--yes")
+        assert (code, nodes["lab01"]["device"], nodes["lab01"]["persistent"]) == (0, "pxe", True)
+    finally:
+        await cockpit(inventory, "engine", "stop", "--force", answer=False)
+
+
+async def cockpit(inventory: Path, *words: str, answer: bool = True) -> tuple[int, dict[str, Any]]:
+    """A command of ours in a process of its own: its exit code and the nodes of its JSON answer."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "plasmatui", "-i", str(inventory), *words, *(["--json"] if answer else [])),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, errors = await process.communicate()
+    assert output or not answer, errors.decode()
+    return process.returncode or 0, json.loads(output)["nodes"] if answer else {}
