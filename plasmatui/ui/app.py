@@ -23,12 +23,14 @@ from plasmatui.ui.hangup import leave_on_signals
 from plasmatui.ui.keymap import load_keymap
 from plasmatui.ui.link import Link
 from plasmatui.ui.options import TuiOptions
+from plasmatui.ui.resume import resume_after_stops
 from plasmatui.ui.screens.main import MainScreen
 from plasmatui.ui.store import Store
+from plasmatui.ui.typeahead import TypeAheadApp
 from plasmatui.ui.widgets import chops
 
 
-class PlasmatuiApp(ContextApp, inherit_bindings=False):  # a priority ctrl+q would never reach a console
+class PlasmatuiApp(TypeAheadApp, ContextApp, inherit_bindings=False):  # a priority ctrl+q would never reach a console
     """The screen. Everything that it shows comes from the engine through the store."""
 
     CSS_PATH: ClassVar[list[str]] = ["app.tcss", "dialogs.tcss"]  # type: ignore[assignment]
@@ -74,6 +76,7 @@ class PlasmatuiApp(ContextApp, inherit_bindings=False):  # a priority ctrl+q wou
         self._link_task.add_done_callback(self._link_ended)
         if not self.is_headless:
             leave_on_signals(self.exit)
+            resume_after_stops(self)
         for title, problems in (("Themes", self._theme_problems), ("Keymap", self._keymap_problems)):
             if problems:
                 self.notify("\n".join(problems[:6]), title=title, severity="warning", timeout=15, markup=False)

@@ -43,7 +43,8 @@ def status_parts(context: Context, fresh: int, width: int) -> tuple[list[Part], 
         if welcome.environment:
             left.append((f"({clean_line(welcome.environment, 16)}) ", "role-warning"))
     left.append((" RO ", "reverse role-warning") if context.read_only else (" RW ", "role-ok"))
-    left.append((f" {len(store.nodes)} nodes ", ""))
+    if width >= WIDE:
+        left.append((f" {len(store.nodes)} nodes ", ""))
     powers = Counter(store.state(name).power.value for name in store.nodes)
     for power in Power:
         if powers[power]:

@@ -45,16 +45,30 @@ class Line(Widget):
     def say(self, left: Sequence[Part], right: Sequence[Part] = ()) -> None:
         """Show these parts."""
         new = (_clean(left), _clean(right))
-        if new != (self._left, self._right):
-            self._left, self._right = new
+        if new == (self._left, self._right):
+            return
+        width = self.size.width
+        before = self._cells(width)
+        self._left, self._right = new
+        after = self._cells(width)
+        changed = [x for x, (old, now) in enumerate(zip(before, after, strict=False)) if old != now]
+        if len(before) != width or len(after) != width:  # wide characters: cells and characters differ
             self.refresh()
+        elif changed:
+            self.refresh(Region(changed[0], 0, changed[-1] - changed[0] + 1, 1))
+
+    def _cells(self, width: int) -> list[tuple[str, object]]:
+        """Character and style of each cell, as they are drawn."""
+        return [(character, segment.style) for segment in self._strip(width) for character in segment.text]
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
         self._styles.clear()
 
     def render_line(self, y: int) -> Strip:
-        width = self.size.width
+        return self._strip(self.size.width)
+
+    def _strip(self, width: int) -> Strip:
         base = self._styles.base()
         right = Strip([Segment(text, self._styles[style] if style else base) for text, style in self._right])
         room = max(0, width - right.cell_length)
@@ -79,6 +93,43 @@ def text_line(*parts: Part, key: str = "") -> TextLine:
     return TextLine(_clean(parts), key)
 
 
+def _cut(text: str, cells: int) -> tuple[str, str]:
+    """What of a text fits into so many cells, and the rest."""
+    if text.isascii():
+        return text[:cells], text[cells:]
+    used = 0
+    for place, character in enumerate(text):
+        used += cell_len(character)
+        if used > cells:
+            return text[:place], text[place:]
+    return text, ""
+
+
+def wrapped(line: TextLine, width: int) -> list[TextLine]:
+    """The line in pieces of at most `width` cells, the further ones indented; only the first keeps the key."""
+    if width < 20 or cell_len(line.plain) <= width:
+        return [line]
+    indent = min(len(line.plain) - len(line.plain.lstrip()) + 2, width // 2)
+    pieces: list[TextLine] = []
+    parts: list[Part] = []
+    room = width
+    for text, style in line.parts:
+        rest = text
+        while rest:
+            head, tail = _cut(rest, room)
+            if tail and " " in head.strip() and not tail.startswith(" "):
+                cut = head.rindex(" ") + 1
+                head, tail = head[:cut], head[cut:] + tail
+            parts.append((head, style))
+            room -= cell_len(head)
+            rest = tail.lstrip() if tail else ""
+            if rest:
+                pieces.append(TextLine(tuple(parts), "" if pieces else line.key))
+                parts, room = [(" " * indent, "")], width - indent
+    pieces.append(TextLine(tuple(parts), "" if pieces else line.key))
+    return pieces
+
+
 class LinesPane(ScrollView, can_focus=True):
     """Many lines. At its end it follows what is appended; anywhere else nothing moves under the reader."""
 
@@ -92,7 +143,7 @@ class LinesPane(ScrollView, can_focus=True):
         color: $foreground;
         scrollbar-size-vertical: 1;
         scrollbar-size-horizontal: 1;
-        & > .linespane--cursor { background: $role-cursor; }
+        & > .linespane--cursor { background: $panel; }
     }
     """
 
@@ -112,18 +163,26 @@ class LinesPane(ScrollView, can_focus=True):
         self,
         *,
         follow: bool = False,
+        wrap: bool = False,
         id: str | None = None,  # noqa: A002 - Textual's word
         classes: str | None = None,
     ) -> None:
         super().__init__(id=id, classes=classes)
         self._lines: tuple[TextLine, ...] = ()
+        self._given: tuple[TextLine, ...] = ()
         self._follow = follow
+        self._wrap = wrap
         self._cursor = ""
         self._styles = Styles(self)
 
     @property
     def lines(self) -> tuple[TextLine, ...]:
+        """The lines as they are shown."""
         return self._lines
+
+    def on_resize(self) -> None:
+        if self._wrap:
+            self.set_lines(self._given)
 
     @property
     def plain(self) -> str:
@@ -146,7 +205,9 @@ class LinesPane(ScrollView, can_focus=True):
 
     def set_lines(self, lines: Sequence[TextLine]) -> None:
         """Show these lines; the place on the screen is kept, or the end when it was at the end."""
-        new = tuple(lines)
+        new = self._given = tuple(lines)
+        if self._wrap and self.size.width:
+            new = tuple(piece for line in new for piece in wrapped(line, self.size.width))
         if new == self._lines:
             return
         at_end = self._follow and self.scroll_offset.y >= self.max_scroll_y

@@ -78,11 +78,12 @@ class Prompt(Horizontal):
         self.input.value = use.value
         self.input.cursor_position = len(use.value)
         self.add_class("on")
-        self.input.focus()
+        self.screen.set_focus(self.input)  # at once: what is typed next is for us
 
     def close(self) -> None:
         """Hide the prompt."""
         self._use = None
+        self.screen.set_focus(None)  # what is typed next is no longer for us
         self.remove_class("on")
         self._hint("")
         self._when_closed()

@@ -175,3 +175,30 @@ def test_no_screen_without_a_terminal(inventory: Path) -> None:
     assert result.returncode == 1
     assert "needs a terminal" in result.stderr
     assert result.stdout == ""
+
+
+def test_a_line_sends_only_the_cells_that_changed() -> None:
+    import asyncio
+
+    from textual.app import App, ComposeResult
+    from textual.geometry import Region
+
+    from plasmatui.ui.lines import Line
+
+    class OneLine(App[None]):
+        def compose(self) -> ComposeResult:
+            yield Line()
+
+    async def run() -> list[Region]:
+        app = OneLine()
+        async with app.run_test(size=(40, 3)) as pilot:
+            line = app.query_one(Line)
+            line.say([("nodes 12", "")], [("22:13Z", "bold")])
+            await pilot.pause()
+            regions: list[Region] = []
+            line.refresh = lambda *r, **_: regions.extend(r)  # type: ignore[method-assign, assignment]
+            line.say([("nodes 12", "")], [("22:14Z", "bold")])
+            line.say([("nodes 12", "")], [("22:14Z", "bold")])
+            return regions
+
+    assert asyncio.run(run()) == [Region(38, 0, 1, 1)]

@@ -104,7 +104,7 @@ class Confirm(Dialog[Answer]):
         self.phrase = ""
         self.blocked = ""
         self._shown_at = 0.0
-        self.body = LinesPane(id="body")
+        self.body = LinesPane(id="body", wrap=True)
         self.verdict = Line(id="verdict")
         self.phrase_line = Line(id="phrase-line")
         self.phrase_input = PhraseInput(id="phrase", select_on_focus=False)

@@ -22,7 +22,7 @@ class ListDialog(Dialog[str]):
     def __init__(self, title: str) -> None:
         super().__init__(title)
         self.add_class("tall")
-        self.pane = LinesPane(id="list")
+        self.pane = LinesPane(id="list", wrap=True)
         self._watcher: Watcher | None = None
 
     def contents(self) -> Sequence[Widget]:

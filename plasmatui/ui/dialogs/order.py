@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from textual.widget import Widget
 
 from plasmatui.client import EngineError, EngineUnreachableError
+from plasmatui.inventory.nodesets import fold
 from plasmatui.model import wire
 from plasmatui.model.bmc import BootDevice, Device
 from plasmatui.model.operation import BootDeviceOrder, IdentifyOrder, NodePlan, Order, Pace, Plan, PowerOrder
@@ -161,7 +162,7 @@ class OrderDialog(Confirm[wire.StartOrder]):
         return text_line((f"{name:<16} ", "bold"), self.now(name), hidden, note)
 
     def _plan_lines(self, plan: Plan) -> list[TextLine]:
-        lines: list[TextLine] = []
+        lines = [text_line(("targets: ", "role-muted"), (fold(self.targets), "bold"))]
         for node in plan.nodes:
             lines.append(self._target(node.node, self._note(node)))
             for step in node.steps:

@@ -43,7 +43,7 @@ class NodeDetail(Vertical):
         self.tabs = Line()
         self.preview = ConsoleView(preview=True)
         self.preview.can_focus = False
-        self.pane = LinesPane(follow=True)
+        self.pane = LinesPane(follow=True, wrap=True)
         yield self.tabs
         yield self.preview
         yield self.pane
