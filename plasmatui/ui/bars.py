@@ -74,9 +74,9 @@ def banner_parts(context: Context) -> list[Part]:
     wait = max(0, int(link.retry_at - context.clock() + 0.999)) if link.retry_at else 0
     then = f"next try in {wait}s" if wait else "trying now"
     return [
-        (f" {context.glyphs['error']} engine not connected: ", "bold role-error"),
+        (f" {context.glyphs['error']} engine not connected, {then} ", "bold role-error"),
+        ("(ctrl+r: now, and start one; !: all of this) ", "role-warning"),
         (link.reason, "role-error"),
-        (f" {context.glyphs['none']} {then}; ctrl+r: now, and start one if there is none ", "role-warning"),
     ]
 
 

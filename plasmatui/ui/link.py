@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 
 from plasmatui.client import EngineError, EngineUnreachableError
 from plasmatui.model import wire
+from plasmatui.paths import UnsafeDirectoryError
 from plasmatui.ui.options import Connect, Engine
 from plasmatui.ui.store import Store
 
@@ -72,7 +73,7 @@ class Link:
                 self._lost = asyncio.get_running_loop().create_future()
                 self._attach(engine, self._lost)
                 reply = await engine.ask(wire.Watch())
-        except (EngineUnreachableError, EngineError, OSError, TimeoutError) as error:
+        except (EngineUnreachableError, EngineError, UnsafeDirectoryError, OSError, TimeoutError) as error:
             await self._drop()
             return str(error) or "the engine does not answer"
         assert isinstance(reply, wire.Snapshot)

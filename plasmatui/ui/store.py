@@ -179,7 +179,7 @@ class Store:
     def offline(self, reason: str, retry_at: float = 0.0) -> None:
         """The engine is gone (or is being looked for); what is known stays and counts as stale."""
         since = self.clock() if self.link.online or not self.link.since else self.link.since
-        self.link = LinkState(False, clean_line(reason, 200), since, retry_at, self.link.seen)
+        self.link = LinkState(False, clean_line(" / ".join(reason.splitlines()), 4000), since, retry_at, self.link.seen)
         self._tell(frozenset(), frozenset((Topic.LINK,)))
 
     def state(self, name: str) -> NodeState:

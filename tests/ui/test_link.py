@@ -120,3 +120,29 @@ async def test_notices_are_told_once_and_kept(cockpit) -> None:
         await ui.press("exclamation_mark")
         await ui.settle(lambda: "notice" in ui.text())
         assert len(ui.toasts()) == 1
+
+
+async def test_a_long_reason_is_shown_in_full(cockpit, monkeypatch) -> None:
+    monkeypatch.setattr(link, "FIRST_DELAY", 3600.0)
+    reason = "\n".join(f"inventory.yaml:{line}:1: error: expected a name, found [/]" for line in range(1, 8))
+    async with cockpit() as ui:
+        ui.world.lose(reason)
+        await ui.settle(lambda: "engine not connected, next try in 3600s" in ui.text())
+        await ui.press("exclamation_mark")
+        await ui.settle(lambda: "inventory.yaml:7:1:" in ui.text())
+        assert "inventory.yaml:4:1:" in ui.text()
+
+
+async def test_a_directory_that_is_not_ours_is_said(cockpit, monkeypatch) -> None:
+    from plasmatui.paths import UnsafeDirectoryError
+
+    monkeypatch.setattr(link, "FIRST_DELAY", 3600.0)
+    world = FakeWorld()
+    world.down = True
+
+    async def connect(start: bool):
+        raise UnsafeDirectoryError("/run/x belongs to user 7")
+
+    world.connect = connect  # type: ignore[method-assign]
+    async with cockpit(world) as ui:
+        await ui.settle(lambda: "/run/x belongs to user 7" in ui.text())

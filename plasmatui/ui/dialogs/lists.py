@@ -143,6 +143,9 @@ class ProblemsDialog(ListDialog):
         found = [(finding, state.name) for state in store.states.values() for finding in state.findings]
         found.sort(key=lambda pair: (-glyphs.rank(pair[0].severity), pair[1], pair[0].id))
         lines: list[TextLine] = []
+        if not store.link.online:
+            lines.append(text_line((f"{self.context.glyphs['error']} engine not connected: ", "role-error"),
+                                   (store.link.reason, "")))  # fmt: skip
         for finding, name in found:
             glyph, role = glyphs.SEVERITY[finding.severity]
             lines.append(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 
 from textual import events
 from textual.app import ComposeResult
@@ -24,7 +24,6 @@ from plasmatui.ui.screens.base import View
 from plasmatui.ui.store import Topic, Watcher
 
 MIN_WIDTH, MIN_HEIGHT = 60, 15
-VIEWS = ("nodes", "consoles", "operations", "boot", "node")
 
 
 def _make(name: str) -> View:
@@ -369,7 +368,3 @@ class MainScreen(PacedScreen[object]):
 
     def action_unzoom(self) -> None:
         self.view.zoom(False)
-
-    def after(self, call: Callable[[], None]) -> None:
-        """Call when the screen is drawn."""
-        self.call_after_refresh(call)
