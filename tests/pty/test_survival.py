@@ -150,6 +150,24 @@ def test_stopped_screen(lab: Site) -> None:
     ended_well(lab)
 
 
+def test_stopped_screen_comes_back_whole(lab: Site) -> None:
+    screen = lab.screen()
+    before = termios.tcgetattr(screen.fd)
+    screen.see("node09")
+    for _ in range(3):
+        screen.quiet()
+        os.kill(screen.pid, signal.SIGSTOP)
+        os.kill(screen.pid, signal.SIGCONT)
+        assert screen.read(10, until=b"\x1b[?1049h"), "it does not set up the terminal again"
+        screen.see("node09")
+        screen.see("help")
+        screen.send(b"jjjk" * 5)  # two readers of one keyboard would lose or swap some
+    screen.see("link ok")
+    leave(screen)
+    assert termios.tcgetattr(screen.fd) == before
+    assert bytes(screen.output).count(b"\x1b[>25u") == bytes(screen.output).count(b"\x1b[<u") == 4
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_signal_restores_the_terminal(lab: Site, number: signal.Signals) -> None:
     screen = lab.screen()
