@@ -15,6 +15,7 @@ from plasmatui.bmc.bootdev import BootOptions
 from plasmatui.bmc.controller import BmcError, BmcTarget, Console
 from plasmatui.bmc.credentials import reveal
 from plasmatui.bmc.helpers import Helpers
+from plasmatui.bmc.leftover import Leftover
 from plasmatui.bmc.pyghmi_io import Sockaddr
 from plasmatui.bmc.rmcp import OPERATOR, LogonError, Reply, SessionLostError, code_text
 from plasmatui.bmc.session import LoopSession, log_on
@@ -56,6 +57,7 @@ class IpmiController:
         self._lock = asyncio.Lock()
         self._session: LoopSession | None = None
         self._console: SolConsole | None = None
+        self._leftover = Leftover()
         self._failed: BmcError | None = None
         self._failed_at = 0.0
         self._closings = 0
@@ -168,6 +170,7 @@ class IpmiController:
                 await session.close()
                 raise self._closing()
             self._session = session
+            await self._leftover.end(session)
             return session
         assert failed is not None
         self._failed, self._failed_at = self.error(failed.id, str(failed)), time.monotonic()
@@ -186,6 +189,7 @@ class IpmiController:
         session, self._session = self._session, None
         if session is not None:
             session.drop(why)
+            self._leftover.remember(session)
         console, self._console = self._console, None
         if console is not None:
             console.down("bmc-reset", self.error("bmc-reset", why).message)

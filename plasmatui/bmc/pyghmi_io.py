@@ -139,6 +139,7 @@ class Channel:
         with contextlib.suppress(OSError):
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
         self._socket.bind(("", 0))
+        self.port = int(self._socket.getsockname()[1])
         loop.add_reader(self._socket.fileno(), self._readable)
 
     def takes(self, peer: Sockaddr) -> bool:

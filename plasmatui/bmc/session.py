@@ -79,9 +79,11 @@ class LoopSession(pyghmi_session.Session):  # type: ignore[misc]
         self._again = False
         self.expiration = 0.0
         self.heard = False
+        self.heard_at = 0.0
         self.send_error: OSError | None = None
         self.sol_handler: Callable[[bytes], None] | None = None
         self._channel = self._channels.join(self, family, peer)
+        self.local_port = self._channel.port
         self.forbidsock: tuple[()] = ()
         # Bytes, because pyghmi compares what it was given with what it has encoded.
         super().__init__(
@@ -221,7 +223,7 @@ class LoopSession(pyghmi_session.Session):  # type: ignore[misc]
         # it is for the first question only.
         if data[4] != _RMCP_PLUS and self.ipmiversion != 1.5:
             return
-        self.heard = True
+        self.heard, self.heard_at = True, time.monotonic()
         self._handle_ipmi_packet(bytearray(data), sockaddr=peer, qent=(data, peer, None))
 
     def _answered(self, response: dict[str, Any]) -> None:

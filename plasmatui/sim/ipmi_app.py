@@ -68,9 +68,20 @@ def _set_privilege(call: Call) -> bytes:
 
 
 def _close_session(call: Call) -> bytes:
-    """The server drops the session after the answer."""
-    if len(call.data) < 4 or struct.unpack_from("<I", call.data)[0] not in (0, _session(call).id):
+    """Close Session (section 22.19). The server drops the session after the answer when it is the asking one;
+    another one takes administrator privilege."""
+    if len(call.data) < 4:
+        raise CommandError(0xC7)
+    session, table = _session(call), call.bmc.sessions
+    wanted = struct.unpack_from("<I", call.data)[0]
+    if wanted in (0, session.id):
+        return b""
+    other = table.get(wanted)
+    if other is None:
         raise CommandError(0x87)
+    if session.privilege < Privilege.ADMIN:
+        raise CommandError(0xD4)
+    table.drop(other)
     return b""
 
 

@@ -200,10 +200,13 @@ class IpmiBmc(asyncio.DatagramProtocol):
             request = rmcp.parse_request(payload)
         except rmcp.PacketError:
             return
-        answer = request.response(*self._execute(Call(self, session, request)))
-        self.send(session, rmcp.PAYLOAD_IPMI, answer)
+        code, data = self._execute(Call(self, session, request))
+        self.send(session, rmcp.PAYLOAD_IPMI, request.response(code, data))
+        if code:
+            return
         if (request.netfn, request.command) == (0x06, 0x3C):  # Close Session: answered first, then obeyed
-            self.sessions.drop(session)
+            if int.from_bytes(request.data[:4], "little") in (0, session.id):
+                self.sessions.drop(session)
         elif (request.netfn, request.command) == (0x06, 0x02) and session.privilege >= Privilege.ADMIN:
             self.cold_reset()
 

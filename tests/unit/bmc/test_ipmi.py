@@ -253,3 +253,34 @@ async def test_a_scale_of_many() -> None:
         assert await asyncio.gather(*(bmc.power() for bmc in bmcs)) == [Power.ON] * 64
         assert len(channels()) == 1
         assert rack.sessions == 64
+
+
+async def test_a_lost_session_of_ours_gives_its_slot_and_console_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would hold both for a minute, as if it were another client."""
+    monkeypatch.setattr(session, "SILENCE_LIMIT", 0.3)
+    async with LabRack(RackOptions(nodes=1, on=0)) as rack:
+        bmc = rack.controller()
+        await bmc.open_console(ignore, ignore, takeover=False)
+        await rack.set_fault("node01", "bmc-dead")
+        with pytest.raises(BmcError, match="no answer"):
+            await bmc.command(0, 1, limit=0.1)
+        await rack.clear_faults("node01")
+        await bmc.connect()
+        assert rack.sessions == 1
+        await bmc.open_console(ignore, ignore, takeover=False)
+
+
+async def test_a_session_that_came_from_elsewhere_is_not_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A BMC that was restarted may have given the number of our lost session to another client."""
+    async with LabRack(RackOptions(nodes=1, on=0)) as rack:
+        bmc, other = rack.controller(), rack.controller()
+        await bmc.connect()
+        await other.connect()
+        lost, theirs = bmc.session, other.session
+        assert lost is not None
+        assert theirs is not None
+        lost.sessionid = theirs.id
+        lost.drop("lost")
+        await bmc.connect()
+        assert await other.power() is Power.OFF
+        assert other.session is theirs
