@@ -53,4 +53,4 @@ class Leftover:
         reply = await session.exchange(_APP, _SESSION_INFO, bytes([_BY_ID]) + struct.pack("<I", id_), limit=LIMIT)
         if reply.code or len(reply.data) < 18:
             return False
-        return struct.unpack_from("<H", reply.data, 16)[0] == self._port
+        return int.from_bytes(reply.data[16:18], "little") == self._port

@@ -16,6 +16,9 @@ CLOSE_LOOK = 5.0
 LOOK_PACE = 0.1
 """Seconds between two looks."""
 
+_SHARE = 0.95
+"""Of a step's limit, which is the last resort: the waiting itself ends first and says what it saw."""
+
 _GOAL = {
     PowerAction.ON: Power.ON,
     PowerAction.OFF: Power.OFF,
@@ -42,10 +45,9 @@ async def change_power(work: NodeWork, order: PowerOrder) -> None:
         work.update(after=before, message=f"was {goal} already")
         return
     await work.step(f"power-{action}", lambda: work.controller().order_power(action), acts=True)
-    if action is PowerAction.CYCLE:
-        await _wait(work, Power.OFF, action)
+    unseen = "" if action is not PowerAction.CYCLE else await _see_off(work)
     await _wait(work, goal, action)
-    work.update(after=goal)
+    work.update(after=goal, message=unseen)
 
 
 async def _reached(work: NodeWork, wanted: Power, limit: float, *, brief: bool) -> bool:
@@ -58,23 +60,29 @@ async def _reached(work: NodeWork, wanted: Power, limit: float, *, brief: bool) 
     return await work.machines.wait_power(work.node, wanted, max(0.0, begin + limit - time.monotonic()))
 
 
+async def _see_off(work: NodeWork) -> str:
+    """Look for the off of a cycle that the BMC accepted. One that is too short to be seen is no failure when the
+    power is on afterwards: what is to be said of it then, "" when it was seen."""
+    limit = work.limit("wait-off")
+    look = work.step("wait-off", lambda: _reached(work, Power.OFF, limit * _SHARE, brief=True))
+    if await look:
+        return ""
+    text = "the BMC accepted the cycle, but off was not seen; look at the console whether it restarted"
+    work.amend(StepResult.UNCERTAIN, f"{work.node}: {text}")
+    return text
+
+
 async def _wait(work: NodeWork, wanted: Power, action: PowerAction) -> None:
     id_ = f"wait-{wanted}"
     limit = work.limit(id_)
-    # The step's own limit is the last resort; the waiting itself ends first and says what it saw.
-    brief = action is PowerAction.CYCLE and wanted is Power.OFF
-    reached = await work.step(id_, lambda: _reached(work, wanted, limit * 0.95, brief=brief))
-    if reached:
+    if await work.step(id_, lambda: _reached(work, wanted, limit * _SHARE, brief=False)):
         return
-    if brief:
-        text = f"{work.node}: the BMC accepted the cycle, but did not report off within {limit:g} s"
-        hint = "look at the console whether it restarted"
-    elif action is PowerAction.SOFT:
+    if action is PowerAction.SOFT:
         text = f"{work.node} did not shut down within {limit:g} s"
         hint = f"look at its console, or force it: plasmatui power off {work.node}"
     else:
         text = f"{work.node}: the BMC accepted the order, but did not report {wanted} within {limit:g} s"
         hint = f"look at plasmatui sel {work.node}"
     message = f"{text}; {hint}"
-    work.amend(StepResult.UNCERTAIN if action is PowerAction.CYCLE else StepResult.FAILED, message)
+    work.amend(StepResult.FAILED, message)
     raise NodeFailedError("timeout", message)
