@@ -184,7 +184,10 @@ def test_engine_of_another_version(lab: Site) -> None:
     assert lab.engine_pid() == pid
     assert lab.rack.powered() == []
     screen = lab.screen(program=f"import sys; sys.argv[1:] = ['-i', {str(lab.inventory)!r}]\n{OTHER_VERSION}")
-    screen.see("engine not connected: .*this program")
+    screen.see("engine not connected.* the engine is plasmatui")
+    screen.send(b"!")
+    screen.see(f"kill {pid}")
+    screen.escape("kill")
     screen.press_until(b"q", "Leave the screen")
     screen.send(b"y")
     assert screen.wait() == 0
