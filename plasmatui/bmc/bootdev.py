@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Final, Protocol
 
+import msgspec
+
 from plasmatui.bmc.controller import BmcError
 from plasmatui.bmc.rmcp import Reply
 from plasmatui.model.bmc import BootDevice, Device
@@ -53,9 +55,15 @@ class BootOptions:
         return decode(flags)
 
     async def write(self, boot: BootDevice) -> None:
-        """Set the override so that it lasts until the machine boots, not for 60 seconds only."""
+        """Set the override so that it lasts until the machine boots, not for 60 seconds only.
+
+        A mode that is not chosen stays as the BMC has it: IPMI cannot leave it open, and a clear bit means BIOS mode.
+        """
         if boot.device not in _CODES:
             raise self._bmc.error("unsupported", f"cannot be told to boot from {boot.device}")
+        if boot.uefi is None and boot.device is not Device.NONE:
+            # Also of flags that are not valid (any more): many BMCs keep the bit of the last override.
+            boot = msgspec.structs.replace(boot, uefi=bool((await self._flags())[0] & _EFI))
         flags = self.encode(boot)
         announced = await self._optional(_SET_IN_PROGRESS, bytes([_BEGIN]))
         await self._optional(_VALID_BIT_CLEARING, bytes([_KEEP_WITHOUT_POWER_ORDER]))

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
+import math
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
@@ -28,6 +29,9 @@ log = logging.getLogger(__name__)
 
 PORT: Final = 623
 COMMAND_LIMIT: Final = 4.0
+ORDER_REPEAT: Final = 1.5
+"""Seconds in which a power order without an answer is sent again. A BMC may carry out each one: within the short off of
+a cycle, or before a reset has got anywhere, that changes nothing, but later it would restart a machine that boots."""
 LOOKUP_LIMIT: Final = 5.0
 CLOSE_LIMIT: Final = 3.0
 ADDRESSES_TRIED: Final = 2
@@ -84,8 +88,10 @@ class IpmiController:
         limit: float = COMMAND_LIMIT,
         lun: int = 0,
         bridge: dict[str, int] | None = None,
+        repeat: float = math.inf,
     ) -> Reply:
         """One IPMI command and its answer, whatever its completion code; opens the session when there is none.
+        Without an answer it is sent again, for `repeat` seconds at most.
 
         Raises:
             BmcError: the BMC cannot be reached, refuses the logon, or lost the session ("bmc-reset": it is open again,
@@ -94,7 +100,7 @@ class IpmiController:
         async with self._turn():
             session = await self._ensure()
             try:
-                return await session.exchange(netfn, command, data, limit=limit, lun=lun, bridge=bridge)
+                return await session.exchange(netfn, command, data, limit=limit, lun=lun, bridge=bridge, repeat=repeat)
             except SessionLostError as error:
                 raise self.error("bmc-reset", f"session lost: {error}") from error
             except TimeoutError:
@@ -246,7 +252,7 @@ class IpmiController:
 
     async def order_power(self, action: PowerAction) -> None:
         number, name = _CONTROLS[action]
-        reply = await self.command(CHASSIS, _CONTROL, bytes([number]))
+        reply = await self.command(CHASSIS, _CONTROL, bytes([number]), repeat=ORDER_REPEAT)
         if reply.code == _NOT_NOW and reply.again:
             return  # the answer got lost, and the machine is already doing what the first order said
         self.checked(reply, CHASSIS, _CONTROL, name)
@@ -286,12 +292,13 @@ class IpmiController:
             number, name = _CONTROLS[action]
             return f"IPMI chassis control {number} ({name}) to {self._where}"
         if isinstance(action, BootDevice):
-            return f"IPMI boot flags {self._boot.encode(action).hex(' ')} ({_in_words(action)}) to {self._where}"
+            flags = self._boot.encode(action).hex(" ")
+            return f"IPMI boot flags {flags} ({_in_words(action)}) to {self._where}"
         return f"IPMI {action} to {self._where}"
 
 
 def _in_words(boot: BootDevice) -> str:
     if boot.device is Device.NONE:
         return "no override"
-    mode = {None: "", True: ", UEFI", False: ", BIOS"}[boot.uefi]
+    mode = {None: ", mode as it is", True: ", UEFI", False: ", BIOS"}[boot.uefi]
     return f"{boot.device}, {'persistent' if boot.persistent else 'next boot only'}{mode}"

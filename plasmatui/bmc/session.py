@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 import struct
 import time
@@ -77,6 +78,7 @@ class LoopSession(pyghmi_session.Session):  # type: ignore[misc]
         self._logon: asyncio.Future[None] = self._loop.create_future()
         self._rmcp_code = 0
         self._again = False
+        self._repeat_until = math.inf
         self.expiration = 0.0
         self.heard = False
         self.heard_at = 0.0
@@ -118,8 +120,9 @@ class LoopSession(pyghmi_session.Session):  # type: ignore[misc]
         limit: float,
         lun: int = 0,
         bridge: dict[str, int] | None = None,
+        repeat: float = math.inf,
     ) -> Reply:
-        """Send a command and wait for its answer, retransmitting it meanwhile.
+        """Send a command and wait for its answer, retransmitting it meanwhile, for `repeat` seconds at most.
 
         Raises:
             TimeoutError: no answer within `limit` seconds.
@@ -134,6 +137,7 @@ class LoopSession(pyghmi_session.Session):  # type: ignore[misc]
         self.lastpayload = None
         self.timeout = _first_timeout()
         self._again = False
+        self._repeat_until = time.monotonic() + repeat
         self.ipmicallback = self._answered
         try:
             self._send_ipmi_net_payload(netfn, command, data, bridge_request=bridge, retry=True, rslun=lun)
@@ -265,7 +269,7 @@ class LoopSession(pyghmi_session.Session):  # type: ignore[misc]
             self._initsession()
             self.timeout = longer
             self._get_channel_auth_cap()
-        else:
+        elif time.monotonic() < self._repeat_until:
             self._again = True
             self.hasretried = 1
             self.send_payload()

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from plasmatui.bmc import session
+from plasmatui.bmc import ipmi, session
 from plasmatui.bmc.controller import BmcError
 from plasmatui.bmc.pyghmi_io import channels
 from plasmatui.inventory.secrets import Secret
@@ -284,3 +284,24 @@ async def test_a_session_that_came_from_elsewhere_is_not_ended(monkeypatch: pyte
         await bmc.connect()
         assert await other.power() is Power.OFF
         assert other.session is theirs
+
+
+async def test_a_power_order_is_sent_again_for_a_short_while_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its answer may be lost or late: a machine that boots already must not be restarted by a repetition."""
+    monkeypatch.setattr(ipmi, "ORDER_REPEAT", 0.0)
+    async with LabRack(RackOptions(nodes=1, on=1)) as rack:
+        bmc, machine = rack.controller(), rack.machines["node01"]
+        await bmc.connect()
+        await rack.set_fault("node01", "bmc-latency=1300")
+        await bmc.order_power(PowerAction.RESET)
+        assert machine.counters.orders == 1
+
+
+async def test_the_firmware_mode_stays_unless_it_is_chosen() -> None:
+    """Without a choice, a UEFI machine must not be told to boot in BIOS mode."""
+    async with LabRack(RackOptions(nodes=1)) as rack:
+        bmc = rack.controller()
+        for known in (True, False):
+            await bmc.set_boot_device(BootDevice(Device.DISK, persistent=True, uefi=known))
+            await bmc.set_boot_device(BootDevice(Device.PXE))
+            assert await bmc.boot_device() == BootDevice(Device.PXE, uefi=known)
