@@ -226,12 +226,13 @@ def _error(node: NodeRecord) -> dict[str, str] | None:
 
 
 def describe(node: NodeRecord) -> str:
-    """A node's outcome in words: `off -> on`, or what went wrong."""
+    """A node's outcome in words: `off -> on`, with what is to be said of it, or what went wrong."""
     change = f"{node.before or 'unknown'} -> {node.after}" if node.after else ""
+    message = node.message.removeprefix(f"{node.node}: ")
     if node.state is OperationState.DONE:
-        return change or "done"
+        return f"{change or 'done'}; {message}" if message else change or "done"
     words = str(node.state) + (f" ({change})" if change else "")
-    reason = ": ".join(part for part in (node.error, node.message.removeprefix(f"{node.node}: ")) if part)
+    reason = ": ".join(part for part in (node.error, message) if part)
     return f"{words}: {reason}" if reason else words
 
 

@@ -28,6 +28,8 @@ async def set_boot_device(work: NodeWork, order: BootDeviceOrder) -> None:
         return
     work.update(after=words(seen))
     if same(wanted, seen):
+        if wanted.uefi is None and seen.uefi is not None and seen.device is not Device.NONE:
+            work.update(message="mode as the BMC has it; --uefi or --bios chooses")
         work.tell(BootDeviceSeen(seen, True))
         work.tell(FindingCleared("override-reverted"))
         return

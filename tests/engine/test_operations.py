@@ -414,6 +414,13 @@ async def test_boot_device_is_read_back(rig: Rig) -> None:
     assert ("n1", FindingCleared("override-reverted")) in rig.ledger.told
 
 
+async def test_a_mode_that_was_not_chosen_is_said(rig: Rig) -> None:
+    rig.machine().boot_lie = BootDevice(Device.PXE, uefi=True)
+    record = await rig.run(BootDeviceOrder(BootDevice(Device.PXE)), "n1")
+    assert (record.state, node(record).after) == (DONE, "pxe uefi")
+    assert "--uefi or --bios" in node(record).message
+
+
 async def test_a_bmc_that_cannot_tell_is_unverified(rig: Rig) -> None:
     rig.machine().tells_boot = False
     record = await rig.run(BootDeviceOrder(BootDevice(Device.PXE)), "n1")
