@@ -7,6 +7,11 @@ import sqlite3
 VERSION = 1
 """Kept in `PRAGMA user_version`. A higher one was written by a newer program, which this one must not touch."""
 
+KEPT_EVENTS = 200_000
+KEPT_AUDIT = 200_000
+KEPT_OPERATIONS = 10_000
+"""The newest of each are kept, together about 200 MB at most; older ones make room."""
+
 _TABLES = """
 CREATE TABLE IF NOT EXISTS events (
     number INTEGER PRIMARY KEY,
@@ -56,3 +61,19 @@ def prepare(connection: sqlite3.Connection) -> None:
     if version < VERSION:
         connection.executescript(_TABLES)
         connection.execute(f"PRAGMA user_version={VERSION}")
+
+
+def prune(connection: sqlite3.Connection) -> None:
+    """Delete what is older than the newest that are kept. An operation that has not ended is never deleted.
+
+    Raises:
+        sqlite3.Error: the file cannot be written.
+    """
+    for table, kept, which in (
+        ("events", KEPT_EVENTS, ""),
+        ("audit", KEPT_AUDIT, ""),
+        ("operations", KEPT_OPERATIONS, " AND ended"),
+    ):
+        # Counted, for numbers may leap. Without so many rows the inner query is NULL, and nothing matches.
+        oldest = f"SELECT number FROM {table} ORDER BY number DESC LIMIT 1 OFFSET {kept - 1}"  # noqa: S608
+        connection.execute(f"DELETE FROM {table} WHERE number < ({oldest}){which}")  # noqa: S608

@@ -23,7 +23,7 @@ from typing import TypeVar
 import msgspec
 
 from plasmatui.journal.journal import Numbers
-from plasmatui.journal.schema import NewerSchemaError, prepare
+from plasmatui.journal.schema import NewerSchemaError, prepare, prune
 from plasmatui.model.event import AuditLine, Event, EventLine
 from plasmatui.model.operation import OperationRecord
 
@@ -36,6 +36,9 @@ RETRY = 5.0
 """Seconds between two tries to write after a failure."""
 
 CLOSE_LIMIT = 5.0
+
+PRUNE_EVERY = 10_000
+"""Rows written between two looks at what is too old to be kept."""
 
 _EVENT = "INSERT OR REPLACE INTO events VALUES (?,?,?,?,?,?,?)"
 _AUDIT = "INSERT OR REPLACE INTO audit VALUES (?,?,?,?,?,?)"
@@ -76,6 +79,7 @@ class SqliteJournal:
         self._pending: deque[Row] = deque()
         self._operations: dict[int, OperationRecord] = {}
         self._corrupt = False
+        self._unpruned = 0
         self._given = 0
         self._settled = 0
         self._waiters: deque[tuple[int, asyncio.Future[bool]]] = deque()
@@ -150,7 +154,12 @@ class SqliteJournal:
             try:
                 if connection is None:
                     connection = self._open()
+                    prune(connection)
+                elif self._unpruned >= PRUNE_EVERY:
+                    prune(connection)
+                    self._unpruned = 0
                 lost = _commit(connection, work)
+                self._unpruned += len(work.rows) + len(work.operations)
             except (sqlite3.Error, OSError, NewerSchemaError) as error:
                 _close(connection)
                 connection = None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from plasmatui.journal import sqlite
+from plasmatui.journal import schema, sqlite
 from plasmatui.journal.sqlite import SqliteJournal
 from plasmatui.model.event import AuditLine, Event, EventLine, PowerSeen
 from plasmatui.model.operation import NodeRecord, OperationRecord, Pace, PowerOrder
@@ -57,6 +57,29 @@ async def test_kept_over_a_restart(tmp_path: Path) -> None:
     assert [each.number for each in await journal.operations(5)] == [2, 1]
     assert await journal.operations(5, 1) == (operation(1, OperationState.DONE),)
     assert await journal.unfinished() == (operation(2),)
+    await journal.close()
+
+
+async def test_the_oldest_rows_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("KEPT_EVENTS", "KEPT_AUDIT", "KEPT_OPERATIONS"):
+        monkeypatch.setattr(schema, name, 3)
+    monkeypatch.setattr(sqlite, "PRUNE_EVERY", 5)
+    path = tmp_path / "journal.db"
+    journal = await opened(path)
+    journal.put_operation(operation(1))
+    for number in (1, 2, 3, 1000, 1001):  # numbers leap after a journal that could not be read
+        journal.add_event(*line(number))
+        journal.add_audit(AuditLine(number, 1.0, "anna", "n1", "power on", "done"))
+        journal.put_operation(operation(number + 1, OperationState.DONE))
+        assert await journal.flush()
+    journal.add_event(*line(1002))
+    await journal.close()
+
+    journal = await opened(path)
+    assert [each.number for each in await journal.events("", 0, 9)] == [1002, 1001, 1000]
+    assert [each.number for each in await journal.audit(9)] == [1001, 1000, 3]
+    assert [each.number for each in await journal.operations(9)] == [1002, 1001, 4, 1]
+    assert await journal.unfinished() == (operation(1),)
     await journal.close()
 
 
