@@ -178,6 +178,10 @@ def test_one_change_costs_little(lab: Site) -> None:
     A whole frame of this size is 20 kB and more; a cell in colour with its cursor move is some fifty bytes.
     """
     screen = shown(lab.screen(rows=50, columns=160))
+    press_button(lab, "node06", on=True)  # the first change after the start may draw more
+    screen.see("1 on")
+    press_button(lab, "node06", on=False)
+    screen.see("12 off")
     screen.quiet(1.5)
     begin = len(screen.output)
     press_button(lab, "node05", on=True)
