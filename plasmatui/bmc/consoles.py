@@ -20,8 +20,10 @@ from plasmatui.text import clean_line
 
 log = logging.getLogger(__name__)
 
-HELD_PAUSE: Final = 60.0
+HELD_PAUSE: Final = 15.0
 """Seconds until it is looked again whether the other client has left."""
+UNAVAILABLE_PAUSE: Final = 60.0
+"""Seconds until it is looked again whether the console was enabled on the BMC."""
 STEADY: Final = 30.0
 """Seconds that a console must have been open for its failures to be forgotten."""
 CLOSE_LIMIT: Final = 4.0
@@ -159,10 +161,12 @@ class _Keeper:
                 pause = self._explain(BmcError("console-silent", why))
             await self._rest(pause)
 
-    async def _hold(self) -> float | None:
-        """Open the console and stay until it ends. Seconds until the next try, None to wait until asked."""
+    async def _hold(self) -> float:
+        """Open the console and stay until it ends. Seconds until the next try."""
         await self._bmc_up()
-        self._change(ConsoleStatus.CONNECTING)
+        # What is wrong stays said during a mere look whether it still is: no finding comes and goes with each try.
+        if not self.state.finding or self._takeover:
+            self._change(ConsoleStatus.CONNECTING)
         takeover, self._takeover = self._takeover, False
         ended: asyncio.Future[BmcError | None] = asyncio.get_running_loop().create_future()
 
@@ -190,22 +194,22 @@ class _Keeper:
             self._change(ConsoleStatus.WAITING, message=obstacle.message if obstacle is not None else "")
             await self._fleet.changed(self._node)
 
-    def _explain(self, error: BmcError) -> float | None:
-        """Say why the console is not open. Seconds until the next try, None to wait until asked."""
+    def _explain(self, error: BmcError) -> float:
+        """Say why the console is not open. Seconds until the next try."""
         finding = error.id if error.id in _OWN_FINDINGS else ""
         if error.id == "sol-in-use":
             self._change(ConsoleStatus.HELD, finding, error.message, HELD_PAUSE)
             return HELD_PAUSE
         if error.id == "unsupported":
-            self._change(ConsoleStatus.UNAVAILABLE, "console-silent", error.message)
-            return None
+            self._change(ConsoleStatus.UNAVAILABLE, "console-silent", error.message, UNAVAILABLE_PAUSE)
+            return UNAVAILABLE_PAUSE
         self._failures += 1
         pause = min(self._backoff.first * 2.0 ** min(self._failures - 1, 30), self._backoff.longest)
         pause *= 1 + self._backoff.jitter * random.random()  # noqa: S311 - spreads tries
         self._change(ConsoleStatus.WAITING, finding, error.message, pause)
         return pause
 
-    async def _rest(self, pause: float | None) -> None:
+    async def _rest(self, pause: float) -> None:
         """Pause, unless somebody asks for the console."""
         try:
             async with asyncio.timeout(pause):

@@ -153,8 +153,8 @@ class IpmiController:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_LIMIT), self._lock:
                 session, self._session = self._session, None
-                if session is not None:
-                    await session.close()
+                if session is not None and not await session.close():
+                    self._leftover.remember(session)
 
     async def _ensure(self) -> LoopSession:
         if self._session is not None and self._session.up:

@@ -220,8 +220,10 @@ class RedfishController:
             raise BmcError("unsupported", f"{self.where}: Redfish carries no console, and IPMI is not available here")
         if self._ipmi is not None:
             await self._ipmi.close()
-        ipmi = self._make_ipmi(replace(self.target, driver="ipmi", port=port))
-        self._ipmi = ipmi
+        # The same one as before, for it knows of a session that it lost and that the BMC still counts.
+        if self._ipmi is None or self._ipmi.target.port != port:
+            self._ipmi = self._make_ipmi(replace(self.target, driver="ipmi", port=port))
+        ipmi = self._ipmi
         try:
             await ipmi.connect()
             console = await ipmi.open_console(on_data, on_down, takeover=takeover)

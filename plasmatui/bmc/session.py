@@ -164,15 +164,17 @@ class LoopSession(pyghmi_session.Session):  # type: ignore[misc]
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_exception(SessionLostError("the session is being closed"))
 
-    async def close(self) -> None:
-        """Give the session's slot back to the BMC. Never raises but for cancellation."""
+    async def close(self) -> bool:
+        """Give the session's slot back to the BMC; whether it answered that. Never raises but for cancellation."""
         try:
             if self.up:
                 await self.exchange(_NETFN_APP, _CLOSE_SESSION, struct.pack("<I", self.id), limit=CLOSE_LIMIT)
+                return True
         except (TimeoutError, SessionLostError):
             log.debug("session with %s ended without an answer", self._peer[0])
         finally:
             self.drop("closed")
+        return False
 
     def drop(self, why: str) -> None:
         """End the session here without telling the BMC: it is lost, or the logon failed."""

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from plasmatui.bmc import sol
+from plasmatui.bmc import consoles, sol
 from plasmatui.bmc.consoles import ConsoleKeeper
 from plasmatui.bmc.controller import Backoff, BmcError
 from plasmatui.bmc.fleet import Fleet
@@ -121,6 +121,27 @@ async def test_a_held_console_is_taken_over_only_when_asked() -> None:
         await made.keeper.reopen("node01", takeover=True)
         await until(lambda: made.status() is ConsoleStatus.OPEN)
         assert made.keeper.state("node01").finding == ""
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"), [("sol-held", ConsoleStatus.HELD), ("sol-disabled", ConsoleStatus.UNAVAILABLE)]
+)
+async def test_a_console_comes_when_what_kept_it_closed_is_over(
+    monkeypatch: pytest.MonkeyPatch, fault: str, status: ConsoleStatus
+) -> None:
+    """Looking whether it is over tells nothing new meanwhile."""
+    monkeypatch.setattr(consoles, "HELD_PAUSE", 0.05)
+    monkeypatch.setattr(consoles, "UNAVAILABLE_PAUSE", 0.05)
+    async with setup(on=1, faults={"node01": fault}) as made:
+        made.keeper.want(frozenset({"node01"}))
+        await until(lambda: made.status() is status)
+        finding = made.keeper.state("node01").finding
+        seen = len(made.states())
+        await until(lambda: len(made.states()) > seen + 3)
+        assert {state.status for state in made.states()[seen:]} == {status}
+        assert {state.finding for state in made.states()[seen:]} == {finding}
+        await made.rack.clear_faults("node01")
+        await until(lambda: made.status() is ConsoleStatus.OPEN)
 
 
 async def test_a_console_taken_by_another_client_is_not_taken_back() -> None:

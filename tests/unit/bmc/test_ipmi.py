@@ -270,6 +270,18 @@ async def test_a_lost_session_of_ours_gives_its_slot_and_console_back(monkeypatc
         await bmc.open_console(ignore, ignore, takeover=False)
 
 
+async def test_a_session_whose_end_was_not_heard_is_ended_by_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "CLOSE_LIMIT", 0.1)
+    async with LabRack(RackOptions(nodes=1, on=0)) as rack:
+        bmc = rack.controller()
+        await bmc.connect()
+        await rack.set_fault("node01", "bmc-dead")
+        await bmc.close()
+        await rack.clear_faults("node01")
+        await bmc.connect()
+        assert rack.sessions == 1
+
+
 async def test_a_session_that_came_from_elsewhere_is_not_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     """A BMC that was restarted may have given the number of our lost session to another client."""
     async with LabRack(RackOptions(nodes=1, on=0)) as rack:
