@@ -48,6 +48,8 @@ class FleetOptions:
         logon_spacing: between two first logons.
         attribution: how long after an order a change of power counts as its effect.
         close_limit: for ending all sessions.
+        steady: how long a BMC must have answered for its failures to be forgotten, so that one that comes and goes is
+            tried less and less often, and does not fill the journal.
     """
 
     period: float = 5.0
@@ -56,6 +58,7 @@ class FleetOptions:
     logon_spacing: float = 0.005
     attribution: float = 300.0
     close_limit: float = 5.0
+    steady: float = 60.0
     backoff: Backoff = field(default_factory=Backoff)
 
 
@@ -104,6 +107,8 @@ class Member:
         self._clock = clock
         self._logons = logons
         self._retry_at = 0.0  # monotonic
+        self._failures = 0
+        self._up_since = 0.0  # monotonic
         self._error: BmcError | None = None
         self._order: _Order | None = None
         self._soon_until = 0.0
@@ -150,6 +155,7 @@ class Member:
         if not self.up:
             self._error = None
             self._retry_at = 0.0
+            self._failures = 0
             self._change(status=BmcStatus.CONNECTING, finding="", message="", retry_at=0.0, failures=0, sessions=False)
         self._wake.set()
 
@@ -158,18 +164,21 @@ class Member:
         an outage counts once."""
         if self._closed or self.obstacle() is not None or not (poll or error.id in BROKEN):
             return
-        failures = self.state.failures + 1
+        now = self._clock.mono()
+        if self.up and now - self._up_since >= self._options.steady:
+            self._failures = 0
+        self._failures += 1
         refused = error.id in REFUSED
-        pause = self._pause(error.id, failures)
+        pause = self._pause(error.id, self._failures)
         self._error = error
-        self._retry_at = self._clock.mono() + pause
+        self._retry_at = now + pause
         self.reading = Reading(Power.UNKNOWN, self.reading.asked)
         self._change(
             status=BmcStatus.REFUSED if refused else BmcStatus.WAITING,
             finding=error.id if error.id in FINDINGS else "bmc-unreachable",
             message=clean_line(error.message),
             retry_at=0.0 if refused else self._clock.wall() + pause,
-            failures=failures,
+            failures=self._failures,
             sessions=False,
         )
         self._wake.set()
@@ -278,6 +287,7 @@ class Member:
         self._error = None
         if not self.up:
             self._latency = latency
+            self._up_since = self._clock.mono()
         self._latency += (latency - self._latency) * _SMOOTHING
         told = self.state.latency_ms
         # A lasting and notable change only: twice or half, and more than what a busy engine adds.

@@ -7,7 +7,7 @@ import itertools
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -210,6 +210,22 @@ async def test_tries_back_off_and_are_counted() -> None:
         await until(lambda: made.fleet.state("a").status is BmcStatus.UP)
         assert made.fleet.state("a").failures == 0
         assert made.powers("a") == [(Power.OFF, "")]
+
+
+@pytest.mark.parametrize(("steady", "grows"), [(60.0, True), (0.0, False)])
+async def test_one_that_comes_and_goes_is_tried_less_and_less_often(steady: float, grows: bool) -> None:
+    """Until it has answered for a while."""
+    async with lab("node01", options=replace(QUICK, steady=steady)) as made:
+        await until(lambda: made.fleet.state("node01").status is BmcStatus.UP)
+        failures = []
+        for _ in range(3):
+            made.controllers["node01"].error = BmcError("bmc-reset", "node01: it lost the session")
+            await until(lambda: made.fleet.state("node01").status is BmcStatus.WAITING)
+            made.controllers["node01"].error = None
+            failures.append(made.fleet.state("node01").failures)
+            await until(lambda: made.fleet.state("node01").status is BmcStatus.UP)
+            assert made.fleet.state("node01").failures == 0
+        assert (failures[0] < failures[1] < failures[2]) is grows
 
 
 async def test_a_full_bmc_is_left_alone_for_a_minute() -> None:
