@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from plasmatui.model.bmc import BootDevice
+from plasmatui.model.bmc import BootDevice, Device
 from plasmatui.model.event import (
     BmcChanged,
     BootDeviceSeen,
@@ -53,6 +53,8 @@ def boot_words(boot: BootDevice | None) -> str:
     """A boot override in words: "pxe", "disk persistent uefi", "unknown"."""
     if boot is None:
         return "unknown"
+    if boot.device is Device.NONE:
+        return "none"
     mode = {True: " uefi", False: " bios mode", None: ""}[boot.uefi]
     return f"{boot.device}{' persistent' if boot.persistent else ''}{mode}"
 

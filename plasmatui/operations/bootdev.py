@@ -58,5 +58,7 @@ def words(boot: BootDevice | None) -> str:
     """A boot override as words of a record: "pxe", "disk persistent uefi"; "unknown" when the BMC cannot tell."""
     if boot is None:
         return "unknown"
+    if boot.device is Device.NONE:
+        return "none"
     mode = {True: " uefi", False: " bios-mode", None: ""}[boot.uefi]
     return f"{boot.device}{' persistent' if boot.persistent else ''}{mode}"
