@@ -1,0 +1,1 @@
+"""Where log lines come from: files and journals, here and on other hosts."""
