@@ -55,10 +55,16 @@ class Fleet:
         self._admit(self._targets)
 
     async def retarget(self, targets: Mapping[str, BmcTarget]) -> None:
-        """The inventory was read again: sessions with unchanged targets stay, others end or begin."""
+        """The inventory was read again: sessions with unchanged targets stay, others end or begin.
+
+        BMCs that had refused are tried again: what a target refers to, a password in a file, may have been corrected.
+        """
         gone = [name for name, member in self._members.items() if targets.get(name) != member.target]
         leaving = [self._members.pop(name) for name in gone]
         await self._stop(leaving)
+        for member in self._members.values():
+            if member.state.status is BmcStatus.REFUSED:
+                member.retry()
         self._targets = dict(targets)
         self._admit({name: target for name, target in targets.items() if name not in self._members})
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 from plasmatui.bmc.controller import BmcError, Console
 from plasmatui.bmc.member import Clock, Member
 from plasmatui.model.bmc import BootDevice, FruField, SelEntry, SensorReading
 from plasmatui.model.words import Power, PowerAction
+
+T = TypeVar("T")
 
 
 class Guard:
@@ -32,16 +35,32 @@ class Guard:
             self._member.failed(error)
             raise
 
+    async def _reading(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """An answer that changes nothing. When the BMC was restarted meanwhile that is told, and it is asked again:
+        its session is open again then."""
+        async with self._watched():
+            try:
+                return await ask()
+            except BmcError as error:
+                if error.id != "bmc-reset":
+                    raise
+                self._member.failed(error)
+                answer = await ask()
+                self._member.answers()
+                return answer
+
     async def connect(self) -> None:
         async with self._watched():
             await self._controller.connect()
 
     async def power(self) -> Power:
-        async with self._watched():
+        async def ask() -> Power:
             asked = self._clock.mono()
             power = await self._controller.power()
             self._member.saw(power, asked)
             return power
+
+        return await self._reading(ask)
 
     async def order_power(self, action: PowerAction) -> None:
         async with self._watched():
@@ -54,8 +73,7 @@ class Guard:
                 raise
 
     async def boot_device(self) -> BootDevice | None:
-        async with self._watched():
-            return await self._controller.boot_device()
+        return await self._reading(self._controller.boot_device)
 
     async def set_boot_device(self, boot: BootDevice) -> None:
         async with self._watched():
@@ -66,16 +84,13 @@ class Guard:
             await self._controller.identify(seconds)
 
     async def sensors(self) -> tuple[SensorReading, ...]:
-        async with self._watched():
-            return await self._controller.sensors()
+        return await self._reading(self._controller.sensors)
 
     async def sel(self) -> tuple[SelEntry, ...]:
-        async with self._watched():
-            return await self._controller.sel()
+        return await self._reading(self._controller.sel)
 
     async def inventory(self) -> tuple[FruField, ...]:
-        async with self._watched():
-            return await self._controller.inventory()
+        return await self._reading(self._controller.inventory)
 
     async def open_console(
         self, on_data: Callable[[bytes], None], on_down: Callable[[str, str], None], *, takeover: bool

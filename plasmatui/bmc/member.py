@@ -183,6 +183,11 @@ class Member:
         )
         self._wake.set()
 
+    def answers(self) -> None:
+        """A call was answered after the BMC had failed."""
+        if not self._closed and not self.up:
+            self._is_up(self._latency)
+
     def _pause(self, id: str, failures: int) -> float:  # noqa: A002
         """Seconds until the next try, doubled with each failure in a row, with jitter."""
         backoff = self._options.backoff

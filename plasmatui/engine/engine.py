@@ -236,7 +236,8 @@ class Engine:
             await self.reload()
         except ProblemError as error:
             log.error("%s", error)
-            self._store.note(str(error))
+            first, *errors = str(error).splitlines()
+            self._store.note(f"{first} {'; '.join(errors)}")
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.create_task(work, name=name)
@@ -334,10 +335,10 @@ async def run_engine(paths: EnginePaths, *, idle: float | None = None) -> int:
     try:
         make_directories(paths)
         lock = EngineLock(paths.lock)
-    except EngineRunsError as error:
-        return _refuse(str(error), EXIT_RUNS)
+    except EngineRunsError as error:  # the log is the other engine's
+        return _say(str(error), EXIT_RUNS)
     except EngineStartError as error:
-        return _refuse(str(error), EXIT_FAILED)
+        return _say(str(error), EXIT_FAILED)
     try:
         set_up_log(paths.log)
         raise_file_limit()
@@ -360,8 +361,12 @@ async def run_engine(paths: EnginePaths, *, idle: float | None = None) -> int:
 
 
 def _refuse(message: str, code: int) -> int:
-    print(f"plasmatui engine: {message}", file=sys.stderr, flush=True)  # noqa: T201 - the log is not for this
     log.error("%s", message)
+    return _say(message, code)
+
+
+def _say(message: str, code: int) -> int:
+    print(f"plasmatui engine: {message}", file=sys.stderr, flush=True)  # noqa: T201 - who starts it reads this
     return code
 
 

@@ -44,6 +44,7 @@ class FakeController:
     logging_on: Callable[[int], None] = lambda _change: None
     connect_takes: float = 0.0
     closed: bool = False
+    lost_sessions: int = 0
     close_takes: float = 0.0
 
     async def _asked(self) -> None:
@@ -64,6 +65,9 @@ class FakeController:
     async def power(self) -> Power:
         self.polls.append(time.monotonic())
         await self._asked()
+        if self.lost_sessions:
+            self.lost_sessions -= 1
+            raise BmcError("bmc-reset", f"{self.target.node}: lost its session")
         return self.state
 
     async def order_power(self, action: PowerAction) -> None:
@@ -226,6 +230,20 @@ async def test_one_that_comes_and_goes_is_tried_less_and_less_often(steady: floa
             await until(lambda: made.fleet.state("node01").status is BmcStatus.UP)
             assert made.fleet.state("node01").failures == 0
         assert (failures[0] < failures[1] < failures[2]) is grows
+
+
+async def test_a_reading_is_asked_again_when_the_session_was_lost() -> None:
+    """That it was lost is told all the same, and the next call is not kept back."""
+    async with lab("a", options=replace(QUICK, period=60)) as made:
+        await until(lambda: made.fleet.state("a").status is BmcStatus.UP)
+        fake = made.controllers["a"]
+        fake.lost_sessions = 1
+        assert await made.fleet.query("a", "power") is Power.OFF
+        assert made.standings("a")[-2:] == [BmcStatus.WAITING, BmcStatus.UP]
+        await made.fleet.controller("a", "anna").order_power(PowerAction.ON)
+        fake.lost_sessions = 2
+        with pytest.raises(BmcError, match="lost its session"):
+            await made.fleet.query("a", "power")
 
 
 async def test_a_full_bmc_is_left_alone_for_a_minute() -> None:
@@ -403,6 +421,17 @@ async def test_a_defect_in_a_driver_is_survived() -> None:
         assert "internal error" in made.fleet.state("a").message
         fake.error = None
         await until(lambda: made.fleet.state("a").status is BmcStatus.UP)
+
+
+async def test_a_new_inventory_tries_again_what_had_refused() -> None:
+    """The password may be in a file, so that its correction changes no target."""
+    async with lab("a", "b", prepare=failing("bmc-auth")) as made:
+        await until(lambda: all(made.fleet.state(name).status is BmcStatus.REFUSED for name in "ab"))
+        made.controllers["a"].error = None
+        await made.fleet.retarget({name: target(name) for name in "ab"})
+        await until(lambda: made.fleet.state("a").status is BmcStatus.UP)
+        await until(lambda: made.fleet.state("b").status is BmcStatus.REFUSED)
+        assert [len(made.controllers[name].connects) for name in "ab"] == [2, 2]
 
 
 async def test_a_new_inventory_keeps_what_has_not_changed() -> None:
