@@ -1,7 +1,6 @@
-"""What a machine writes to its serial console from power-on to the login prompt, as steps in machine time.
+"""What a machine's operating system writes to its serial console, from the kernel to the login prompt, as steps.
 
-The shapes (escape sequences, carriage returns, wording) are those of real boots: SeaBIOS and EDK II firmware, iPXE,
-Linux, NixOS. A function that yields steps is a part of a boot; `boot` puts the parts together.
+The shapes (escape sequences, carriage returns, wording) are those of real boots: Linux, NixOS, systemd.
 """
 
 from __future__ import annotations
@@ -9,42 +8,52 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from plasmatui.model.bmc import Device
-from plasmatui.sim import firmware
+from plasmatui.sim import crashes
+from plasmatui.sim.boot import Boot
+from plasmatui.sim.bootfiles import INITRD_HEAD, INITRD_TAIL
 from plasmatui.sim.identity import Identity
+from plasmatui.sim.ipxe import Loaded
 from plasmatui.sim.kernellog import KERNEL_LINES
-from plasmatui.sim.steps import KERNEL, RELEASE, Boot, Step, line
+from plasmatui.sim.steps import KERNEL, RELEASE, Scene, Step, line
+
+_DISK_INITRD = 21_548 << 10
+_UNPACK, _UNPACKED = "Trying to unpack rootfs", "Freeing initrd memory"
+_RUN_INIT = "Run /init as init process"
 
 
-def boot(facts: Boot) -> Iterator[Step]:
-    """The whole boot up to the login prompt; the firmware's setup screen for device `bios`."""
-    yield from firmware.self_test(facts)
-    if facts.device is Device.BIOS:
-        yield Step(facts.around(0.6), firmware.setup_screen(facts.identity))
-        return
-    if facts.device is Device.PXE:
-        yield from firmware.network_boot(facts)
-    else:
-        yield from firmware.disk_loader(facts)
-    yield from _kernel(facts)
-    yield from _stage1(facts)
-    yield from _stage2(facts)
+def system(facts: Boot, loaded: Loaded | None) -> Scene[bool]:
+    """From the kernel's start to the login prompt; False when the machine stops before it.
+
+    Args:
+        loaded: by iPXE; None for a boot from disk.
+    """
+    if not (yield from _kernel(facts, loaded)):
+        return False
+    if not (yield from _stage1(facts)):
+        return False
+    return (yield from _stage2(facts))
 
 
-def _commandline(facts: Boot) -> str:
-    console = "console=tty0 console=ttyS0,115200n8"
-    if facts.device is Device.PXE:
-        system = f"initrd=initrd init=/nix/store/8f2x-nixos-system-installer-{RELEASE}/init"
-        return f"{system} {console} loglevel=7 plasma.profile={facts.profile} plasma.hostname={facts.identity.name}"
-    system = f"init=/nix/store/3kq9-nixos-system-{facts.identity.name}-{RELEASE}/init"
-    return f"{system} {console} loglevel=7 root=fstab"
+def _commandline(facts: Boot, loaded: Loaded | None) -> str:
+    if loaded is not None:
+        return loaded.arguments
+    init = f"init=/nix/store/3kq9-nixos-system-{facts.identity.name}-{RELEASE}/init"
+    return f"{init} console=tty0 console=ttyS0,115200n8 loglevel=7 root=fstab"
 
 
-def _kernel(facts: Boot) -> Iterator[Step]:
+def _is_whole(loaded: Loaded) -> bool:
+    """Whether the initrd is complete; of one that is not the simulator's nothing can be told."""
+    last = loaded.images[-1]
+    return not last.head.startswith(INITRD_HEAD) or last.tail.endswith(INITRD_TAIL)
+
+
+def _kernel(facts: Boot, loaded: Loaded | None) -> Scene[bool]:
+    """The kernel's own lines; False when it panics."""
     identity, hardware = facts.identity, facts.identity.hardware
     memory = hardware.memory_gib << 30
     values = {
         "kernel": KERNEL,
-        "cmdline": _commandline(facts),
+        "cmdline": _commandline(facts, loaded),
         "memory_end": memory + (1 << 32) - 1,
         "efi": "efi: EFI v2.8 by American Megatrends" if identity.uefi else "DMI: BIOS boot, no EFI",
         "maker": hardware.maker,
@@ -57,20 +66,34 @@ def _kernel(facts: Boot) -> Iterator[Step]:
         "cpus": hardware.cores * hardware.sockets * 2,
         "memory_total": memory >> 10,
         "memory_free": (memory >> 10) * 97 // 100,
-        "initrd": 412_996 if facts.device is Device.PXE else 21_548,
+        "initrd": (_DISK_INITRD if loaded is None else loaded.initrd) >> 10,
     }
     if identity.uefi:
         yield line(0.3, "EFI stub: Loaded initrd from LINUX_EFI_INITRD_MEDIA_GUID device path")
     else:
         yield Step(0.3, b"Probing EDD (edd=off to disable)... o\x1bc\x1b[?7l\x1b[2J")
     yield Step(facts.around(1.0), b"")
+    without_initrd = loaded is not None and not loaded.initrd
+    cut_off = loaded is not None and not without_initrd and not _is_whole(loaded)
     before = 0.0
     for seconds, text in KERNEL_LINES:
+        if text == _RUN_INIT and (without_initrd or cut_off):
+            yield from crashes.no_root(facts, seconds)
+            return False
+        if without_initrd and text.startswith(("RAMDISK", _UNPACK, _UNPACKED)):
+            continue
         yield line(seconds - before, f"[{seconds:12.6f}] {text.format_map(values)}")
         before = seconds
+        if text.startswith(_UNPACK) and "out-of-memory" in facts.faults:
+            yield from crashes.out_of_memory(facts, seconds)
+            return False
+        if text.startswith(_UNPACK) and cut_off:
+            yield line(0.2, f"[{seconds + 0.2:12.6f}] Initramfs unpacking failed: ZSTD-compressed data is truncated")
+    return True
 
 
-def _stage1(facts: Boot) -> Iterator[Step]:
+def _stage1(facts: Boot) -> Scene[bool]:
+    """The initial RAM disk; False when its init dies."""
     identity = facts.identity
     yield Step(0.3, b"\r\n<<< NixOS Stage 1 >>>\r\n\r\n")
     yield line(facts.around(0.4), "loading module dm_mod...")
@@ -78,13 +101,16 @@ def _stage1(facts: Boot) -> Iterator[Step]:
     yield line(0.2, "Starting systemd-udevd version 257.7")
     nic = identity.hardware.nic
     yield line(facts.around(0.5), f"[{3.612:12.6f}] {nic} 0000:01:00.0: added PHC on eth0")
-    yield line(0.05, f"[{3.641:12.6f}] {nic} 0000:01:00.0: (PCIe:5.0Gb/s:Width x4) {identity.macs[0]}")
+    yield line(0.05, f"[{3.641:12.6f}] {nic} 0000:01:00.0: (PCIe:5.0Gb/s:Width x4) {facts.mac}")
     if identity.uefi:
         yield line(0.1, f"[{3.702:12.6f}] nvme nvme0: pci function 0000:41:00.0")
         yield line(0.1, f"[{3.888:12.6f}]  nvme0n1: p1 p2 p3")
     else:
         yield line(0.1, f"[{3.702:12.6f}] ata1: SATA link up 6.0 Gbps (SStatus 133 SControl 300)")
         yield line(0.1, f"[{3.888:12.6f}]  sda: sda1 sda2 sda3")
+    if "kernel-panic" in facts.faults:
+        yield from crashes.init_killed(facts, 4.1)
+        return False
     if facts.device is Device.PXE:
         yield line(facts.around(0.3), "mounting tmpfs on /...")
         yield line(0.1, "mounting nix-store.squashfs on /nix/.ro-store...")
@@ -96,6 +122,7 @@ def _stage1(facts: Boot) -> Iterator[Step]:
     yield line(0.2, "running activation script...")
     yield line(facts.around(0.8), "setting up /etc...")
     yield line(0.2, "starting systemd...")
+    return True
 
 
 _UNITS = (
@@ -133,7 +160,8 @@ def unit_line(verb: str, unit: str) -> str:
     return f"[\x1b[0;32m  OK  \x1b[0m] {verb} \x1b[0;1;39m{unit}\x1b[0m."
 
 
-def _stage2(facts: Boot) -> Iterator[Step]:
+def _stage2(facts: Boot) -> Scene[bool]:
+    """systemd up to the login prompt; False when it stops in emergency mode."""
     identity = facts.identity
     yield line(
         facts.around(0.6),
@@ -145,12 +173,11 @@ def _stage2(facts: Boot) -> Iterator[Step]:
     yield line(0.1, f"[{6.132:12.6f}] systemd[1]: Hostname set to <{name}>.")
     for entry in _UNITS:
         verb, _, unit = entry.partition("|")
-        if unit == "Network is Online":
-            yield line(
-                facts.around(1.2),
-                f"[{9.018:12.6f}] {identity.hardware.nic} 0000:01:00.0 eth0: NIC Link is Up 10000 Mbps Full Duplex",
-            )
-            yield Step(facts.around(0.9), b"")
+        if unit == "Local File Systems" and "emergency-shell" in facts.faults:
+            yield from crashes.emergency(facts)
+            return False
+        if unit == "Network is Online" and not (yield from _online(facts)):
+            continue
         yield line(facts.around(0.09), unit_line(verb, unit))
     if facts.device is Device.DISK:
         for service in services(facts.profile):
@@ -162,6 +189,25 @@ def _stage2(facts: Boot) -> Iterator[Step]:
         yield line(0.1, f"SSH host key fingerprint: SHA256:{host_key(identity)} (ED25519)")
     yield line(0.2, unit_line("Reached target", "Multi-User System"))
     yield Step(0.4, b"\r\n\r\n" + banner(facts) + login_prompt(facts))
+    return True
+
+
+def _online(facts: Boot) -> Scene[bool]:
+    """The network comes up; the installer asks DHCP for its address. False when it does not get one."""
+    nic = f"[{9.018:12.6f}] {facts.identity.hardware.nic} 0000:01:00.0 eth0: NIC Link is"
+    if facts.device is Device.PXE and "installer-no-network" in facts.faults:
+        yield line(facts.around(1.2), f"{nic} Down")
+        wait_online = "Wait for Network to be Configured"
+        yield line(30.0, f"[\x1b[0;1;31mFAILED\x1b[0m] Failed to start \x1b[0;1;39m{wait_online}\x1b[0m.")
+        yield line(0.02, "See 'systemctl status systemd-networkd-wait-online.service' for details.")
+        return False
+    yield line(facts.around(1.2), f"{nic} Up 10000 Mbps Full Duplex")
+    if facts.device is Device.PXE:
+        dhcp, query = facts.services.dhcp, facts.system_query()
+        yield Step(facts.around(0.7), b"", facts.happens(dhcp.offered, query))
+        yield Step(0.02, b"", facts.happens(dhcp.acknowledged, query))
+    yield Step(facts.around(0.2))
+    return True
 
 
 def services(profile: str) -> tuple[str, ...]:

@@ -35,8 +35,37 @@ CATALOGUE: dict[str, FaultKind] = {
         FaultKind("power-stuck", "power orders are accepted and do nothing"),
         FaultKind("hostile-console", "the console sends what breaks terminals and markup"),
         FaultKind("certificate-expired", "the BMC's TLS certificate has expired (Redfish)"),
+        FaultKind("no-dhcp-answer", "DHCP requests of the machine never reach the server"),
+        FaultKind("no-boot-filename", "DHCP offers an address and no boot file"),
+        FaultKind("wrong-arch-loader", "DHCP names the loader of the other firmware type"),
+        FaultKind("pool-exhausted", "the DHCP server has no free address"),
+        FaultKind("unknown-mac", "the machine asks with a MAC that is not in the inventory"),
+        FaultKind("rogue-dhcp", "another DHCP server answers first"),
+        FaultKind("tftp-unreachable", "nothing answers TFTP"),
+        FaultKind("tftp-file-missing", "the loader is not on the TFTP server"),
+        FaultKind("tftp-slow", "the loader's transfer takes long; seconds", 60.0),
+        FaultKind("http-unreachable", "nothing listens on the HTTP port"),
+        FaultKind("boot-script-missing", "the iPXE script is not there: 404"),
+        FaultKind("boot-script-error", "the iPXE script has a wrong command"),
+        FaultKind("ipxe-loop", "iPXE is told to load iPXE, for ever"),
+        FaultKind("ipxe-unsupported", "the script is on https, which this iPXE does not speak"),
+        FaultKind("kernel-missing", "the kernel is not there: 404"),
+        FaultKind("kernel-not-executable", "what is served as kernel is none"),
+        FaultKind("initrd-missing", "the initrd is not there: 404"),
+        FaultKind("initrd-truncated", "the initrd on the server is cut off"),
+        FaultKind("kernel-panic", "init dies in the initial RAM disk"),
+        FaultKind("kernel-panic-rootfs", "the initrd on the server is empty"),
+        FaultKind("out-of-memory", "the machine has too little memory for its initrd"),
+        FaultKind("emergency-shell", "a file system is missing: emergency mode"),
+        FaultKind("secure-boot-refused", "Secure Boot refuses the loader (UEFI)"),
+        FaultKind("installer-no-network", "the installer gets no address"),
+        FaultKind("rebooted-to-network", "the installer reboots once, from the network again; seconds", 20.0),
+        FaultKind("install-loop", "the installer reboots to the network for ever; seconds", 20.0),
+        FaultKind("stalled", "the machine hangs in the middle of the initrd; percent", 50.0),
     )
 }
+
+UEFI_ONLY = frozenset({"secure-boot-refused"})
 
 ALIASES = {"bmc-flaky": "bmc-loss", "bmc-slow": "bmc-latency"}
 

@@ -13,6 +13,7 @@ PROVISIONING = IPv4Network("10.100.0.0/16")
 PRODUCTION = IPv4Network("10.200.0.0/16")
 BOOT_SERVER = PROVISIONING[10]
 GATEWAY = PROVISIONING[1]
+POOL = (PROVISIONING[0xFA01], PROVISIONING[0xFAC8])
 
 _FIRST_HOST = 1025  # 10.x.4.1
 _BOARD_MINUTES = 15_000_000  # July 2024, as minutes since 1996
@@ -92,6 +93,12 @@ class Identity:
     @property
     def uefi(self) -> bool:
         return self.hardware.uefi
+
+    @property
+    def stranger_mac(self) -> str:
+        """Of a network card that no inventory names."""
+        numbers = self.random("stranger")
+        return "3c:ec:ef:" + ":".join(f"{numbers.randrange(256):02x}" for _ in range(3))
 
     @property
     def board_serial(self) -> str:

@@ -6,7 +6,11 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from plasmatui.sim.identity import BOOT_SERVER, GATEWAY, PRODUCTION, PROVISIONING, Identity
+from plasmatui.sim.bootserver import DOCUMENT_ROOT
+from plasmatui.sim.dhcplogs import INTERFACE
+from plasmatui.sim.identity import BOOT_SERVER, GATEWAY, POOL, PRODUCTION, PROVISIONING, Identity
+from plasmatui.sim.services import HTTP_PORT, BootServices
+from plasmatui.sim.tftplogs import ROOT
 
 _UNITS_PER_RACK = 40
 
@@ -20,6 +24,15 @@ class Entry:
     address: str
     port: int
     driver: str
+
+
+@dataclass(frozen=True)
+class Account:
+    """How the BMCs are reached: user, file with the password, and the CA of those with TLS."""
+
+    username: str
+    password_file: Path
+    ca_file: Path | None
 
 
 def profile_of(index: int, count: int) -> str:
@@ -43,7 +56,7 @@ def write_private(path: Path, text: str) -> None:
         file.write(text)
 
 
-def render(entries: list[Entry], username: str, password_file: Path, ca_file: Path | None) -> str:
+def render(entries: list[Entry], account: Account, services: BootServices) -> str:
     """The inventory's text."""
     count = len(entries)
     lines = [
@@ -52,17 +65,24 @@ def render(entries: list[Entry], username: str, password_file: Path, ca_file: Pa
         "cluster: {name: sim, domain: sim.example.com, environment: lab}",
         "networks:",
         "  management:   {cidr: 127.0.0.0/8}",
-        f"  provisioning: {{cidr: {PROVISIONING}, vlan: 100, gateway: {GATEWAY}, "
-        f"pool: {PROVISIONING[0xFA01]}-{PROVISIONING[0xFAC8]}}}",
+        f"  provisioning: {{cidr: {PROVISIONING}, vlan: 100, gateway: {GATEWAY}, pool: {POOL[0]}-{POOL[1]}}}",
         f"  production:   {{cidr: {PRODUCTION}, vlan: 200, gateway: {PRODUCTION[1]}}}",
-        f"pxe: {{server: {BOOT_SERVER}, interface: eth0, http_port: 8080, dhcp: kea}}",
+        "pxe:",
+        f"  server: {BOOT_SERVER}",
+        f"  interface: {INTERFACE}",
+        f"  http_port: {HTTP_PORT}",
+        f"  dhcp: {services.options.dhcp}",
+        f"  tftp: {{engine: {services.options.tftp}, root: {ROOT}}}",
+        f"  assets: {DOCUMENT_ROOT}",
+        "logs:",
+        *(f"  - {{kind: {kind}, format: {form}, file: {_quoted(str(file))}}}" for kind, form, file in services.logs),
         "bmc_defaults:",
         "  driver: ipmi",
-        f"  username: {username}",
-        f"  password: {{file: {_quoted(str(password_file))}}}",
+        f"  username: {account.username}",
+        f"  password: {{file: {_quoted(str(account.password_file))}}}",
     ]
-    if ca_file is not None:
-        lines.append(f"  verify_tls: {_quoted(str(ca_file))}")
+    if account.ca_file is not None:
+        lines.append(f"  verify_tls: {_quoted(str(account.ca_file))}")
     lines += [
         "policy: {parallel: 16, stagger: 0s}",
         "profiles:",

@@ -5,27 +5,32 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from plasmatui.model.bmc import Device
 from plasmatui.model.words import PowerAction
-from plasmatui.sim import boottext, hostile, sdr
+from plasmatui.sim import boottext, firmware, hostile, pxerom, sdr
+from plasmatui.sim.boot import Boot
 from plasmatui.sim.bootflags import BootFlags
 from plasmatui.sim.clock import Clock
 from plasmatui.sim.console import Line
 from plasmatui.sim.faults import NodeFaults
 from plasmatui.sim.fru import Fru
 from plasmatui.sim.identity import Identity
+from plasmatui.sim.ipxe import Ipxe, Loaded
+from plasmatui.sim.ipxescript import Ending
 from plasmatui.sim.sel import SENSOR_SPECIFIC, Event, Sel
+from plasmatui.sim.services import BootServices
 from plasmatui.sim.shell import SYSRQ_HELP, Shell, System
-from plasmatui.sim.steps import KERNEL, Boot, Step
+from plasmatui.sim.steps import KERNEL, Player
 
 POWER_ON_DELAY = 0.3
 POWER_OFF_DELAY = 0.5
 CYCLE_PAUSE = 1.0
-_GRAIN = 0.02  # real seconds; shorter waits of a boot are merged
+RETRY_PAUSE = 30.0
+_GRAIN = 0.02  # real seconds between bursts of numbered lines
 
 
 class Phase(StrEnum):
@@ -35,6 +40,7 @@ class Phase(StrEnum):
     BOOTING = "booting"
     SETUP = "setup"
     UP = "up"
+    STUCK = "stuck"  # a boot that ended before the system was up
     STOPPING = "stopping"
 
 
@@ -54,9 +60,11 @@ class Machine:
     """A machine and its state.
 
     Args:
+        services: the boot server on its network.
         profile: of the inventory; console text names it.
         console_rate: when above 0, a running machine writes numbered lines at so many bytes per second instead of
             booting; `line.lines` counts them.
+        tireless: its firmware begins again when nothing boots.
 
     Attributes:
         powered: what the BMC reports.
@@ -65,13 +73,23 @@ class Machine:
     """
 
     def __init__(
-        self, identity: Identity, clock: Clock, faults: NodeFaults, profile: str = "worker", console_rate: float = 0.0
+        self,
+        identity: Identity,
+        clock: Clock,
+        faults: NodeFaults,
+        services: BootServices,
+        profile: str = "worker",
+        console_rate: float = 0.0,
+        *,
+        tireless: bool = False,
     ) -> None:
         self.identity = identity
         self.clock = clock
         self.faults = faults
+        self.services = services
         self.profile = profile
         self.console_rate = console_rate
+        self.tireless = tireless
         self.powered = False
         self.phase = Phase.OFF
         self.booted: Device | None = None
@@ -85,6 +103,7 @@ class Machine:
         self._task: asyncio.Task[None] | None = None
         self._shell: Shell | None = None
         self._boot: Boot | None = None
+        self._sent_back = False
         self._sensor_phase = identity.random("sensors").uniform(0.0, 6.28)
         self._remember_the_past()
 
@@ -173,11 +192,12 @@ class Machine:
 
     async def _installed(self) -> None:
         self.booted = Device.DISK
-        self._boot = Boot(self.identity, Device.DISK, self.profile, self.identity.random("boot 0"))
+        self._boot = self._make_boot(Device.DISK)
         await self._stay_up()
 
     def _switched_on(self) -> None:
         self.powered = True
+        self._sent_back = False
         self.counters.powered_on += 1
         self.sel.log(sdr.ACPI_STATE, 43, b"\x00\xff\xff")
 
@@ -197,45 +217,70 @@ class Machine:
     async def _boot_up(self) -> None:
         self._enter(Phase.BOOTING)
         self.counters.boots += 1
-        device = self.flags.device
-        if device not in (Device.PXE, Device.DISK, Device.BIOS):
-            device = Device.DISK if self.installed else Device.PXE
+        device = self._choose_device()
         self.flags = self.flags.consumed()
         self.booted = device
         self.sel.log(0x1D, 0, b"\x01\xff\xff")  # initiated by hard reset or power-on
-        numbers = self.identity.random(f"boot {self.counters.boots}")
-        self._boot = Boot(self.identity, device, self.profile, numbers)
+        self._boot = self._make_boot(device)
         if self.console_rate > 0:
             self._enter(Phase.UP)
             await self._numbered_lines()
         if "hostile-console" in self.faults:
             self.line.write(hostile.everything())
-        await self._play(boottext.boot(self._boot))
+        player = Player(self.line, self.clock)
+        await player.play(firmware.self_test(self._boot))
         if device is Device.BIOS:
+            await player.play(firmware.setup(self._boot))
             self._enter(Phase.SETUP)
-        else:
+        elif await self._start_system(self._boot, player):
             await self._stay_up()
+        else:
+            self._enter(Phase.STUCK)
 
-    async def _play(self, steps: Iterator[Step]) -> None:
-        """Write steps in machine time. Waits too short for the event loop are merged, none is lost."""
-        due = time.monotonic()
-        pending = bytearray()
-        for delay, data in steps:
-            due += delay / self.clock.speed
-            wait = due - time.monotonic()
-            if wait > _GRAIN:
-                self.line.write(bytes(pending))
-                pending.clear()
-                await asyncio.sleep(wait)
-            pending += data
-        self.line.write(bytes(pending))
+    def _choose_device(self) -> Device:
+        device = self.flags.device
+        if device in (Device.PXE, Device.DISK, Device.BIOS):
+            return device
+        return Device.DISK if self.installed and not self._sent_back else Device.PXE
+
+    def _make_boot(self, device: Device) -> Boot:
+        numbers = self.identity.random(f"boot {self.counters.boots}")
+        return Boot(self.identity, device, self.profile, numbers, self.services, self.faults)
+
+    async def _start_system(self, boot: Boot, player: Player) -> bool:
+        """From the end of the self-test to the login prompt; False when the machine stops before it."""
+        loaded: Loaded | None = None
+        if boot.device is Device.PXE:
+            outcome = await self._network_boot(boot, player)
+            if outcome is Ending.SHELL:
+                return False
+            if isinstance(outcome, Loaded):
+                loaded = outcome
+            elif self.installed:  # the next entry of the boot order
+                self.booted = Device.DISK
+                boot = self._boot = replace(boot, device=Device.DISK)
+            else:
+                await player.play(pxerom.nothing_boots(boot))
+                return False
+        if boot.device is Device.DISK:
+            await player.play(firmware.disk_loader(boot))
+        return await player.perform(boottext.system(boot, loaded))
+
+    async def _network_boot(self, boot: Boot, player: Player) -> Loaded | Ending:
+        while True:
+            outcome: Loaded | Ending = Ending.EXIT
+            if await player.perform(pxerom.network_boot(boot)):
+                outcome = await Ipxe(boot, player).run()
+            if outcome is not Ending.EXIT or not self.tireless:
+                return outcome
+            await self.clock.sleep(RETRY_PAUSE)
 
     async def _shut_down(self, verb: str) -> None:
         """Stop the operating system, or nothing when none runs: firmware obeys at once."""
         running = self.phase is Phase.UP and self._boot is not None
         self._enter(Phase.STOPPING)
         if running and self._boot is not None:
-            await self._play(boottext.shutdown(self._boot, verb))
+            await Player(self.line, self.clock).play(boottext.shutdown(self._boot, verb))
         else:
             await self.clock.sleep(POWER_OFF_DELAY)
 
@@ -251,6 +296,8 @@ class Machine:
         shell = Shell(System(host, KERNEL, self.line.write, self._uptime, self._dmesg, self._leave))
         self._shell = shell
         numbers = boot.numbers
+        if boot.device is Device.PXE and not self._sent_back:
+            await self._leave_installer()
         while True:
             if "hostile-console" in self.faults:
                 await self.clock.sleep(numbers.uniform(0.5, 2.0))
@@ -258,6 +305,14 @@ class Machine:
                 continue
             await self.clock.sleep(numbers.uniform(20.0, 60.0))
             shell.interrupt_line(f"[{self._uptime() + 30:12.6f}] {numbers.choice(_IDLE_LINES)}")
+
+    async def _leave_installer(self) -> None:
+        """With the faults that say so: the installer ends with a reboot, and the boot order is wrong."""
+        for fault in ("rebooted-to-network", "install-loop"):
+            if fault in self.faults:
+                await self.clock.sleep(self.faults.number(fault))
+                self._sent_back = fault == "rebooted-to-network"
+                self._run(self._reboot())  # ends this task at its next wait
 
     async def _numbered_lines(self) -> None:
         begin, sent = time.monotonic(), 0

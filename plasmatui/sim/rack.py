@@ -12,15 +12,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
+from plasmatui.model.words import PowerAction
 from plasmatui.sim import addresses, inventory_file
+from plasmatui.sim.bootfiles import Client
 from plasmatui.sim.clock import Clock
 from plasmatui.sim.control import ControlSocket
-from plasmatui.sim.faults import FaultError, NodeFaults, group
+from plasmatui.sim.faults import UEFI_ONLY, FaultError, NodeFaults, group, parse_fault
 from plasmatui.sim.identity import make_identity, node_name
 from plasmatui.sim.ipmi_commands import COMMANDS
 from plasmatui.sim.ipmi_server import IpmiBmc
 from plasmatui.sim.machine import Machine
 from plasmatui.sim.redfish import RedfishBmc
+from plasmatui.sim.services import BootServices, ServiceOptions
 from plasmatui.sim.session import Privilege, User
 from plasmatui.sim.tls import Authority
 
@@ -47,6 +50,8 @@ class RackOptions:
         slots: sessions that an IPMI BMC holds at once.
         console_rate: bytes per second of numbered lines that running machines write instead of boot text, with flow
             control; 0: none.
+        boot: the boot server that the machines find on their network.
+        strangers: machines that no inventory knows, and that ask the boot server again and again from the start on.
         exit_when_idle: `serve` ends when for so many seconds no BMC session was open; None: never.
     """
 
@@ -63,6 +68,8 @@ class RackOptions:
     password: str | None = None
     slots: int = 8
     console_rate: float = 0.0
+    boot: ServiceOptions = field(default_factory=ServiceOptions)
+    strangers: int = 0
     exit_when_idle: float | None = None
 
 
@@ -103,6 +110,8 @@ class Rack:
         self.nodes: dict[str, Node] = {}
         self.idle = asyncio.Event()
         self.ca_path: Path | None = None
+        self._services: BootServices | None = None
+        self._strangers: list[Machine] = []
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._directory = Path()
         self._control: ControlSocket | None = None
@@ -113,6 +122,12 @@ class Rack:
     @property
     def machines(self) -> dict[str, Machine]:
         return {name: node.machine for name, node in self.nodes.items()}
+
+    @property
+    def services(self) -> BootServices:
+        """The boot server of a rack that was started."""
+        assert self._services is not None
+        return self._services
 
     @property
     def inventory_path(self) -> Path:
@@ -154,7 +169,11 @@ class Rack:
             FaultError: no such node or fault.
         """
         self._check_names([node])
-        name = self.nodes[node].machine.faults.set(fault)
+        machine = self.nodes[node].machine
+        if parse_fault(fault)[0] in UEFI_ONLY and not machine.identity.uefi:
+            able = ", ".join(name for name, other in self.machines.items() if other.identity.uefi)
+            raise FaultError(f"fault {fault}: {node} is a BIOS machine; with UEFI there are: {able or 'none'}")
+        name = machine.faults.set(fault)
         await self._apply(node, name)
 
     async def clear_faults(self, node: str, fault: str | None = None) -> None:
@@ -182,8 +201,10 @@ class Rack:
         authority = Authority(self._directory / "tls") if redfish else None
         if authority is not None:
             self.ca_path = authority.ca_path
+        self._services = BootServices(options.boot, self._directory / "logs", self.clock)
         endpoints = addresses.reserve(options.nodes, redfish, options.address, options.port)
         users = self._users()
+        host = endpoints[0].address
         while endpoints:
             try:
                 await self._add(len(self.nodes), endpoints[0], users, authority)
@@ -192,6 +213,7 @@ class Rack:
                     endpoint.close()
                 raise
             endpoints.pop(0)
+        await self.services.start(host)
         self._write_inventory()
         for name, faults in self._faults.items():
             for fault in faults:
@@ -199,9 +221,20 @@ class Rack:
         running = options.nodes // 3 if options.on is None else options.on
         for node in list(self.nodes.values())[:running]:
             node.machine.start_running()
+        for number in range(options.strangers):
+            self._strangers.append(self._stranger(number))
         self._control = ControlSocket(self, self.control_path)
         await self._control.start()
         self._housekeeper = asyncio.create_task(self._housekeeping(), name="sim-housekeeping")
+
+    def _stranger(self, number: int) -> Machine:
+        """A machine without a BMC that we know, switched on."""
+        identity = make_identity(self.options.nodes + number, self.options.nodes + number + 1, self.options.seed)
+        faults = NodeFaults()
+        faults.set("unknown-mac")
+        machine = Machine(identity, self.clock, faults, self.services, tireless=True)
+        machine.order(PowerAction.ON)
+        return machine
 
     def _users(self) -> dict[bytes, User]:
         secret = self.password.encode()
@@ -216,7 +249,8 @@ class Rack:
         options = self.options
         identity = make_identity(index, options.nodes, options.seed)
         profile = inventory_file.profile_of(index, options.nodes)
-        machine = Machine(identity, self.clock, NodeFaults(), profile, options.console_rate)
+        machine = Machine(identity, self.clock, NodeFaults(), self.services, profile, options.console_rate)
+        self.services.clients[str(identity.provisioning)] = Client(identity.name, profile, machine.faults)
         loop = asyncio.get_running_loop()
         _, bmc = await loop.create_datagram_endpoint(
             lambda: IpmiBmc(machine, users, options.slots, COMMANDS, self._touched), sock=endpoint.ipmi
@@ -233,7 +267,8 @@ class Rack:
     def _write_inventory(self) -> None:
         inventory_file.write_private(self.password_path, self.password + "\n")
         entries = [node.entry for node in self.nodes.values()]
-        text = inventory_file.render(entries, self.options.username, self.password_path, self.ca_path)
+        account = inventory_file.Account(self.options.username, self.password_path, self.ca_path)
+        text = inventory_file.render(entries, account, self.services)
         inventory_file.write_private(self.inventory_path, text)
 
     async def _stop(self) -> None:
@@ -247,6 +282,10 @@ class Rack:
             node.ipmi.close()
             if node.redfish is not None:
                 await node.redfish.stop()
+        for stranger in self._strangers:
+            await stranger.stop()
+        if self._services is not None:
+            await self._services.stop()
         await asyncio.sleep(0)  # datagram transports close their sockets in the next turn of the loop
         if self._temporary is not None:
             self._temporary.cleanup()

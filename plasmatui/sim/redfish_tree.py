@@ -335,6 +335,7 @@ _PROGRESS = {
     Phase.BOOTING: "OSBootStarted",
     Phase.SETUP: "SetupEntered",
     Phase.UP: "OSRunning",
+    Phase.STUCK: "OSBootStarted",
     Phase.STOPPING: "OSRunning",
 }
 

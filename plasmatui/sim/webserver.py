@@ -52,7 +52,7 @@ async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, h
     try:
         while True:
             try:
-                request = await asyncio.wait_for(_read(reader), IDLE_LIMIT)
+                request = await asyncio.wait_for(read_request(reader), IDLE_LIMIT)
             except BadRequestError as error:
                 _write(writer, Response(error.status, {"error": {"message": str(error)}}), keep=False)
                 await writer.drain()
@@ -70,7 +70,12 @@ async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, h
         writer.close()
 
 
-async def _read(reader: asyncio.StreamReader) -> Request | None:
+async def read_request(reader: asyncio.StreamReader) -> Request | None:
+    """The next request of a connection; None when there is none any more.
+
+    Raises:
+        BadRequestError: it cannot be read.
+    """
     try:
         head = await reader.readuntil(b"\r\n\r\n")
     except asyncio.IncompleteReadError:
