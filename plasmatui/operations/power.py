@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
+from plasmatui.bmc.controller import BmcError
 from plasmatui.model.operation import PowerOrder
 from plasmatui.model.words import Power, PowerAction, StepResult
 from plasmatui.operations.work import NodeFailedError, NodeWork
@@ -54,8 +55,11 @@ async def _reached(work: NodeWork, wanted: Power, limit: float, *, brief: bool) 
     """Whether the BMC says `wanted` within `limit` seconds. `brief`: it may last only a moment, so look closely."""
     begin = time.monotonic()
     while brief and time.monotonic() - begin < min(CLOSE_LOOK, limit):
-        if await work.controller().power() is wanted:
-            return True
+        try:
+            if await work.controller().power() is wanted:
+                return True
+        except BmcError:
+            break  # some BMCs are away for a moment while the power changes; the waiting below bears that
         await asyncio.sleep(LOOK_PACE)
     return await work.machines.wait_power(work.node, wanted, max(0.0, begin + limit - time.monotonic()))
 

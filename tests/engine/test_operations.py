@@ -193,6 +193,22 @@ async def test_a_short_off_of_a_cycle_is_not_missed(rig: Rig) -> None:
     assert (record.state, node(record).after) == (DONE, "on")
 
 
+async def test_a_bmc_that_is_away_during_a_cycle_is_waited_for(rig: Rig) -> None:
+    machine = rig.machine()
+    machine.power_is, machine.settle = Power.ON, 0.1
+
+    async def waits(node: str, wanted: Power, limit: float) -> bool:
+        machine.error = None
+        await until(lambda: machine.power_is is wanted)
+        return True
+
+    rig.backend.wait_power = waits  # type: ignore[method-assign]
+    lost = BmcError("bmc-unreachable", "n1: no answer")
+    asyncio.get_running_loop().call_later(0.05, lambda: setattr(machine, "error", lost))
+    record = await rig.run(power(PowerAction.CYCLE), "n1")
+    assert (record.state, node(record).after) == (DONE, "on")
+
+
 async def test_intent_is_kept_before_each_step(rig: Rig) -> None:
     """At the moment of an order, the journal holds a step without a result: what a crash leaves behind."""
     machine = rig.machine()
