@@ -11,21 +11,29 @@ import contextlib
 import getpass
 import itertools
 import os
+import struct
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from socket import SO_PEERCRED, SOL_SOCKET
 
 from plasmatui import __version__
 from plasmatui.model import wire
 from plasmatui.paths import EnginePaths, engine_paths, make_private
+
+HANDSHAKE_LIMIT = 10.0
+"""Seconds that an engine gets to answer the greeting."""
 
 START_LIMIT = 20.0
 """Seconds that a new engine gets to answer on its socket."""
 
 ANOTHER_RUNS = 75
 """Exit code of an engine that found another one running."""
+
+
+_UCRED = struct.Struct("3i")  # pid, uid, gid
 
 
 class EngineError(Exception):
@@ -94,9 +102,16 @@ class EngineClient:
         hello = wire.Hello(wire.PROTOCOL, __version__, kind, _user_name(), _terminal_name(), read_only)
         try:
             writer.write(wire.encode(hello))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(HANDSHAKE_LIMIT):
                 answer = wire.HELLO_ANSWER.decode(await _frame(reader))
-        except (OSError, EOFError, TimeoutError, ValueError) as error:
+        except TimeoutError as error:
+            pid = _peer_pid(writer)
+            writer.close()
+            raise EngineUnreachableError(
+                f"the engine (process {pid}) takes connections on {socket}, but did not answer within "
+                f"{HANDSHAKE_LIMIT:g} s: it is stopped or hangs; look at it, or end it: kill -CONT {pid}; kill {pid}"
+            ) from error
+        except (OSError, EOFError, ValueError) as error:
             writer.close()
             raise EngineUnreachableError(f"the engine on {socket} does not answer the handshake: {error}") from error
         if isinstance(answer, wire.Goodbye):
@@ -235,6 +250,13 @@ class EngineClient:
                 future.set_exception(EngineUnreachableError(f"the connection to the engine is gone: {reason}"))
                 future.exception()  # whoever still awaits it sees it; nobody is no error
         self._replies.clear()
+
+
+def _peer_pid(writer: asyncio.StreamWriter) -> int:
+    """The process that listens at the other end: Linux, unix(7), SO_PEERCRED."""
+    credentials = writer.get_extra_info("socket").getsockopt(SOL_SOCKET, SO_PEERCRED, _UCRED.size)
+    pid: int = _UCRED.unpack(credentials)[0]
+    return pid
 
 
 async def _frame(reader: asyncio.StreamReader) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from typing import Any
 
 import click
@@ -12,7 +13,7 @@ from plasmatui.cli.failure import DONE
 from plasmatui.cli.output import LiveLine, clean, clock, note, print_json, result, table
 from plasmatui.cli.sets import ALL, pick
 from plasmatui.cli.settings import Settings
-from plasmatui.model import wire
+from plasmatui.model.event import EventLine
 from plasmatui.model.node import NodeState
 from plasmatui.model.words import BmcStatus
 
@@ -65,15 +66,16 @@ async def _first_answers(watcher: Watcher, names: tuple[str, ...]) -> None:
 
 
 async def _watch(watcher: Watcher, names: frozenset[str]) -> None:
-    def show(changes: wire.Changes) -> None:
-        for event in changes.events:
-            if event.node in names:
-                result(f"{clock(event.wall)}  {event.node}  {clean(event.source)}  {clean(event.text)}")
-
-    watcher.on_events = show
+    # Printed here and not where they arrive: output that nobody takes any more is no fault of the connection.
+    events: deque[EventLine] = deque()
+    watcher.on_events = lambda changes: events.extend(changes.events)
     note("watching; ctrl-c ends")
     while True:
         await watcher.wait()
+        while events:
+            event = events.popleft()
+            if event.node in names:
+                result(f"{clock(event.wall)}  {event.node}  {clean(event.source)}  {clean(event.text)}")
 
 
 def _table(states: list[NodeState]) -> str:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from plasmatui.client import EngineError, EngineUnreachableError
+from plasmatui import client as client_module
+from plasmatui.client import EngineClient, EngineError, EngineUnreachableError
 from plasmatui.model import wire
 from tests.engine.conftest import Start, until
 
@@ -30,6 +34,15 @@ async def test_a_lost_engine_fails_what_waits_and_is_told_once(start: Start) -> 
         await client.ask(wire.AskEngine())
     await client.close()
     assert len(lost) == 1
+
+
+async def test_an_engine_that_hangs_is_named_with_its_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "HANDSHAKE_LIMIT", 0.1)
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(tmp_path / "s"))
+        silent.listen()
+        with pytest.raises(EngineUnreachableError, match=rf"process {os.getpid()}\).*did not answer within 0.1 s"):
+            await EngineClient.connect(tmp_path / "s", kind="test")
 
 
 async def test_close_is_not_lost(start: Start) -> None:

@@ -53,6 +53,24 @@ def test_nodes_json_and_watch_exclude_each_other(cli: Cli) -> None:
     assert cli("nodes", "--json", "--watch").code == 2
 
 
+def test_nodes_watch_ends_quietly_when_nobody_reads_any_more(inventory: Path, engine: FakeEngine) -> None:
+    """`nodes --watch | head`: it is the output that ended, not the connection to the engine."""
+    process = subprocess.Popen(
+        command("-i", str(inventory), "nodes", "node01", "--watch"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(PYTHONUNBUFFERED="1"),
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert b"watching" in process.stderr.readline()
+    process.stdout.close()
+    engine.send_event("node01", "power on (was off)")
+    assert process.wait(timeout=30) == 1
+    assert process.stderr.read() == b""
+    process.stderr.close()
+
+
 def test_nodes_watch_prints_events_of_its_nodes(inventory: Path, engine: FakeEngine) -> None:
     process = subprocess.Popen(
         command("-i", str(inventory), "nodes", "node01", "--watch"),
