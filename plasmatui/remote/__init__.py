@@ -1,0 +1,1 @@
+"""SSH to other hosts: connections and the programs that run over them."""
