@@ -25,6 +25,8 @@ from plasmatui.sim.session import User
 from plasmatui.sim.tls import Authority
 from plasmatui.sim.webserver import Json, Request, Response
 
+STOP_LIMIT = 1.0
+"""Seconds that conversations get to end when the BMC is switched off."""
 SESSION_LIMIT = 8
 SESSION_TIMEOUT = 300.0
 
@@ -79,6 +81,7 @@ class RedfishBmc:
         self._socket: socket.socket | None = None
         self._expired = False
         self._writers: set[asyncio.StreamWriter] = set()
+        self._serving: set[asyncio.Task[object]] = set()
         self._alive = asyncio.Event()
         self._alive.set()
 
@@ -102,6 +105,9 @@ class RedfishBmc:
             self._server = None
         for writer in tuple(self._writers):
             writer.transport.abort()
+        if self._serving:
+            # They end by themselves; cancelled with the loop, asyncio would write a traceback for each.
+            await asyncio.wait(tuple(self._serving), timeout=STOP_LIMIT)
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -127,11 +133,15 @@ class RedfishBmc:
             del self._sessions[token]
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
         self._writers.add(writer)
+        self._serving.add(task)
         try:
             await webserver.converse(reader, writer, self._answer)
         finally:
             self._writers.discard(writer)
+            self._serving.discard(task)
 
     async def _answer(self, request: Request) -> Response:
         await self._alive.wait()

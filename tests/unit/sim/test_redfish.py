@@ -31,6 +31,16 @@ def client(
     return httpx.AsyncClient(base_url=base, verify=context, auth=auth, timeout=timeout, trust_env=False)
 
 
+async def test_conversations_end_with_the_bmc(rack: Rack) -> None:
+    async with client(rack) as http:
+        assert (await http.get("/redfish/v1")).status_code == 200
+        bmc = rack.nodes["node01"].redfish
+        assert bmc is not None
+        assert len(bmc._serving) == 1
+        await bmc.stop()
+        assert not bmc._serving
+
+
 async def test_every_link_leads_somewhere(rack: Rack) -> None:
     async with client(rack) as http:
         waiting, seen = ["/redfish/v1"], set[str]()
