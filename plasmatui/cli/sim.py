@@ -14,12 +14,38 @@ from plasmatui.cli.output import note, result
 from plasmatui.cli.rack import serving
 
 
+def _list_faults(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    if not wanted:
+        return
+    from plasmatui.sim.faults import CATALOGUE
+
+    for kind in CATALOGUE.values():
+        number = f"={kind.default:g}" if kind.default is not None else ""
+        result(f"{kind.name + number:<26}{kind.help}")
+    context.exit()
+
+
 @click.command()
 @click.option("--nodes", type=click.IntRange(1, 4000), default=12, show_default=True, help="Machines in the rack.")
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same machines.")
 @click.option("--speed", type=click.FloatRange(0.01, 1000), default=1.0, show_default=True, help="Times real time.")
 @click.option("--redfish", type=click.IntRange(0), default=0, show_default=True, help="How many have Redfish BMCs.")
 @click.option("--fault", "faults", multiple=True, metavar="NODE=FAULT", help="A fault to find; may be repeated.")
+@click.option(
+    "--list-faults", is_flag=True, is_eager=True, expose_value=False, callback=_list_faults, help="Print them, and end."
+)
+@click.option(
+    "--dhcp", type=click.Choice(["kea", "dhcpd", "dnsmasq"]), default="kea", show_default=True, help="Logs of."
+)
+@click.option(
+    "--tftp",
+    type=click.Choice(["tftpd-hpa", "atftpd", "dnsmasq"]),
+    default="tftpd-hpa",
+    show_default=True,
+    help="Server.",
+)
+@click.option("--boot-url", metavar="URL", help="The iPXE script of a boot service to boot from; else the rack's own.")
+@click.option("--strangers", type=click.IntRange(0, 100), default=0, help="Machines that no inventory knows.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Where the inventory is written.")
 @click.option("--idle-exit", type=click.FloatRange(min=0, min_open=True), hidden=True)
 @click.option("--detached", is_flag=True, hidden=True)
@@ -29,6 +55,10 @@ def sim(
     speed: float,
     redfish: int,
     faults: tuple[str, ...],
+    dhcp: str,
+    tftp: str,
+    boot_url: str | None,
+    strangers: int,
     output: Path | None,
     idle_exit: float | None,
     detached: bool,
@@ -41,6 +71,7 @@ def sim(
     from plasmatui.sim.faults import FaultError
     from plasmatui.sim.main import run
     from plasmatui.sim.rack import Rack, RackOptions
+    from plasmatui.sim.services import ServiceOptions
 
     def ready(rack: Rack) -> None:
         if detached:
@@ -59,6 +90,8 @@ def sim(
                         speed=speed,
                         redfish=redfish,
                         faults=faults,
+                        boot=ServiceOptions(dhcp=dhcp, tftp=tftp, boot_url=boot_url),
+                        strangers=strangers,
                         directory=directory,
                         password=_old_password(directory),
                         exit_when_idle=idle_exit,

@@ -43,7 +43,7 @@ CATALOGUE: dict[str, FaultKind] = {
         FaultKind("rogue-dhcp", "another DHCP server answers first"),
         FaultKind("tftp-unreachable", "nothing answers TFTP"),
         FaultKind("tftp-file-missing", "the loader is not on the TFTP server"),
-        FaultKind("tftp-slow", "the loader's transfer takes long; seconds", 60.0),
+        FaultKind("tftp-slow", "the loader's transfer takes long; seconds", 90.0),
         FaultKind("http-unreachable", "nothing listens on the HTTP port"),
         FaultKind("boot-script-missing", "the iPXE script is not there: 404"),
         FaultKind("boot-script-error", "the iPXE script has a wrong command"),
