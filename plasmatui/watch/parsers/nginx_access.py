@@ -1,0 +1,125 @@
+"""The combined access log, as nginx, Apache and our own boot service write it.
+
+`ADDRESS - USER [TIME] "REQUEST" STATUS BYTES "REFERER" "AGENT"`, perhaps with more behind. A line is written when the
+answer has ended; an answer that was broken off shows fewer bytes and its status all the same. nginx writes quotes and
+control characters as `\\x22` (ngx_http_log_module), others put a backslash before a quote.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address
+from typing import Final
+from urllib.parse import unquote
+
+from plasmatui.model.boot import Signal, SignalKind
+from plasmatui.text import clean_line
+from plasmatui.watch.parsers.base import LineParser, Signals, plain_address
+from plasmatui.watch.parsers.stamps import access_time
+
+_QUOTED: Final = r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
+_LINE: Final = re.compile(
+    r"(?:\S{1,255} )??([0-9a-fA-F][0-9a-fA-F.:]{1,44}(?:%\w{1,16})?) \S{1,255} [^\[]{1,255}\[([^\]]{20,32})\] "
+    + _QUOTED
+    + r" (\d{3}) (\d{1,18}|-)(?: "
+    + _QUOTED
+    + " "
+    + _QUOTED
+    + r"(?: "
+    + _QUOTED
+    + r")?)?"
+)
+_REQUEST: Final = re.compile(r"([A-Z]{3,16}) (\S{1,4096})(?: HTTP/\d(?:\.\d)?)?", re.ASCII)
+_ESCAPE: Final = re.compile(r"\\(?:x([0-9a-fA-F]{2})|([\"\\]))")
+_MAC: Final = re.compile(r"(?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2}", re.ASCII)
+_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+_PARAMETERS: Final = 32
+
+
+class NginxAccessParser(LineParser):
+    """Signals of an access log."""
+
+    programs = ("nginx", "httpd", "apache", "plasmatui")
+
+    def __init__(self, source: str, reference: float | None = None) -> None:
+        super().__init__(source, reference)
+        self._stamp = ""
+        self._wall: float | None = None
+
+    def feed(self, line: str, number: int) -> Signals:
+        """See `LogParser.feed`."""
+        if len(line) <= 16_384 and (line[:1].isdigit() or line[:1] == ":"):
+            match = _LINE.match(line)
+            if match is not None:
+                return self._request(match, line, number)
+        return super().feed(line, number)
+
+    def read(self, message: str, wall: float | None, pid: str, line: str, number: int) -> Signals:
+        """See `LineParser.read`. The time of the request stands in the message, in the server's own zone."""
+        match = _LINE.match(message, 0, 16_384)
+        return self._request(match, line, number) if match is not None else ()
+
+    def _request(self, match: re.Match[str], line: str, number: int) -> Signals:
+        peer, stamp, request, status, size, _referer, agent, forwarded = match.groups()
+        words = _REQUEST.fullmatch(request)
+        if words is None:
+            return ()  # no HTTP: a port scanner, TLS on a plain port
+        if stamp != self._stamp:
+            self._stamp, self._wall = stamp, access_time(stamp)
+        method, target = words.groups()
+        target = clean_line(_unescape(target))
+        agent = clean_line(_unescape(agent)) if agent and agent != "-" else ""
+        host, mac, uuid = _named(target) if "?" in target else ("", "", "")
+        return (
+            Signal(
+                kind=SignalKind.HTTP_REQUEST,
+                evidence=self.evidence(line, number),
+                wall=self._wall,
+                ip=_client(peer, forwarded),
+                mac=mac,
+                uuid=uuid,
+                host=host,
+                file=target,
+                bytes=None if size == "-" else int(size),
+                status=int(status),
+                code="" if method == "GET" else method,
+                text=agent,
+                ipxe=True if agent.startswith("iPXE/") else None if not agent else False,
+            ),
+        )
+
+
+def _unescape(text: str) -> str:
+    return _ESCAPE.sub(_plain, text) if "\\" in text else text
+
+
+def _plain(match: re.Match[str]) -> str:
+    return chr(int(match[1], 16)) if match[1] else match[2]
+
+
+def _client(peer: str, forwarded: str | None) -> str:
+    """The client, which a proxy before the server names first among those that it forwards for."""
+    if forwarded and forwarded != "-":
+        first = forwarded.partition(",")[0].strip()
+        try:
+            return str(ip_address(first)) if len(first) <= 45 else plain_address(peer)
+        except ValueError:
+            pass
+    return plain_address(peer)
+
+
+def _named(target: str) -> tuple[str, str, str]:
+    """Host name, MAC and UUID that a boot script's URL tells of its machine."""
+    host = mac = uuid = ""
+    for part in target.partition("?")[2].split("&", _PARAMETERS):
+        name, _, value = part.partition("=")
+        if name not in ("mac", "uuid", "hostname"):
+            continue
+        value = clean_line(unquote(value), 255)
+        if name == "hostname":
+            host = host or value
+        elif name == "mac" and _MAC.fullmatch(value.lower()):
+            mac = mac or value.lower().replace("-", ":")
+        elif name == "uuid" and _UUID.fullmatch(value.lower()):
+            uuid = uuid or value.lower()
+    return host, mac, uuid
