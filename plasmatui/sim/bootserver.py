@@ -50,7 +50,7 @@ class BootServer:
         self._access = access
         self._errors = errors
         self._server: asyncio.Server | None = None
-        self._writers: set[asyncio.StreamWriter] = set()
+        self._connections: dict[asyncio.StreamWriter, asyncio.Task[None] | None] = {}
         self._number = 0
         self.sent = 0
 
@@ -79,11 +79,13 @@ class BootServer:
     async def stop(self) -> None:
         if self._server is not None:
             self._server.close()
-        for writer in tuple(self._writers):
+        tasks = [task for task in self._connections.values() if task is not None]
+        for writer in tuple(self._connections):
             writer.transport.abort()
+        await asyncio.gather(*tasks, return_exceptions=True)  # their connections are gone, so they end
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.add(writer)
+        self._connections[writer] = asyncio.current_task()
         self._number += 1
         try:
             parsed = await asyncio.wait_for(read_request(reader), SEND_LIMIT)
@@ -96,7 +98,7 @@ class BootServer:
         except (OSError, EOFError, TimeoutError):  # the client is gone or silent
             pass
         finally:
-            self._writers.discard(writer)
+            del self._connections[writer]
             writer.close()
 
     async def _answer(self, writer: asyncio.StreamWriter, exchange: _Exchange) -> None:

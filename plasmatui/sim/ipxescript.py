@@ -228,5 +228,5 @@ def _positional(words: list[str]) -> list[str]:
 
 def _parts(line: str) -> list[tuple[str, str]]:
     """The commands of a line, each with what joins it to the one before."""
-    words = re.split(r"\s+(\|\||&&)\s+", line)
+    words = re.split(r"\s+(\|\||&&)(?:\s+|$)", line)
     return list(zip(["", *words[1::2]], words[0::2], strict=True))

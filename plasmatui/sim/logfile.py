@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +25,8 @@ class LogFile:
         self.path.touch(mode=0o600)
 
     def write(self, *lines: str) -> None:
-        with self.path.open("ab") as file:
+        """Append lines. A file that cannot be written loses them, and the server goes on, as daemons do."""
+        with contextlib.suppress(OSError), self.path.open("ab") as file:
             file.write("".join(line + "\n" for line in lines).encode())
 
     def syslog(self, program: str, *texts: str) -> None:

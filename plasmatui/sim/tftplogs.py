@@ -63,40 +63,50 @@ class HpaLog:
 
 
 class AtftpdLog:
-    """atftpd: a thread per request, ports that count up."""
+    """atftpd: a thread per request, told in each line; ports that count up."""
+
+    _MAIN = 140196901251968
+    _FIRST_WORKER = 140196901246656
+    _STACK = 8392704
 
     def __init__(self, file: LogFile, pid: int) -> None:
         self._file = file
         self._pid = pid
         self._port = 1024
+        self._busy: dict[str, int] = {}  # thread by address
 
-    def _write(self, *texts: str, main: bool = False) -> None:
-        thread = 140196901251968 if main else 140196901246656
+    def _write(self, thread: int, *texts: str) -> None:
         self._file.syslog(f"atftpd[{self._pid}.{thread}]", *texts)
 
     def _serving(self, address: str, name: str) -> str:
         self._port += 1
         return f"Serving {name} to {address}:{self._port}"
 
+    def _free(self) -> int:
+        """The thread that takes the next request."""
+        busy = set(self._busy.values())
+        return next(n for i in range(len(busy) + 1) if (n := self._FIRST_WORKER - i * self._STACK) not in busy)
+
     def started(self) -> None:
-        self._write("Advanced Trivial FTP server started (0.8.0)", main=True)
+        self._write(self._MAIN, "Advanced Trivial FTP server started (0.8.0)")
 
     def stopped(self) -> None:
-        self._write("SIGTERM received, stopping threads and exiting.", "atftpd terminating", main=True)
+        self._write(self._MAIN, "SIGTERM received, stopping threads and exiting.", "atftpd terminating")
 
     def probed(self, address: str, name: str, size: int) -> None:
-        self._write(
-            self._serving(address, name), f"tsize option -> {size}", "Aborting transfer", "Server thread exiting"
-        )
+        request = self._serving(address, name)
+        self._write(self._free(), request, f"tsize option -> {size}", "Aborting transfer", "Server thread exiting")
 
     def begun(self, address: str, name: str, size: int) -> None:
-        self._write(self._serving(address, name), f"tsize option -> {size}", "blksize option -> 1468")
+        thread = self._busy[address] = self._free()
+        self._write(thread, self._serving(address, name), f"tsize option -> {size}", "blksize option -> 1468")
 
     def ended(self, address: str, name: str) -> None:
-        self._write("End of transfer", "Server thread exiting")
+        self._write(self._busy.pop(address), "End of transfer", "Server thread exiting")
 
     def missing(self, address: str, name: str) -> None:
-        self._write(self._serving(address, name), f"File {ROOT}/{name} not found", "Server thread exiting")
+        request = self._serving(address, name)
+        self._write(self._free(), request, f"File {ROOT}/{name} not found", "Server thread exiting")
 
 
 class DnsmasqTftpLog:
