@@ -16,7 +16,7 @@ import pytest
 
 from plasmatui.sim.rack import Node, Rack, RackOptions
 
-pytestmark = [pytest.mark.lab, pytest.mark.needs("ipmitool", "ipmipower", "ipmiconsole")]
+pytestmark = pytest.mark.lab
 PASSWORD = "swordfish"
 
 
