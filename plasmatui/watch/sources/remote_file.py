@@ -91,6 +91,8 @@ class RemoteFileSource(Supervised):
         self._look_every = look_every
         self._patience = patience
         self._gap = ""
+        self._seen: set[int] = set()
+        """Inodes of older files at the last look."""
         self._tracks = [
             Track(mark.inode, LineSplitter(mark.offset), mark.check, mark.span) for mark in self.position.marks
         ]
@@ -165,10 +167,15 @@ class RemoteFileSource(Supervised):
                     "lines before these may be missing"
                 )
             held = {track.inode for track in self._tracks} | {current.inode}
-            between = [file for file in older if old and file.mtime >= old.mtime and file.inode not in held]
+            between = [file for file in older if old and file.inode not in held and self._is_new(file, old)]
             self._tracks += [Track(file.inode, LineSplitter()) for file in between]
             self._tracks.append(Track(current.inode, LineSplitter()))
+        self._seen = {file.inode for file in older}
         await self._read_older(older)
+
+    def _is_new(self, file: RemoteFile, old: RemoteFile) -> bool:
+        """Whether a rotated file came after the one that was read; times are whole seconds, so they may be the same."""
+        return file.mtime > old.mtime or (file.mtime == old.mtime and bool(self._seen) and file.inode not in self._seen)
 
     def _begin_again(self, track: Track) -> None:
         self._gap = f"{self.path} on {self._commands.name} was truncated: lines written shortly before may be missing"
@@ -249,6 +256,7 @@ class RemoteFileSource(Supervised):
         reached = track.splitter.offset + track.splitter.pending
         self._lag(max(0, current.size - reached) if current.inode == track.inode else current.size)
         if current.inode == track.inode:
+            self._seen = {file.inode for file in older}
             if len(self._tracks) > 1:
                 await self._read_older(older)
             return current.size < reached

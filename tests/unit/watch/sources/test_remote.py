@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -168,4 +168,48 @@ async def test_the_factory_reads_a_journal_there(sshd: Sshd, connections: Connec
     await until(lambda: collector.has(1))
     assert reader.name == f"{sshd.host}:tftpd-hpa.service"
     assert reader.position.cursor == "c1"
+    await reader.close()
+
+
+class Canned:
+    """A host whose every program prints the same."""
+
+    name = "pxe01"
+
+    def __init__(self, said: bytes, status: int = 0) -> None:
+        self.said, self.status, self.errors = said, status, "out of order"
+        self.asked: list[list[str]] = []
+
+    async def run(self, argv: Sequence[str]) -> CannedStream:
+        self.asked.append(list(argv))
+        return CannedStream(self)
+
+
+class CannedStream:
+    def __init__(self, owner: Canned) -> None:
+        self._said, self.status, self.errors = owner.said, owner.status, owner.errors
+
+    async def read(self) -> bytes:
+        said, self._said = self._said, b""
+        return said
+
+    async def close(self) -> None: ...
+
+
+async def test_a_forbidden_file_is_named_with_what_to_do() -> None:
+    host = Canned(b"12 100 1700000000 /var/log/a b.log\nunreadable\n")
+    reader = RemoteFileSource("pxe01:log", "/var/log/a b.log", host, Collector())
+    reader.start()
+    await until(lambda: reader.state.status is SourceStatus.FAILED)
+    assert "permission denied" in reader.state.reason
+    assert "group adm" in reader.state.reason
+    assert host.asked[0][-1] == "/var/log/a b.log"
+    await reader.close()
+
+
+async def test_a_host_without_the_tools_is_said() -> None:
+    reader = RemoteFileSource("pxe01:log", "/var/log/a.log", Canned(b"", 127), Collector())
+    reader.start()
+    await until(lambda: reader.state.status is SourceStatus.WAITING)
+    assert "sh on pxe01 failed: out of order" in reader.state.reason
     await reader.close()
