@@ -1,0 +1,115 @@
+"""Why a boot stopped: rules over its reading, in the order of causes; the first error is the root.
+
+A rule is data: an id of the catalogue, the stage that it speaks of, and a question. Whatever the boot overcame later is
+no finding, which is what keeps retries, size probes and refused options of good boots silent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from plasmatui.model.boot import Evidence, Signal, SignalKind
+from plasmatui.model.findings import FINDINGS
+from plasmatui.model.node import Finding
+from plasmatui.model.words import Severity, Stage
+from plasmatui.watch.facts import LOGS, Mark
+from plasmatui.watch.stages import Reading
+
+EVIDENCE_KEPT = 6
+
+
+@dataclass(slots=True)
+class Hit:
+    """What a rule found. `cause` says it with its facts; evidence is told servers first, then the console."""
+
+    cause: str
+    evidence: list[Signal] = field(default_factory=list)
+    remedy: str = ""
+    severity: Severity | None = None
+    stage: Stage | None = None
+
+
+@dataclass(slots=True)
+class Case:
+    """A boot to judge.
+
+    Attributes:
+        reading: its stages.
+        at_end: no more will come (a replay), or nothing came for long.
+        largest: size in bytes that a file was served with to anybody, by path.
+        network_boots: boots before this one, in a row, that brought the installer up from the network.
+        waited: seconds since something was heard, in a live boot.
+    """
+
+    reading: Reading
+    at_end: bool
+    largest: dict[str, int]
+    network_boots: int
+    waited: float = 0.0
+    usual: Callable[[str, Stage], float | None] | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class Rule:
+    """`ask` says whether, and with which facts, the finding `id` holds; `stage` is where it stops a boot."""
+
+    id: str
+    stage: Stage
+    ask: Callable[[Case], Hit | None]
+
+
+def diagnose(case: Case, rules: tuple[Rule, ...]) -> tuple[Finding, ...]:
+    """The findings of a boot: warnings, one root cause, and as information the panic that it led to."""
+    findings: list[Finding] = []
+    root = False
+    for rule in rules:
+        hit = rule.ask(case)
+        if hit is None:
+            continue
+        kind = FINDINGS[rule.id]
+        severity = hit.severity or kind.severity
+        if severity is Severity.ERROR and root:
+            if not rule.id.startswith("kernel-panic"):
+                continue
+            severity = Severity.INFO
+            hit.cause += " This follows from the finding before."
+        elif severity is Severity.ERROR:
+            root = True
+            _mark_failed(case.reading, hit.stage or rule.stage)
+        findings.append(
+            Finding(
+                id=rule.id,
+                severity=severity,
+                cause=hit.cause,
+                remedy=hit.remedy or kind.remedy,
+                since=next((s.wall for s in hit.evidence if s.wall is not None), 0.0),
+                evidence=tuple(place(s.evidence) for s in witnesses(hit.evidence)),
+            )
+        )
+    return tuple(findings)
+
+
+def witnesses(signals: list[Signal]) -> list[Signal]:
+    """Each line once, what servers wrote before what the console showed."""
+    seen: set[Evidence] = set()
+    unique = [s for s in signals if s.evidence not in seen and not seen.add(s.evidence)]  # type: ignore[func-returns-value]
+    unique.sort(key=lambda s: s.kind not in LOGS)
+    return unique[:EVIDENCE_KEPT]
+
+
+def place(evidence: Evidence) -> str:
+    """Evidence as one line for people: `file:line: text`."""
+    return f"{evidence.file}:{evidence.line}: {evidence.text}"
+
+
+def open_marks(case: Case, stage: Stage, *kinds: SignalKind) -> list[Mark]:
+    """The marks of these kinds that the boot has not overcome at `stage`."""
+    return [m for m in case.reading.facts.find(*kinds) if not case.reading.overcome(m, stage)]
+
+
+def _mark_failed(reading: Reading, stage: Stage) -> None:
+    span = reading.spans.get(stage)
+    if span is not None and reading.position() <= list(Stage).index(stage):
+        span.failed = True
+        span.done = False

@@ -1,0 +1,278 @@
+"""What was seen of one boot: bounded counts and first and last sightings, recorded in constant time per signal.
+
+Meaning is made of it when somebody looks (`stages`, `diagnosis`), so that the order in which sources are heard matters
+little.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from plasmatui.model.boot import Signal, SignalKind
+from plasmatui.watch.names import Role, role_of
+
+MARKS_KEPT = 160
+EXCHANGES_KEPT = 24
+
+DHCP = frozenset(
+    {
+        SignalKind.DHCP_DISCOVER,
+        SignalKind.DHCP_OFFER,
+        SignalKind.DHCP_PROXY,
+        SignalKind.DHCP_REQUEST,
+        SignalKind.DHCP_ACK,
+        SignalKind.DHCP_NAK,
+        SignalKind.DHCP_IGNORED,
+        SignalKind.DHCP_RELEASE,
+    }
+)
+LOGS = DHCP | {
+    SignalKind.SERVER_UP,
+    SignalKind.SERVER_DOWN,
+    SignalKind.TFTP_REQUEST,
+    SignalKind.TFTP_DONE,
+    SignalKind.TFTP_ERROR,
+    SignalKind.HTTP_REQUEST,
+    SignalKind.HTTP_ERROR,
+}
+_FILES = frozenset(
+    {
+        SignalKind.TFTP_REQUEST,
+        SignalKind.TFTP_DONE,
+        SignalKind.TFTP_ERROR,
+        SignalKind.HTTP_REQUEST,
+        SignalKind.HTTP_ERROR,
+        SignalKind.IPXE_FETCH,
+        SignalKind.IPXE_FETCHED,
+        SignalKind.IPXE_ERROR,
+        SignalKind.PXE_FILE,
+        SignalKind.PXE_LOADED,
+    }
+)
+
+
+_BOOT_AGENT = re.compile(r"^(UefiHttpBoot|[ig]PXE|GRUB|Syslinux|PXE|U-Boot|plasmatui-sim)", re.I)
+
+
+def is_boot_client(signal: Signal) -> bool:
+    """Whether an HTTP line is of a loader: not of curl, Nix or a browser, which a running system has."""
+    return signal.ipxe is not False or not signal.text or _BOOT_AGENT.match(signal.text) is not None
+
+
+@dataclass(slots=True)
+class Mark:
+    """Signals of one kind about one thing: the first, the last, how many. `order` counts the signals of a boot."""
+
+    first: Signal
+    last: Signal
+    first_order: int
+    last_order: int
+    count: int = 1
+    bytes: int = 0  # of partial answers together
+
+    @property
+    def kind(self) -> SignalKind:
+        return self.first.kind
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One DHCP conversation, from the first question to the answer."""
+
+    order: int
+    first: Signal
+    last_order: int
+    asked: int = 0
+    offer: Signal | None = None
+    proxy: Signal | None = None
+    ack: Signal | None = None
+    ack_order: int = 0
+    refused: Signal | None = None
+    ipxe: bool | None = None
+    arch: int | None = None
+    vendor: str = ""
+    file: str = ""
+    xid: str = ""
+    ips: set[str] = field(default_factory=set)
+
+    @property
+    def by_firmware(self) -> bool:
+        """A PXE ROM or UEFI asks (RFC 4578 section 2.1 and 3: option 60 and 93), not iPXE and no system."""
+        return self.ipxe is not True and (self.vendor.startswith(("PXEClient", "HTTPClient")) or self.arch is not None)
+
+    def absorb(self, signal: Signal, order: int) -> None:
+        """Take one more signal of this conversation."""
+        self.last_order = order
+        kind = signal.kind
+        if signal.ipxe is not None and self.ipxe is not True:
+            self.ipxe = signal.ipxe
+        self.arch = signal.arch if signal.arch is not None else self.arch
+        self.vendor = signal.vendor or self.vendor
+        self.file = signal.file or self.file
+        self.xid = signal.xid or self.xid
+        if signal.ip and len(self.ips) < 8:
+            self.ips.add(signal.ip)
+        if kind is SignalKind.DHCP_OFFER:
+            self.offer = self.offer or signal
+        elif kind is SignalKind.DHCP_PROXY:
+            self.proxy = self.proxy or signal
+        elif kind is SignalKind.DHCP_ACK:
+            if self.ack is None:
+                self.ack, self.ack_order = signal, order
+        elif kind in (SignalKind.DHCP_NAK, SignalKind.DHCP_IGNORED):
+            self.refused = signal
+        elif kind in (SignalKind.DHCP_DISCOVER, SignalKind.DHCP_REQUEST):
+            self.asked += 1
+
+    def continues(self, signal: Signal) -> bool:
+        """Whether a signal belongs to this conversation rather than to a new one."""
+        if signal.xid and self.xid:
+            return signal.xid == self.xid
+        if signal.ipxe is not None and self.ipxe is not None and signal.ipxe != self.ipxe:
+            return False
+        if self.ack is None:
+            return True
+        return signal.kind is SignalKind.DHCP_RELEASE
+
+
+class BootFacts:
+    """One boot of one node as it was seen. `number` counts from 1."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.order = 0
+        self.marks: dict[tuple[SignalKind, str, str], Mark] = {}
+        self.exchanges: list[Exchange] = []
+        self.begin: float | None = None
+        self.last_wall: float | None = None
+        self.heard_at = 0.0  # the engine's clock when something was last heard
+        self.skew = 0.0  # seconds that a line was ahead of the engine's clock
+        self.skew_line: Signal | None = None
+        self.loader_rounds = 0
+        self._loader_file = ""
+        self._exchange_of_round = -1
+        self.http_script: Mark | None = None
+        self.fetched = 0  # how far servers' logs saw it come: 1 script, 2 kernel, 3 initrd
+        self.fetched_wall: float | None = None
+        self.fetched_order = 0
+        self.console = 0  # how far its console saw it come: 1 PXE or iPXE, 2 kernel, 3 userspace
+        self.console_wall: float | None = None
+        self.ended = False  # its console saw a reboot, power-off or panic
+
+    def record(self, signal: Signal, now: float) -> bool:
+        """Take a signal; whether it says something new."""
+        self.order += 1
+        self.heard_at = max(self.heard_at, now)
+        wall = signal.wall
+        if wall is not None:
+            if self.begin is None or wall < self.begin:
+                self.begin = wall
+            if self.last_wall is None or wall > self.last_wall:
+                self.last_wall = wall
+        if signal.kind in DHCP:
+            return self._dhcp(signal)
+        if signal.kind is SignalKind.TFTP_REQUEST:
+            self._loader(signal)
+        elif signal.kind is SignalKind.HTTP_REQUEST:
+            self._http(signal)
+        elif signal.kind not in LOGS:
+            self._console(signal)
+        return self._mark(signal)
+
+    def find(self, *kinds: SignalKind) -> list[Mark]:
+        """The marks of these kinds, in order of first sighting."""
+        return sorted((m for (kind, _, _), m in self.marks.items() if kind in kinds), key=lambda m: m.first_order)
+
+    def has(self, *kinds: SignalKind) -> bool:
+        return any(kind in kinds for kind, _, _ in self.marks)
+
+    def take_last_question(self) -> Exchange | None:
+        """Give away the last conversation, when it turns out to be the first of the next boot."""
+        if self.exchanges and self.exchanges[-1].order > self.fetched_order and not self.exchanges[-1].by_firmware:
+            return self.exchanges.pop()
+        return None
+
+    def give_question(self, exchange: Exchange) -> None:
+        """Take what `take_last_question` of the previous boot gave away."""
+        exchange.order = exchange.last_order = exchange.ack_order = self.order
+        self.exchanges.append(exchange)
+        if exchange.first.wall is not None:
+            self.begin = exchange.first.wall
+
+    def _mark(self, signal: Signal) -> bool:
+        kind = signal.kind
+        if kind in _FILES:
+            status = "" if signal.status is None else str(signal.status)
+            key = (kind, signal.file, f"{signal.code}{status}")
+        else:
+            key = (kind, "", signal.code)
+        mark = self.marks.get(key)
+        if mark is None and len(self.marks) >= MARKS_KEPT:
+            key = (kind, "", "")
+            mark = self.marks.get(key)
+        if mark is None:
+            self.marks[key] = Mark(signal, signal, self.order, self.order, 1, signal.bytes or 0)
+            return True
+        changed = kind is not SignalKind.IPXE_FETCH or signal.percent != mark.last.percent
+        mark.last, mark.last_order = signal, self.order
+        mark.count += 1
+        mark.bytes = mark.bytes + (signal.bytes or 0) if signal.status == 206 else max(mark.bytes, signal.bytes or 0)
+        return changed
+
+    def _dhcp(self, signal: Signal) -> bool:
+        exchange = self.exchanges[-1] if self.exchanges else None
+        if exchange is not None and not exchange.continues(signal):
+            known = next((e for e in self.exchanges[-4:] if e.xid and e.xid == signal.xid), None)
+            exchange = known
+        if exchange is None:
+            exchange = Exchange(self.order, signal, self.order)
+            self.exchanges.append(exchange)
+            if len(self.exchanges) > EXCHANGES_KEPT:
+                del self.exchanges[EXCHANGES_KEPT // 3]
+        before = (exchange.ack, exchange.offer, exchange.refused, exchange.asked > 3)
+        exchange.absorb(signal, self.order)
+        return before != (exchange.ack, exchange.offer, exchange.refused, exchange.asked > 4) or exchange.asked <= 1
+
+    def _loader(self, signal: Signal) -> None:
+        """Count how often the loader is asked for anew: a size probe and the download are one round."""
+        if role_of(signal.file) is not Role.LOADER:
+            return
+        answered = sum(1 for e in self.exchanges if e.ack is not None)
+        if signal.file != self._loader_file or answered != self._exchange_of_round:
+            self.loader_rounds = 1 if signal.file != self._loader_file else self.loader_rounds + 1
+            self._loader_file = signal.file
+            self._exchange_of_round = answered
+
+    def _http(self, signal: Signal) -> None:
+        role = role_of(signal.file)
+        if not is_boot_client(signal) or (signal.status is not None and signal.status >= 400):
+            return
+        level = {Role.SCRIPT: 1, Role.KERNEL: 2, Role.INITRD: 3}.get(role, 0)
+        if level > self.fetched:
+            self.fetched = level
+        if level:
+            self.fetched_order = self.order
+            if signal.wall is not None:
+                self.fetched_wall = max(self.fetched_wall or signal.wall, signal.wall)
+
+    def _console(self, signal: Signal) -> None:
+        level = _CONSOLE_LEVEL.get(signal.kind, 0)
+        if level >= self.console and level:
+            self.console = level
+            self.console_wall = signal.wall
+        if signal.kind in (SignalKind.REBOOT, SignalKind.POWER_OFF, SignalKind.PANIC):
+            self.ended = True
+
+
+_CONSOLE_LEVEL = {
+    SignalKind.PXE_START: 1,
+    SignalKind.IPXE_START: 1,
+    SignalKind.KERNEL: 2,
+    SignalKind.INITRD: 2,
+    SignalKind.PANIC: 2,
+    SignalKind.STAGE2: 3,
+    SignalKind.SYSTEMD: 3,
+    SignalKind.LOGIN: 3,
+    SignalKind.SSH_UP: 3,
+}

@@ -1,0 +1,59 @@
+"""What a file is in a network boot, told from its name."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from functools import lru_cache
+from urllib.parse import unquote, urlsplit
+
+
+class Role(StrEnum):
+    """Parts of a network boot. `UNKNOWN` is decided by order: what iPXE asks for is a script, a kernel, an initrd."""
+
+    LOADER = "loader"
+    SCRIPT = "script"
+    KERNEL = "kernel"
+    INITRD = "initrd"
+    UNKNOWN = ""
+
+
+_KERNEL = re.compile(r"^(bzimage|vmlinu[xz]|z?image|linux|kernel)([-_.\d].*|$)|\.bzimage$|/kernel(-[\w.]+)?$", re.I)
+_INITRD = re.compile(r"^(initrd|initramfs|initrfs|ramdisk)|initrd|\.(img|cpio)([.\d]|$)|^core\.gz$", re.I)
+_SCRIPT = re.compile(
+    r"\.(ipxe|php|cgi|gpxe)$|^(boot|menu|autoexec|grub)\.cfg$|^grub\.cfg|pxelinux\.cfg(/|$)|/v1/boot/", re.I
+)
+_LOADER = re.compile(r"\.(efi|kk?k?pxe|pxe|0|n12|usb)$", re.I)
+_QUERY = re.compile(r"(^|[&?])(mac|uuid|hostname)=", re.I)
+
+
+@lru_cache(4096)
+def role_of(file: str) -> Role:
+    """The role that the name of a path or URL tells."""
+    path = path_of(file)
+    name = path.rsplit("/", 1)[-1]
+    if _KERNEL.search(name):
+        return Role.KERNEL
+    if _SCRIPT.search(path):
+        return Role.SCRIPT
+    if _INITRD.search(name):
+        return Role.INITRD
+    if _LOADER.search(name):
+        return Role.LOADER
+    if _QUERY.search(file) or "ipxe" in name.lower():
+        return Role.SCRIPT
+    return Role.UNKNOWN
+
+
+@lru_cache(4096)
+def path_of(file: str) -> str:
+    """The path of a URL or path, without query, decoded."""
+    try:
+        return unquote(urlsplit(file).path) or file
+    except ValueError:
+        return file
+
+
+def name_of(file: str) -> str:
+    """The last part of a path or URL."""
+    return path_of(file).rstrip("/").rsplit("/", 1)[-1]

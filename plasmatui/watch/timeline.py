@@ -1,0 +1,161 @@
+"""Signals of all sources, put together to one timeline per boot and node."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable
+
+from plasmatui.model.boot import BootTimeline, Signal, SignalKind, UnknownClient
+from plasmatui.model.words import Severity, Stage
+from plasmatui.watch.boots import is_late, starts_boot
+from plasmatui.watch.diagnosis import Case, diagnose
+from plasmatui.watch.facts import BootFacts
+from plasmatui.watch.identity import Identity, NodeIdentity
+from plasmatui.watch.names import path_of
+from plasmatui.watch.rules import RULES
+from plasmatui.watch.stages import ORDER, Reading, spans_of
+
+HISTORY_KEPT = 8
+"""Boots of a node that are kept as they ended."""
+
+SIZES_KEPT = 1024
+QUIET = 10.0
+"""Seconds of silence after which what is not answered counts as not answered."""
+
+Usual = Callable[[str, Stage], float | None]
+_ENDS = (SignalKind.POWER_OFF, SignalKind.REBOOT, SignalKind.PANIC, SignalKind.NO_BOOT_DEVICE, SignalKind.IPXE_SHELL)
+
+
+class _Track:
+    """The boots of one node: the current one, the one before (for late lines), how the others ended."""
+
+    def __init__(self) -> None:
+        self.current = BootFacts(1)
+        self.previous: BootFacts | None = None
+        self.history: deque[BootTimeline] = deque(maxlen=HISTORY_KEPT)
+        self.network_boots = 0
+
+
+class Correlator:
+    """One timeline per node and boot. `usual` gives the seconds that a stage usually takes.
+
+    `feed` costs the same however much was seen; memory is bounded per node and in whole. Meaning is made in
+    `timeline`, which whoever shows it calls for what changed.
+    """
+
+    def __init__(self, nodes: Iterable[NodeIdentity], usual: Usual | None = None) -> None:
+        self._identity = Identity(nodes)
+        self._usual = usual
+        self._tracks: dict[str, _Track] = {}
+        self._largest: OrderedDict[str, int] = OrderedDict()
+        self._quiet: set[str] = set()
+        self._told: dict[str, tuple[str, ...]] = {}
+
+    def feed(self, signal: Signal, now: float) -> frozenset[str]:
+        """Take a signal that arrived at `now` (Unix seconds); the nodes whose timeline changed."""
+        if signal.bytes and signal.kind is SignalKind.HTTP_REQUEST and signal.status == 200:
+            self._note_size(path_of(signal.file), signal.bytes)
+        node = self._identity.node_of(signal)
+        if not node or node not in self._identity.nodes:
+            return frozenset()
+        track = self._tracks.get(node)
+        if track is None:
+            track = self._tracks[node] = _Track()
+        facts = track.current
+        if starts_boot(facts, signal):
+            facts = self._next_boot(node, track, signal)
+        elif track.previous is not None and is_late(facts, signal):
+            facts = track.previous
+        if signal.wall is not None and signal.wall - now > facts.skew:
+            facts.skew, facts.skew_line = signal.wall - now, signal
+        changed = facts.record(signal, now)
+        self._quiet.discard(node)
+        return frozenset((node,)) if changed else frozenset()
+
+    def timeline(self, node: str, now: float | None = None, *, at_end: bool = False) -> BootTimeline | None:
+        """The current boot of a node, None when nothing was seen of it. `at_end`: no evidence will follow."""
+        track = self._tracks.get(node)
+        if track is None or (not track.current.order and not track.current.exchanges):
+            return None
+        return self._read(node, track.current, track.network_boots, now, at_end=at_end)
+
+    def history(self, node: str) -> tuple[BootTimeline, ...]:
+        """The boots before the current one, as they ended, the latest last."""
+        track = self._tracks.get(node)
+        return tuple(track.history) if track is not None else ()
+
+    def tick(self, now: float) -> frozenset[str]:
+        """Look at who fell silent; the nodes whose findings changed by time alone. For once in a second or so."""
+        changed: set[str] = set()
+        for node, track in self._tracks.items():
+            if node in self._quiet or now - track.current.heard_at < QUIET:
+                continue
+            timeline = self._read(node, track.current, track.network_boots, now, at_end=False)
+            ids = tuple(finding.id for finding in timeline.findings)
+            if self._told.get(node) != ids:
+                self._told[node] = ids
+                changed.add(node)
+            if timeline.outcome != "running":
+                self._quiet.add(node)  # nothing that time alone changes
+        return frozenset(changed)
+
+    def unknown_clients(self) -> tuple[UnknownClient, ...]:
+        """Machines that ask and that no inventory names."""
+        return self._identity.unknown_clients()
+
+    def _note_size(self, path: str, size: int) -> None:
+        if size > self._largest.get(path, 0):
+            self._largest[path] = size
+            if len(self._largest) > SIZES_KEPT:
+                self._largest.popitem(last=False)
+
+    def _next_boot(self, node: str, track: _Track, signal: Signal) -> BootFacts:
+        old = track.current
+        question = (
+            old.take_last_question() if signal.kind in (SignalKind.TFTP_REQUEST, SignalKind.HTTP_REQUEST) else None
+        )
+        ended = self._read(node, old, track.network_boots, None, at_end=True)
+        track.history.append(ended)
+        installer = ended.reached is not None and ORDER[ended.reached] >= ORDER[Stage.INSTALLER_UP]
+        on_network = any(ORDER[Stage.DHCP_LOADER] <= ORDER[s.stage] <= ORDER[Stage.HTTP_INITRD] for s in ended.stages)
+        track.network_boots = track.network_boots + 1 if installer and on_network else 0
+        track.previous = old
+        track.current = BootFacts(old.number + 1)
+        if question is not None:
+            track.current.give_question(question)
+        return track.current
+
+    def _read(
+        self, node: str, facts: BootFacts, network_boots: int, now: float | None, *, at_end: bool
+    ) -> BootTimeline:
+        reading = Reading(node, facts)
+        waited = max(0.0, now - facts.heard_at) if now is not None and facts.heard_at else 0.0
+        case = Case(reading, at_end, self._largest, network_boots, waited, self._usual)
+        reached = reading.reached
+        findings = diagnose(case, RULES)
+        return BootTimeline(
+            node=node,
+            number=facts.number,
+            begin=facts.begin,
+            reached=reading.reached if reached is not None else None,
+            outcome=_outcome(reading, findings_stop=any(f.severity is Severity.ERROR for f in findings)),
+            stages=spans_of(reading, self._usual),
+            findings=findings,
+        )
+
+
+def _outcome(reading: Reading, *, findings_stop: bool) -> str:
+    """How a boot stands. An installed system is called healthy when it came up to its prompt without an error; a boot
+    that its end says nothing of, and that no error explains, still counts as running."""
+    if findings_stop:
+        return "stopped"
+    done = {stage for stage, span in reading.spans.items() if span.done}
+    if Stage.FIRST_BOOT in done:
+        return "healthy"
+    if Stage.INSTALLER_UP in done or Stage.SSH_READY in done:
+        return "installer-up"
+    facts = reading.facts
+    ends = facts.find(*_ENDS)
+    if ends and ends[-1].last_order >= max((m.last_order for m in facts.marks.values() if m not in ends), default=0):
+        return "stopped"
+    return "stopped" if facts.ended else "running"
