@@ -50,6 +50,9 @@ def script(client: Client) -> bytes:
     init = f"init=/nix/store/8f2x-nixos-system-installer-{RELEASE}/init"
     # what a hand-edited script looks like when a word is wrong: iPXE has no such command
     first = "hostname" if "boot-script-error" in client.faults else "echo Hostname"
+    initrd = f"initrd --name initrd ${{base}}/nixos/{profile}/initrd || goto failed\n"
+    if "kernel-panic-rootfs" in client.faults:  # somebody took the line out
+        initrd = ""
     return f"""#!ipxe
 # {profile}: network boot of the installer. Rendered from the inventory.
 set base {HTTP}
@@ -57,8 +60,7 @@ set base {HTTP}
 echo Booting profile {profile} for {name}
 kernel ${{base}}/nixos/{profile}/bzImage initrd=initrd {init} {console} loglevel=7 \
 plasma.profile={profile} plasma.hostname={name} || goto failed
-initrd --name initrd ${{base}}/nixos/{profile}/initrd || goto failed
-boot || goto failed
+{initrd}boot || goto failed
 
 :failed
 echo Boot failed
@@ -103,8 +105,6 @@ class BootFiles:
     def _initrd_for(self, faults: NodeFaults) -> bytes | None:
         if "initrd-missing" in faults:
             return None
-        if "kernel-panic-rootfs" in faults:
-            return b""
         if "initrd-truncated" in faults:
             return self._initrd[: len(self._initrd) * 2 // 5]
         return self._initrd

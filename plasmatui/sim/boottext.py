@@ -68,12 +68,14 @@ def _kernel(facts: Boot, loaded: Loaded | None) -> Scene[bool]:
         "memory_free": (memory >> 10) * 97 // 100,
         "initrd": (_DISK_INITRD if loaded is None else loaded.initrd) >> 10,
     }
-    if identity.uefi:
+    without_initrd = loaded is not None and not loaded.initrd
+    if identity.uefi and without_initrd:
+        yield Step(0.3)
+    elif identity.uefi:
         yield line(0.3, "EFI stub: Loaded initrd from LINUX_EFI_INITRD_MEDIA_GUID device path")
     else:
         yield Step(0.3, b"Probing EDD (edd=off to disable)... o\x1bc\x1b[?7l\x1b[2J")
     yield Step(facts.around(1.0), b"")
-    without_initrd = loaded is not None and not loaded.initrd
     cut_off = loaded is not None and not without_initrd and not _is_whole(loaded)
     before = 0.0
     for seconds, text in KERNEL_LINES:

@@ -54,7 +54,7 @@ CATALOGUE: dict[str, FaultKind] = {
         FaultKind("initrd-missing", "the initrd is not there: 404"),
         FaultKind("initrd-truncated", "the initrd on the server is cut off"),
         FaultKind("kernel-panic", "init dies in the initial RAM disk"),
-        FaultKind("kernel-panic-rootfs", "the initrd on the server is empty"),
+        FaultKind("kernel-panic-rootfs", "the script loads no initrd"),
         FaultKind("out-of-memory", "the machine has too little memory for its initrd"),
         FaultKind("emergency-shell", "a file system is missing: emergency mode"),
         FaultKind("secure-boot-refused", "Secure Boot refuses the loader (UEFI)"),
