@@ -67,18 +67,19 @@ class Boot:
     def ipxe_query(self) -> Query:
         """iPXE's. With the fault `ipxe-loop` the server does not see that it is iPXE and names the loader again."""
         arch = "00007:UNDI:003010" if self.identity.uefi else "00000:UNDI:002001"
+        vendor = f"PXEClient:Arch:{arch}"
         if "ipxe-loop" in self.faults:
             kind = "efi64" if self.identity.uefi else "bios"
-            return self._query(f"PXEClient:Arch:{arch}", kind, self.loader[0], identified=True)
-        return self._query(f"PXEClient:Arch:{arch}", "ipxe", self.script_url, identified=True)
+            return self._query(vendor, kind, self.loader[0], identified=True, ipxe=True)
+        return self._query(vendor, "ipxe", self.script_url, identified=True, ipxe=True)
 
     def system_query(self) -> Query:
         """The installer's."""
         return self._query(f"dhcpcd-10.1.0:Linux-{KERNEL}:x86_64:GenuineIntel", "", "", identified=True)
 
-    def _query(self, vendor: str, kind: str, filename: str, *, identified: bool) -> Query:
+    def _query(self, vendor: str, kind: str, filename: str, *, identified: bool, ipxe: bool = False) -> Query:
         xid = self.numbers.getrandbits(32)
-        return Query(self.mac, str(self.address), vendor, kind, filename, xid, identified)
+        return Query(self.mac, str(self.address), vendor, kind, filename, xid, identified, ipxe)
 
     @property
     def script_url(self) -> str:

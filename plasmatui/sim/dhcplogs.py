@@ -27,6 +27,7 @@ class Query:
             client that boots no file.
         filename: what it gets as boot file, "" for none.
         identified: whether it sends a client identifier, as iPXE and operating systems do and firmware does not.
+        ipxe: whether it says that it is iPXE, seen by the configuration or not.
     """
 
     mac: str
@@ -36,10 +37,7 @@ class Query:
     filename: str
     xid: int
     identified: bool
-
-    @property
-    def ipxe(self) -> bool:
-        return self.kind == "ipxe"
+    ipxe: bool = False
 
 
 class DhcpLog(Protocol):
