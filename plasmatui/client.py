@@ -71,6 +71,7 @@ class EngineClient:
         welcome: what the engine said at the handshake.
         on_changes: called with each `Changes` (after `Watch`).
         on_console: called with each `ConsoleData` (after `ConsoleOpen`).
+        on_logs: called with each `LogLines` (after `FollowLogs`).
         on_lost: called once, with the reason, when the connection ends without `close`.
     """
 
@@ -78,6 +79,7 @@ class EngineClient:
         self.welcome = welcome
         self.on_changes: Callable[[wire.Changes], None] | None = None
         self.on_console: Callable[[wire.ConsoleData], None] | None = None
+        self.on_logs: Callable[[wire.LogLines], None] | None = None
         self.on_lost: Callable[[str], None] | None = None
         self._reader = reader
         self._writer = writer
@@ -223,13 +225,16 @@ class EngineClient:
                 if self.on_lost is not None:
                     self.on_lost(reason)
 
-    def _dispatch(self, message: wire.Item | wire.Reply | wire.Changes | wire.ConsoleData) -> None:
+    def _dispatch(self, message: wire.Item | wire.Reply | wire.Changes | wire.LogLines | wire.ConsoleData) -> None:
         if isinstance(message, wire.ConsoleData):
             if self.on_console is not None:
                 self.on_console(message)
         elif isinstance(message, wire.Changes):
             if self.on_changes is not None:
                 self.on_changes(message)
+        elif isinstance(message, wire.LogLines):
+            if self.on_logs is not None:
+                self.on_logs(message)
         elif isinstance(message, wire.Item):
             queue = self._items.get(message.id)
             if queue is not None:

@@ -33,6 +33,7 @@ from plasmatui.engine.process import (
 from plasmatui.engine.requests import RequestDesk
 from plasmatui.engine.server import Server
 from plasmatui.engine.store import KEPT_EVENTS, KEPT_OPERATIONS, Store
+from plasmatui.engine.watch import WatchHub
 from plasmatui.inventory.inventory import Inventory, InventoryError
 from plasmatui.inventory.loader import load
 from plasmatui.journal.journal import Numbers
@@ -103,12 +104,14 @@ class Engine:
         self._runner = Runner(
             self._backend, self._ledger, MemoryLocks(), pace=self._pace, first_number=numbers.operation + 1
         )
+        self._watch = WatchHub(inventory)
         desk = RequestDesk(
             store=self._store,
             bmcs=self._backend,
             runner=self._runner,
             consoles=self._consoles,
             journal=journal,
+            watch=self._watch,
             control=self,
         )
         self._server = Server(paths.socket, desk, self._welcome, on_clients=self._used)
@@ -198,6 +201,7 @@ class Engine:
             self._name_missing_bmcs()
             await self._backend.retarget(inventory)
             await self._consoles.replace(inventory.bmcs)
+            self._watch.replace(inventory)
             self._store.note("inventory read again")
 
     def reload_soon(self) -> None:

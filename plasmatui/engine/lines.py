@@ -14,8 +14,9 @@ from plasmatui.model.event import (
     Note,
     OperationTouched,
     PowerSeen,
+    StageSeen,
 )
-from plasmatui.model.node import BmcState, ConsoleState, NodeState
+from plasmatui.model.node import BmcState, ConsoleState, NodeState, StageState
 from plasmatui.model.operation import NodeRecord
 from plasmatui.model.words import BmcStatus, ConsoleStatus
 from plasmatui.text import clean_line
@@ -44,6 +45,8 @@ def describe(before: NodeState, event: Event) -> str:
             text = f"{payload.id} is over" if any(each.id == payload.id for each in before.findings) else ""
         case OperationTouched():
             text = _operation(payload.number, payload.record)
+        case StageSeen():
+            text = _stage(before.stage, payload.stage)
         case Note():
             text = payload.text
     return clean_line(text)
@@ -104,3 +107,25 @@ def _boot(before: NodeState, payload: BootDeviceSeen) -> str:
         return ""
     verdict = {True: ", read back", False: ", which is not what was set", None: ""}[payload.verified]
     return f"boot device {boot_words(payload.boot)}{verdict}"
+
+
+def _stage(before: StageState | None, after: StageState | None) -> str:
+    """A stage that begins, fails or ends a boot; percents are in the state, not in the list."""
+    if after is None:
+        return ""
+    if before is not None and (before.stage, before.state, before.outcome) == (
+        after.stage,
+        after.state,
+        after.outcome,
+    ):
+        return ""
+    if after.outcome in ("installer-up", "healthy", "stopped") and (before is None or before.outcome != after.outcome):
+        word = {
+            "installer-up": "installer is up",
+            "healthy": "system is up",
+            "stopped": f"boot stopped at {after.stage}",
+        }
+        return word[after.outcome]
+    if before is not None and before.stage == after.stage and after.state == "done":
+        return ""
+    return f"boot: {after.stage}{' failed' if after.state == 'failed' else ''}"

@@ -10,6 +10,8 @@ from plasmatui.engine.consoles import ConsoleHub
 from plasmatui.engine.ports import ProblemError
 from plasmatui.engine.session import Session
 from plasmatui.engine.store import Store
+from plasmatui.engine.watch import WatchHub
+from plasmatui.engine.watchdesk import WatchDesk
 from plasmatui.journal.journal import Journal
 from plasmatui.model import wire
 from plasmatui.operations.runner import Runner, StoppingError, UnknownOperationError
@@ -54,7 +56,15 @@ class RequestDesk:
     """Answers the requests of all clients."""
 
     def __init__(
-        self, *, store: Store, bmcs: Bmcs, runner: Runner, consoles: ConsoleHub, journal: Journal, control: Control
+        self,
+        *,
+        store: Store,
+        bmcs: Bmcs,
+        runner: Runner,
+        consoles: ConsoleHub,
+        journal: Journal,
+        watch: WatchHub,
+        control: Control,
     ) -> None:
         self._store = store
         self._bmcs = bmcs
@@ -81,6 +91,7 @@ class RequestDesk:
             wire.AskEngine: self._engine,
             wire.StopEngine: self._stop,
             wire.Reload: self._reload,
+            **WatchDesk(store, watch, control).handlers,
         }
 
     async def answer(self, session: Session, number: int, body: wire.RequestBody) -> wire.ReplyBody:

@@ -15,6 +15,7 @@ from plasmatui.model.event import (
     IdentifySeen,
     OperationTouched,
     PowerSeen,
+    StageSeen,
 )
 from plasmatui.model.findings import FINDINGS
 from plasmatui.model.node import Finding, NodeState, PowerState
@@ -53,6 +54,8 @@ def _apply(state: NodeState, event: Event) -> NodeState:
             return _different(state, findings=_without(state.findings, payload.id))
         case OperationTouched():
             return _operation(state, payload)
+        case StageSeen():
+            return _different(state, stage=payload.stage)
         case _:
             return state if not describe(state, event) else msgspec.structs.replace(state)
 

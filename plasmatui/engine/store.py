@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from plasmatui.engine.lines import describe
 from plasmatui.engine.state import reduce
 from plasmatui.model import wire
+from plasmatui.model.boot import BootTimeline, SourceState, UnknownClient
 from plasmatui.model.event import AuditLine, Event, EventLine, Note, Payload
 from plasmatui.model.node import Node, NodeState
 from plasmatui.model.operation import OperationRecord
@@ -36,10 +37,16 @@ class Batch:
     audit: deque[AuditLine] = field(default_factory=lambda: deque(maxlen=KEPT_EVENTS))
     notices: dict[str, None] = field(default_factory=dict)
     nodes: tuple[Node, ...] | None = None
+    sources: dict[str, SourceState] = field(default_factory=dict)
+    unknown: tuple[UnknownClient, ...] | None = None
+    timelines: dict[tuple[str, int], BootTimeline] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(self.states or self.operations or self.events or self.audit or self.notices) or (
-            self.nodes is not None
+        return (
+            bool(self.states or self.operations or self.events or self.audit or self.notices)
+            or bool(self.sources or self.timelines)
+            or self.nodes is not None
+            or self.unknown is not None
         )
 
     def merge(self, changes: wire.Changes) -> None:
@@ -53,6 +60,9 @@ class Batch:
         self.events.extend(changes.events)
         self.audit.extend(changes.audit)
         self.notices.update(dict.fromkeys(changes.notices))
+        self.sources.update((source.name, source) for source in changes.sources)
+        self.unknown = self.unknown if changes.unknown is None else changes.unknown
+        self.timelines.update(((each.node, each.number), each) for each in changes.timelines)
 
     def changes(self, seq: int) -> wire.Changes:
         return wire.Changes(
@@ -63,6 +73,9 @@ class Batch:
             tuple(self.audit),
             tuple(self.notices),
             self.nodes,
+            tuple(self.sources.values()),
+            self.unknown,
+            tuple(self.timelines.values()),
         )
 
 
@@ -93,6 +106,8 @@ class Store:
         self.operations: dict[int, OperationRecord] = {}
         self.events: deque[EventLine] = deque(maxlen=KEPT_EVENTS)
         self.notices: dict[str, str] = {}
+        self.sources: dict[str, SourceState] = {}
+        self.unknown: tuple[UnknownClient, ...] = ()
         self.seq = 0
         self._on_line = on_line
         self._on_audit = on_audit
@@ -169,6 +184,29 @@ class Store:
         self._batch.notices[text] = None
         self._schedule()
 
+    def source(self, state: SourceState) -> None:
+        """How a log source stands."""
+        if self.sources.get(state.name) != state:
+            self.sources[state.name] = self._batch.sources[state.name] = state
+            self._schedule()
+
+    def forget_sources(self, names: Iterable[str]) -> None:
+        """The inventory names these sources no more. Who watches learns it from the snapshot after a reload."""
+        for name in names:
+            self.sources.pop(name, None)
+            self._batch.sources.pop(name, None)
+
+    def unknown_clients(self, clients: tuple[UnknownClient, ...]) -> None:
+        """The machines that ask and that the inventory does not name."""
+        if clients != self.unknown:
+            self.unknown = self._batch.unknown = clients
+            self._schedule()
+
+    def timeline(self, timeline: BootTimeline) -> None:
+        """A boot went on."""
+        self._batch.timelines[timeline.node, timeline.number] = timeline
+        self._schedule()
+
     def replace_nodes(self, nodes: Iterable[Node]) -> None:
         """The inventory was read again: states of nodes that stay are kept."""
         self.nodes = {node.name: node for node in nodes}
@@ -188,6 +226,8 @@ class Store:
             tuple(reversed(self.operations.values())),
             tuple(self.events),
             tuple(self.notices.values()),
+            tuple(self.sources.values()),
+            self.unknown,
         )
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:

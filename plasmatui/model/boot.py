@@ -160,3 +160,59 @@ class UnknownClient(msgspec.Struct, frozen=True):
     last: float | None
     requests: int
     hostname: str = ""
+
+
+class SourceState(msgspec.Struct, frozen=True):
+    """Standing of one log source.
+
+    Attributes:
+        name: unique, as shown ("dhcp kea pxe01"). kind: dhcp, tftp, http or console.
+        status: "running", "waiting" (tried again by itself) or "failed"; message: why.
+        lag: seconds behind; lines: read since the start; dropped: lines that did not fit and are gone.
+        last: Unix seconds of the last line, 0 for none.
+    """
+
+    name: str
+    kind: str
+    format: str
+    where: str
+    status: str
+    message: str = ""
+    lag: float = 0.0
+    lines: int = 0
+    dropped: int = 0
+    last: float = 0.0
+
+
+class LogLine(msgspec.Struct, frozen=True):
+    """A line of a log as it is shown. `seq` names it for ever within one engine; text is clean.
+
+    `wall` is the line's own time, or that of its arrival (`arrived`); `severity`: "" "warning" "error".
+    """
+
+    seq: int
+    wall: float
+    source: str
+    kind: str
+    node: str
+    text: str
+    severity: str = ""
+    arrived: bool = False
+
+
+class LogFilter(msgspec.Struct, frozen=True):
+    """Which lines: empty fields let everything pass.
+
+    Attributes:
+        kinds, sources, nodes: any of these.
+        include, exclude: regular expressions over the text (case is ignored when they are lower case).
+        since, until: Unix seconds, 0 for none.
+    """
+
+    kinds: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    nodes: tuple[str, ...] = ()
+    include: str = ""
+    exclude: str = ""
+    since: float = 0.0
+    until: float = 0.0

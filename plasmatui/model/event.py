@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from plasmatui.model.bmc import BootDevice
-from plasmatui.model.node import BmcState, ConsoleState, Finding
+from plasmatui.model.node import BmcState, ConsoleState, Finding, StageState
 from plasmatui.model.operation import NodeRecord
 from plasmatui.model.words import Power
 
@@ -51,6 +51,12 @@ class OperationTouched(msgspec.Struct, frozen=True, tag="operation"):
     record: NodeRecord
 
 
+class StageSeen(msgspec.Struct, frozen=True, tag="stage"):
+    """The boot of a node is at a stage; None: no boot is known."""
+
+    stage: StageState | None
+
+
 class Note(msgspec.Struct, frozen=True, tag="note"):
     """Something for people to read; changes no state."""
 
@@ -66,6 +72,7 @@ Payload = (
     | FindingRaised
     | FindingCleared
     | OperationTouched
+    | StageSeen
     | Note
 )
 

@@ -101,11 +101,21 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class StageState(msgspec.Struct, frozen=True):
-    """Stage of the current boot or install; `percent` is None where it is not known."""
+    """Stage of the current boot or install.
+
+    Attributes:
+        percent: of what it transfers, None where it is not known.
+        usual: seconds that it takes usually, None when not known.
+        state: "running", "done", "failed"; a boot that is over stands in its last stage.
+        outcome: of the boot: "running", "stopped", "installer-up", "healthy".
+    """
 
     stage: Stage
     since: float
     percent: float | None = None
+    usual: float | None = None
+    state: str = "running"
+    outcome: str = "running"
 
 
 class NodeState(msgspec.Struct, frozen=True):

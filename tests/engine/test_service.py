@@ -13,6 +13,7 @@ import pytest
 from plasmatui.client import EngineClient, EngineError, EngineUnreachableError
 from plasmatui.model import wire
 from plasmatui.model.bmc import BootDevice, Device
+from plasmatui.model.boot import LogFilter
 from plasmatui.model.event import EventLine, Note
 from plasmatui.model.node import NodeState
 from plasmatui.model.operation import BootDeviceOrder, OperationRecord, PowerOrder
@@ -112,7 +113,7 @@ async def test_another_version_is_told_what_to_do(start: Start) -> None:
 
 async def test_a_greeting_of_a_later_protocol_is_still_understood(start: Start) -> None:
     running = await start(1)
-    body = msgspec.msgpack.encode({"type": "hello", "protocol": 2, "something": "new"})
+    body = msgspec.msgpack.encode({"type": "hello", "protocol": wire.PROTOCOL + 1, "something": "new"})
     reader, writer = await raw(str(running.paths.socket), len(body).to_bytes(4, "big") + body)
     answer = wire.HELLO_ANSWER.decode(await message(reader))
     assert isinstance(answer, wire.Goodbye)
@@ -162,7 +163,7 @@ async def test_other_users_are_refused(start: Start, monkeypatch: pytest.MonkeyP
 # --- requests --------------------------------------------------------------------------------------------------------
 
 
-async def test_every_request_is_answered(start: Start) -> None:
+async def test_every_request_is_answered(start: Start, tmp_path: Path) -> None:
     """Each word of the wire has a handler; none fails inside."""
     running = await start(2)
     node = ("n1",)
@@ -184,6 +185,12 @@ async def test_every_request_is_answered(start: Start) -> None:
         wire.ConsoleHistory("n1", 0, 100),
         wire.ConsoleClose("n1"),
         wire.AskEngine(),
+        wire.AskTimeline("n1"),
+        wire.ListLogs(),
+        wire.FollowLogs(LogFilter()),
+        wire.SearchLogs("x"),
+        wire.MakeBundle(node, str(tmp_path / "bundle")),
+        wire.EnrolNode("n9", "52:54:00:00:00:09"),
         wire.Reload(),
         wire.StopEngine(),
     ]
@@ -195,7 +202,7 @@ async def test_every_request_is_answered(start: Start) -> None:
                 await client.ask(body)
             except EngineError as error:
                 problems[type(body)] = error.problem.id
-    assert problems == {wire.CancelOperation: "refused", wire.Reload: "inventory"}
+    assert problems == {wire.CancelOperation: "refused", wire.Reload: "inventory", wire.EnrolNode: "inventory"}
     assert running.engine.stopped.is_set()
     assert running.backend.keeper.written == [("n1", b"x")]
     assert running.backend.keeper.breaks == ["n1"]

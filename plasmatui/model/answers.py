@@ -1,0 +1,197 @@
+"""What an engine answers and pushes. Answers travel in a `wire.Reply` or `wire.Item`."""
+
+from __future__ import annotations
+
+import msgspec
+
+from plasmatui.model.bmc import BootDevice, FruField, SelEntry, SensorReading
+from plasmatui.model.boot import BootTimeline, LogLine, SourceState, UnknownClient
+from plasmatui.model.event import AuditLine, EventLine
+from plasmatui.model.node import ConsoleState, Node, NodeState
+from plasmatui.model.operation import OperationRecord, Plan
+from plasmatui.model.words import Power
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """What went wrong: `id` for programs (a finding's id, "unknown-node", "read-only", "timeout", "refused",
+    "pen-held", "busy", "unsupported", "no-bmc", "disk-full", "internal"), `message` for people: what, where, what
+    next."""
+
+    id: str
+    message: str
+
+
+class Done(msgspec.Struct, frozen=True, tag="done"):
+    pass
+
+
+class NodeAnswer(msgspec.Struct, frozen=True, tag="node-answer"):
+    """One node's answer to a `Query`: `problem`, or the field that was asked for."""
+
+    node: str
+    problem: Problem | None = None
+    power: Power | None = None
+    boot: BootDevice | None = None
+    sensors: tuple[SensorReading, ...] | None = None
+    sel: tuple[SelEntry, ...] | None = None
+    inventory: tuple[FruField, ...] | None = None
+
+
+class Snapshot(msgspec.Struct, frozen=True, tag="snapshot"):
+    """Everything that `Changes` are changes of."""
+
+    seq: int
+    nodes: tuple[Node, ...]
+    states: tuple[NodeState, ...]
+    operations: tuple[OperationRecord, ...]
+    events: tuple[EventLine, ...]
+    notices: tuple[str, ...] = ()
+    sources: tuple[SourceState, ...] = ()
+    unknown: tuple[UnknownClient, ...] = ()
+
+
+class Operations(msgspec.Struct, frozen=True, tag="operations"):
+    operations: tuple[OperationRecord, ...]
+
+
+class Events(msgspec.Struct, frozen=True, tag="events"):
+    events: tuple[EventLine, ...]
+
+
+class Audit(msgspec.Struct, frozen=True, tag="audit"):
+    lines: tuple[AuditLine, ...]
+
+
+class PlanReply(msgspec.Struct, frozen=True, tag="plan"):
+    plan: Plan
+
+
+class OperationReply(msgspec.Struct, frozen=True, tag="operation"):
+    operation: OperationRecord
+
+
+class ConsoleOpened(msgspec.Struct, frozen=True, tag="console-opened"):
+    state: ConsoleState
+    offset: int
+    data: bytes
+
+
+class ConsoleChunk(msgspec.Struct, frozen=True, tag="console-chunk"):
+    offset: int
+    data: bytes
+
+
+class ConsoleReply(msgspec.Struct, frozen=True, tag="console"):
+    state: ConsoleState
+
+
+class ClientInfo(msgspec.Struct, frozen=True):
+    client: int
+    kind: str
+    user: str
+    terminal: str
+    since: float
+    read_only: bool
+
+
+class EngineStatus(msgspec.Struct, frozen=True, tag="engine"):
+    """The engine about itself. `paths`: name -> path. `counts`: BMC status -> nodes. Lag in milliseconds, CPU in
+    percent of a core, both over the last minute. `journal`: "" when it is kept, else why not."""
+
+    version: str
+    pid: int
+    started: float
+    inventory: str
+    clients: tuple[ClientInfo, ...]
+    running: tuple[int, ...]
+    consoles_open: int
+    counts: dict[str, int]
+    paths: dict[str, str]
+    lag_p99_ms: float
+    cpu_percent: float
+    journal: str = ""
+    idle_exit: float = 0.0
+
+
+class Timelines(msgspec.Struct, frozen=True, tag="timelines"):
+    timelines: tuple[BootTimeline, ...]
+
+
+class LogPage(msgspec.Struct, frozen=True, tag="log-page"):
+    """`oldest`, `newest`: the range of `seq` that is kept; `more`: whether lines that pass lie beyond the page."""
+
+    lines: tuple[LogLine, ...]
+    oldest: int
+    newest: int
+    more: bool
+
+
+class LogHits(msgspec.Struct, frozen=True, tag="log-hits"):
+    """`seqs` of hits in order; `total` counts those beyond the limit too."""
+
+    seqs: tuple[int, ...]
+    total: int
+
+
+class BundleReply(msgspec.Struct, frozen=True, tag="bundle"):
+    directory: str
+    files: tuple[str, ...]
+
+
+class EnrolReply(msgspec.Struct, frozen=True, tag="enrol"):
+    diff: str
+    applied: bool
+
+
+ReplyBody = (
+    Done
+    | Snapshot
+    | Operations
+    | Events
+    | Audit
+    | PlanReply
+    | OperationReply
+    | ConsoleOpened
+    | ConsoleChunk
+    | ConsoleReply
+    | EngineStatus
+    | Timelines
+    | LogPage
+    | LogHits
+    | BundleReply
+    | EnrolReply
+)
+
+
+class Changes(msgspec.Struct, frozen=True, tag="changes"):
+    """At most ten a second. Whole values: a later one replaces an earlier one of the same key.
+
+    `nodes` is given only when the inventory was read again, and is then complete.
+    """
+
+    seq: int
+    states: tuple[NodeState, ...] = ()
+    operations: tuple[OperationRecord, ...] = ()
+    events: tuple[EventLine, ...] = ()
+    audit: tuple[AuditLine, ...] = ()
+    notices: tuple[str, ...] = ()
+    nodes: tuple[Node, ...] | None = None
+    sources: tuple[SourceState, ...] = ()
+    unknown: tuple[UnknownClient, ...] | None = None
+    timelines: tuple[BootTimeline, ...] = ()
+
+
+class LogLines(msgspec.Struct, frozen=True, tag="log-lines"):
+    """Lines that pass the filter of `FollowLogs`. `skipped`: lines that were left out because this client is slow."""
+
+    lines: tuple[LogLine, ...]
+    skipped: int = 0
+
+
+class ConsoleData(msgspec.Struct, frozen=True, tag="console-data"):
+    """Bytes of a console from `offset` on. A gap (offset beyond the last end) was dropped for this client because it
+    reads slowly: fetch it with `ConsoleHistory`."""
+
+    node: str
+    offset: int
+    data: bytes

@@ -1,0 +1,206 @@
+"""What clients ask of an engine. Each body travels in a `wire.Request`; the docstring names its reply."""
+
+from __future__ import annotations
+
+import msgspec
+
+from plasmatui.model.boot import LogFilter
+from plasmatui.model.operation import Order, Pace
+
+
+class Watch(msgspec.Struct, frozen=True, tag="watch"):
+    """Reply: `Snapshot`. From then on `Changes` are pushed."""
+
+
+class Query(msgspec.Struct, frozen=True, tag="query"):
+    """Ask the BMCs of `nodes` now. Items: `NodeAnswer`, in the order in which they answer. Reply: `Done`.
+
+    `what`: "power" "bootdev" "sensors" "sel" "inventory" "refresh" ("refresh" also tries BMCs that were refused).
+    """
+
+    what: str
+    nodes: tuple[str, ...]
+
+
+class PlanOrder(msgspec.Struct, frozen=True, tag="plan"):
+    """Reply: `Plan`. Changes nothing."""
+
+    order: Order
+    nodes: tuple[str, ...]
+    pace: Pace | None = None
+
+
+class StartOrder(msgspec.Struct, frozen=True, tag="start"):
+    """Begin an operation. Reply: `OperationRecord`; its progress comes with `Changes` (after `Watch`)."""
+
+    order: Order
+    nodes: tuple[str, ...]
+    pace: Pace | None = None
+
+
+class CancelOperation(msgspec.Struct, frozen=True, tag="cancel-operation"):
+    """Cancel what has not begun and what can be left safely. Reply: `OperationRecord`."""
+
+    number: int
+
+
+class ListOperations(msgspec.Struct, frozen=True, tag="operations"):
+    """Reply: `Operations`, newest first. `number` picks one."""
+
+    limit: int = 50
+    number: int = 0
+
+
+class ListEvents(msgspec.Struct, frozen=True, tag="events"):
+    """Reply: `Events`, newest first: of one node or of all (""), older than number `before` (0: the newest)."""
+
+    node: str = ""
+    before: int = 0
+    limit: int = 200
+
+
+class ListAudit(msgspec.Struct, frozen=True, tag="audit"):
+    """Reply: `Audit`, newest first."""
+
+    limit: int = 200
+
+
+class ConsoleOpen(msgspec.Struct, frozen=True, tag="console-open"):
+    """Read a console: reply `ConsoleOpened` with up to `history` bytes of the past, then `ConsoleData` pushes."""
+
+    node: str
+    history: int = 65536
+
+
+class ConsoleClose(msgspec.Struct, frozen=True, tag="console-close"):
+    """Stop reading (and give back the pen). Reply: `Done`."""
+
+    node: str
+
+
+class ConsoleHistory(msgspec.Struct, frozen=True, tag="console-history"):
+    """Reply: `ConsoleChunk`: at most `length` bytes of the recording from `offset`; it may begin later than asked."""
+
+    node: str
+    offset: int
+    length: int
+
+
+class ConsolePen(msgspec.Struct, frozen=True, tag="console-pen"):
+    """Take (or give back) the right to write. Reply: `ConsoleState`; Problem "pen-held" names the holder."""
+
+    node: str
+    take: bool = True
+    steal: bool = False
+
+
+class ConsoleWrite(msgspec.Struct, frozen=True, tag="console-write"):
+    """Send bytes; needs the pen. Reply: `Done` when they are queued for the BMC."""
+
+    node: str
+    data: bytes
+
+
+class ConsoleBreak(msgspec.Struct, frozen=True, tag="console-break"):
+    """Send a serial break; needs the pen. Reply: `Done`."""
+
+    node: str
+
+
+class ConsoleReopen(msgspec.Struct, frozen=True, tag="console-reopen"):
+    """Close and open the console now; with `takeover` end another client's session. Reply: `ConsoleState`."""
+
+    node: str
+    takeover: bool = False
+
+
+class AskEngine(msgspec.Struct, frozen=True, tag="engine"):
+    """Reply: `EngineStatus`."""
+
+
+class StopEngine(msgspec.Struct, frozen=True, tag="stop"):
+    """Orderly shutdown. Reply: `Done`, then `Goodbye`. Problem "busy" while operations run, unless `force`."""
+
+    force: bool = False
+
+
+class Reload(msgspec.Struct, frozen=True, tag="reload"):
+    """Read the inventory again. Reply: `Snapshot`; Problem "inventory" with every error when it is wrong."""
+
+
+class AskTimeline(msgspec.Struct, frozen=True, tag="timeline"):
+    """Reply: `Timelines`: the boots of a node, newest first, at most `limit`."""
+
+    node: str
+    limit: int = 5
+
+
+class ListLogs(msgspec.Struct, frozen=True, tag="logs"):
+    """Reply: `LogPage`: at most `limit` lines that pass, nearest to `seq` (0: the newest) and before it, or after it
+    with `forward`; in order of `seq`."""
+
+    filter: LogFilter = LogFilter()
+    seq: int = 0
+    forward: bool = False
+    limit: int = 500
+
+
+class FollowLogs(msgspec.Struct, frozen=True, tag="follow-logs"):
+    """Be pushed `LogLines` of what passes from now on; replaces an earlier filter. None ends it. Reply: `Done`."""
+
+    filter: LogFilter | None
+
+
+class SearchLogs(msgspec.Struct, frozen=True, tag="search-logs"):
+    """Reply: `LogHits`: the places of all lines that pass the filter and hold `pattern` (at most `limit`)."""
+
+    pattern: str
+    filter: LogFilter = LogFilter()
+    limit: int = 10_000
+
+
+class MakeBundle(msgspec.Struct, frozen=True, tag="bundle"):
+    """Write an incident bundle of `nodes` into `directory` (made, 0700; holds no bundle yet). Reply: `BundleReply`."""
+
+    nodes: tuple[str, ...]
+    directory: str
+    since: float = 0.0
+
+
+class EnrolNode(msgspec.Struct, frozen=True, tag="enrol"):
+    """Add a machine to the inventory. Reply: `EnrolReply` with the diff; written only with `apply`."""
+
+    name: str
+    mac: str
+    profile: str = ""
+    bmc: str = ""
+    provisioning_ip: str = ""
+    apply: bool = False
+
+
+RequestBody = (
+    Watch
+    | Query
+    | PlanOrder
+    | StartOrder
+    | CancelOperation
+    | ListOperations
+    | ListEvents
+    | ListAudit
+    | ConsoleOpen
+    | ConsoleClose
+    | ConsoleHistory
+    | ConsolePen
+    | ConsoleWrite
+    | ConsoleBreak
+    | ConsoleReopen
+    | AskEngine
+    | StopEngine
+    | Reload
+    | AskTimeline
+    | ListLogs
+    | FollowLogs
+    | SearchLogs
+    | MakeBundle
+    | EnrolNode
+)
