@@ -100,6 +100,10 @@ class Identity:
             for c in self._unknown.values()
         )
 
+    def owners(self) -> dict[str, tuple[str, ...]]:
+        """The nodes that each leased address belonged to, one after the other ("" for machines without a name)."""
+        return {ip: tuple(lease.node for lease in leases) for ip, leases in self._leases.items()}
+
     def _by_mac(self, signal: Signal) -> str:
         node = self._macs.get(signal.mac, "")
         if not node and signal.ip:

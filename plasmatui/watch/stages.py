@@ -280,12 +280,12 @@ class Reading:
             finish(early, [mark])
             self._span(up).see(mark.first, mark.first_order)
         for exchange in self.system:
-            if exchange.ack is not None and not self.disk:
+            if exchange.ack is not None and not self.disk and not self.facts.has(SignalKind.PANIC):
                 self._span(Stage.INSTALLER_UP).see(exchange.ack, exchange.ack_order)
                 self._span(Stage.INSTALLER_UP).inferred = False
         finish(up, find(SignalKind.LOGIN, SignalKind.HOST_KEY, SignalKind.SSH_UP))
-        if not self.disk:
-            finish(Stage.SSH_READY, find(SignalKind.SSH_UP))
+        if not self.disk:  # that sshd listens is no login yet
+            finish(Stage.SSH_READY, [m for m in find(SignalKind.SSH_UP) if m.first.code == "login"])
 
     def _finish(self, stage: Stage, marks: Iterable[Mark]) -> None:
         for mark in marks:
@@ -328,6 +328,8 @@ class Reading:
         later: float | None = None
         for span in reversed(self.ordered()):
             span.tries = max(1, span.tries)
+            if span.begin is not None and later is not None and span.begin > later:
+                span.begin = later  # two clocks: a stage begins no later than the next one
             if span.done and span.end is None and span.begin is not None:
                 span.end = max(span.begin, later) if later is not None else None
             if span.end is not None and span.begin is not None and span.end < span.begin:

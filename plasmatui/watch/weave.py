@@ -1,0 +1,165 @@
+"""One order for the signals of one node from several recordings, of which some have no clock.
+
+Lines with a time are ordered by it. What has none is fitted in between by what both sides speak of: a file that iPXE
+fetches and the web server's line about it, an address on the console and the lease that gave it. No times are made up.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+
+from plasmatui.model.boot import Signal, SignalKind
+from plasmatui.watch.facts import DHCP, LOGS
+from plasmatui.watch.names import Role, name_of, path_of, role_of
+
+K = SignalKind
+_FETCHES = frozenset({K.IPXE_FETCH, K.IPXE_FETCHED, K.IPXE_ERROR})
+_ADDRESSES = frozenset({K.PXE_ADDRESS, K.IPXE_ADDRESS})
+_STARTS = frozenset({K.FIRMWARE, K.PXE_START, K.IPXE_START})
+
+
+def merge(sequences: Iterable[Sequence[Signal]]) -> list[Signal]:
+    """The signals of several recordings of one node, in one order. Each recording's own order is kept."""
+    timed: list[Signal] = []
+    loose: list[Sequence[Signal]] = []
+    for sequence in sequences:
+        if any(signal.wall is not None for signal in sequence) and not _is_console(sequence):
+            timed += _filled(sequence)
+        elif sequence:
+            loose.append(sequence)
+    timed.sort(key=lambda signal: signal.wall or 0.0)
+    loose.sort(key=lambda sequence: not _is_console(sequence))
+    for sequence in loose:
+        timed = _Weaver(timed).insert(sequence) if timed else list(sequence)
+    return timed
+
+
+def _is_console(sequence: Sequence[Signal]) -> bool:
+    return bool(sequence) and sequence[0].kind not in LOGS
+
+
+def _filled(sequence: Sequence[Signal]) -> list[Signal]:
+    """Only what has a time; a line without one among lines with it stays with its neighbour by being left out."""
+    return [signal for signal in sequence if signal.wall is not None]
+
+
+def _key(signal: Signal) -> tuple[str, str] | None:
+    """What a signal can be recognised by in another recording."""
+    kind = signal.kind
+    if kind is K.HTTP_REQUEST or (kind in _FETCHES and signal.file.startswith("http")):
+        return ("http", path_of(signal.file))
+    if kind in (K.TFTP_REQUEST, K.TFTP_DONE, K.PXE_FILE, K.PXE_LOADED):
+        return ("tftp", name_of(signal.file)) if signal.file else None
+    if kind is K.DHCP_ACK or kind in _ADDRESSES:
+        return ("lease", signal.ip)
+    return None
+
+
+def _same(one: Signal, other: Signal) -> bool:
+    """Two recordings of one event: a server's line and a console's."""
+    if (one.kind in _ADDRESSES) == (other.kind in _ADDRESSES) and _key(one) != ("http", path_of(one.file)):
+        return one.kind is not other.kind and K.DHCP_ACK not in (one.kind, other.kind)
+    for ack, address in ((one, other), (other, one)):
+        if ack.kind is K.DHCP_ACK and address.kind in _ADDRESSES and ack.ipxe is not None:
+            return ack.ipxe == (address.kind is K.IPXE_ADDRESS)
+    return True
+
+
+class _Weaver:
+    """Fits one recording into the order of the others."""
+
+    def __init__(self, base: list[Signal]) -> None:
+        self._base = base
+        self._places: dict[tuple[str, str], list[int]] = {}
+        for index, signal in enumerate(base):
+            key = _key(signal)
+            if key is not None:
+                self._places.setdefault(key, []).append(index)
+        self._at = 0  # nothing may go before this index of the base
+        self._system = False
+
+    def insert(self, sequence: Sequence[Signal]) -> list[Signal]:
+        """The base with `sequence` in it."""
+        slots: list[int | None] = []
+        for signal in sequence:
+            slots.append(self._slot(signal))
+        self._fill(sequence, slots)
+        merged: list[tuple[int, int, Signal]] = [(2 * i + 1, i, signal) for i, signal in enumerate(self._base)]
+        merged += [(slot or 0, i, signal) for i, (slot, signal) in enumerate(zip(slots, sequence, strict=True))]
+        merged.sort(key=lambda item: item[:2])
+        return [signal for _, _, signal in merged]
+
+    def _slot(self, signal: Signal) -> int | None:
+        """Even numbers lie between the base's signals: `2 * i` before the one at `i`. None: with a neighbour."""
+        key = _key(signal)
+        index = self._find(signal, key) if key is not None else None
+        if index is not None:
+            self._at = index
+            before = signal.kind in (K.DHCP_ACK, K.IPXE_FETCH, K.TFTP_REQUEST, K.TFTP_DONE)
+            if signal.kind is K.DHCP_ACK or signal.kind in _ADDRESSES:
+                self._at = index + 1  # each lease explains one answer
+            return 2 * index if before else 2 * index + 2
+        return self._gate() if signal.kind is K.DHCP_ACK else None
+
+    def _find(self, signal: Signal, key: tuple[str, str]) -> int | None:
+        places = self._places.get(key)
+        if places is None:
+            return None
+        for place in places[bisect_left(places, self._at) :]:
+            if _same(signal, self._base[place]):
+                return place
+        return None
+
+    def _gate(self) -> int:
+        """For an answer that no console shows: before the next thing that needs an address."""
+        gate = None if self._system else self._next_gate(self._at)
+        if gate is None or ("lease" in {key[0] for key in self._places}):
+            self._system = False
+            return 2 * self._end_of_chain()
+        loader = self._base[gate].kind is K.TFTP_REQUEST
+        self._at = gate + 1
+        while loader and self._at < len(self._base) and self._base[self._at].kind is K.TFTP_REQUEST:
+            self._at += 1
+        self._system = not loader
+        return 2 * gate
+
+    def _next_gate(self, start: int) -> int | None:
+        for index in range(start, len(self._base)):
+            signal = self._base[index]
+            role = role_of(signal.file)
+            if signal.kind is K.TFTP_REQUEST and role is not Role.SCRIPT:
+                return index
+            if signal.kind in (K.HTTP_REQUEST, K.IPXE_FETCH) and role is Role.SCRIPT:
+                return index
+        return None
+
+    def _end_of_chain(self) -> int:
+        """Where this boot ends: before the next start."""
+        fetched = False
+        for index in range(self._at, len(self._base)):
+            signal = self._base[index]
+            role = role_of(signal.file) if signal.file else Role.UNKNOWN
+            loader = signal.kind is K.TFTP_REQUEST and role is Role.LOADER
+            again = fetched and role is Role.SCRIPT and signal.kind in (K.HTTP_REQUEST, K.IPXE_FETCH)
+            if signal.kind in _STARTS or loader or again:
+                self._at = index
+                return index
+            fetched = fetched or role in (Role.KERNEL, Role.INITRD)
+        self._at = len(self._base)
+        return self._at
+
+    def _fill(self, sequence: Sequence[Signal], slots: list[int | None]) -> None:
+        """What has no counterpart goes with its neighbour: questions with the answer that follows, the rest with what
+        went before."""
+        following: int | None = None
+        for index in range(len(sequence) - 1, -1, -1):
+            slot, kind = slots[index], sequence[index].kind
+            if slot is not None:
+                following = slot if kind is K.DHCP_ACK else None
+            elif following is not None and kind in DHCP:
+                slots[index] = following
+        last = 0
+        for index, slot in enumerate(slots):
+            last = max(last, slot if slot is not None else last)
+            slots[index] = last
