@@ -52,7 +52,7 @@ _REFUSALS: Final = (
 
 
 def _mac(text: str) -> str:
-    if len(text) % 3 == 2:
+    if len(text) == 3 * text.count(":") + 2:
         return text.lower()
     return ":".join(part.zfill(2) for part in text.lower().split(":"))
 

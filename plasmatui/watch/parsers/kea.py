@@ -87,7 +87,6 @@ _CONTEXT: Final = frozenset(
         "DHCP4_CLASSES_ASSIGNED_AFTER_SUBNET_SELECTION",
         "ALLOC_ENGINE_V4_ALLOC_FAIL_CLASSES",
         "ALLOC_ENGINE_V4_ALLOC_FAIL_SHARED_NETWORK",
-        "DHCP4_QUERY_LABEL",
         "DHCP4_QUERY_DATA",
         "DHCP4_RESPONSE_DATA",
     }
@@ -126,6 +125,8 @@ class KeaParser(LineParser):
         self._evaluated: dict[str, bool] = {}  # by thread: 2.2 does not name the client
         self._packet: _Query | None = None  # whose options the next lines list
         self._packet_is_answer = False
+        self._second = ""  # "2026-11-21 00:46:04", as it was last met, and what it means
+        self._second_wall: float | None = None
 
     def feed(self, line: str, number: int) -> Signals:
         """See `LogParser.feed`."""
@@ -153,7 +154,9 @@ class KeaParser(LineParser):
         if end < 0 or name not in _KNOWN:
             return ()
         text = message[space + 1 :] if space > 0 else ""
-        own = self._prefix.wall(message[: at + 1]) if at else None
+        if name == "EVAL_RESULT" and "pxe" not in text and "PXE" not in text:
+            return ()
+        own = self._own_time(message) if at > 20 else None
         wall = own if own is not None else wall
         kind = _SERVER.get(name)
         if kind is not None:
@@ -169,6 +172,15 @@ class KeaParser(LineParser):
             self._learn(query, name, text)
             return ()
         return self._about(query, name, text, wall, line, number)
+
+    def _own_time(self, message: str) -> float | None:
+        """The time of Kea's own layout: local, with milliseconds."""
+        second, fraction = message[:19], message[20:23]
+        if second != self._second:
+            self._second, self._second_wall = second, self._prefix.wall(f"{second} ")
+        if self._second_wall is None or message[19:20] != "." or not (fraction.isascii() and fraction.isdigit()):
+            return self._second_wall
+        return self._second_wall + int(fraction) / 1000
 
     def _query(self, match: re.Match[str], thread: str) -> _Query:
         mac, xid = match[1].lower(), match[2] or ""
@@ -186,8 +198,7 @@ class KeaParser(LineParser):
         code, note, ip, server = "", "", "", ""
         kind = _ANSWERS.get(name)
         if kind is not None:
-            match = _ADDRESS.search(text)
-            ip = match[1] if match is not None else ""
+            ip = _address(text)
             code = _RELEASE_CODES.get(name, "")
             query.nak = kind is SignalKind.DHCP_NAK
         elif name in _REFUSALS:
@@ -204,8 +215,7 @@ class KeaParser(LineParser):
         elif name == "DHCP4_INIT_REBOOT":
             kind = None if query.asked else SignalKind.DHCP_REQUEST
             query.asked = False
-            match = _ADDRESS.search(text)
-            ip = match[1] if match is not None else ""
+            ip = _address(text)
         else:  # DHCP4_PACKET_SEND: only a DHCPNAK is told by nothing else at the usual level
             match = _SENT_NAK.search(text)
             if match is not None and not query.nak:
@@ -259,7 +269,7 @@ class KeaParser(LineParser):
         elif name == "ALLOC_ENGINE_V4_ALLOC_FAIL_SHARED_NETWORK":
             match = _NETWORK_LEFT.search(text)
             query.exhausted = match is not None and match[1].strip("0") != ""
-        elif name != "DHCP4_QUERY_LABEL":
+        else:
             at = text.find("VENDOR_CLASS_")
             if at >= 0:
                 self._vendor(query, text[at + 13 :].partition(",")[0])
@@ -289,6 +299,14 @@ class KeaParser(LineParser):
             query.arch = _number(value)
         elif code == 97:
             query.uuid = _machine(value)
+
+
+def _address(text: str) -> str:
+    """The address that a message tells of: behind the client, or before it (DHCP4_DECLINE_LEASE)."""
+    match = _ADDRESS.search(text, max(0, text.find(", tid=0x"))) or _ADDRESS.search(text)
+    if match is not None and match[1] == "0.0.0.0":  # noqa: S104  (no address: what it asked for comes next)
+        match = _ADDRESS.search(text, match.end())
+    return match[1] if match is not None else ""
 
 
 def _ipxe_class(text: str) -> bool | None:

@@ -19,7 +19,7 @@ from plasmatui.watch.parsers.stamps import access_time
 
 _QUOTED: Final = r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
 _LINE: Final = re.compile(
-    r"(?:\S{1,255} )??([0-9a-fA-F][0-9a-fA-F.:]{1,44}(?:%\w{1,16})?) \S{1,255} [^\[]{1,255}\[([^\]]{20,32})\] "
+    r"(?:\S{1,255} )??([0-9a-fA-F:][0-9a-fA-F.:]{1,44}(?:%\w{1,16})?) \S{1,255} [^\[]{1,255}\[([^\]]{20,32})\] "
     + _QUOTED
     + r" (\d{3}) (\d{1,18}|-)(?: "
     + _QUOTED
@@ -29,7 +29,7 @@ _LINE: Final = re.compile(
     + _QUOTED
     + r")?)?"
 )
-_REQUEST: Final = re.compile(r"([A-Z]{3,16}) (\S{1,4096})(?: HTTP/\d(?:\.\d)?)?", re.ASCII)
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "PROPFIND"})
 _ESCAPE: Final = re.compile(r"\\(?:x([0-9a-fA-F]{2})|([\"\\]))")
 _MAC: Final = re.compile(r"(?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2}", re.ASCII)
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
@@ -43,8 +43,10 @@ class NginxAccessParser(LineParser):
 
     def __init__(self, source: str, reference: float | None = None) -> None:
         super().__init__(source, reference)
-        self._stamp = ""
-        self._wall: float | None = None
+        self._minute = ""  # "21/Nov/2026:00:39 +0000", as it was last met, and what it means
+        self._minute_wall: float | None = None
+        self._agent_raw: str | None = None
+        self._agent = ""
 
     def feed(self, line: str, number: int) -> Signals:
         """See `LogParser.feed`."""
@@ -61,20 +63,19 @@ class NginxAccessParser(LineParser):
 
     def _request(self, match: re.Match[str], line: str, number: int) -> Signals:
         peer, stamp, request, status, size, _referer, agent, forwarded = match.groups()
-        words = _REQUEST.fullmatch(request)
-        if words is None:
+        method, _, target = request.partition(" ")
+        if method not in _METHODS or not target:
             return ()  # no HTTP: a port scanner, TLS on a plain port
-        if stamp != self._stamp:
-            self._stamp, self._wall = stamp, access_time(stamp)
-        method, target = words.groups()
-        target = clean_line(_unescape(target))
-        agent = clean_line(_unescape(agent)) if agent and agent != "-" else ""
+        target = clean_line(_unescape(target.partition(" HTTP/")[0]))
+        if agent != self._agent_raw:
+            self._agent_raw, self._agent = agent, clean_line(_unescape(agent)) if agent and agent != "-" else ""
+        agent = self._agent
         host, mac, uuid = _named(target) if "?" in target else ("", "", "")
         return (
             Signal(
                 kind=SignalKind.HTTP_REQUEST,
                 evidence=self.evidence(line, number),
-                wall=self._wall,
+                wall=self._time(stamp),
                 ip=_client(peer, forwarded),
                 mac=mac,
                 uuid=uuid,
@@ -87,6 +88,14 @@ class NginxAccessParser(LineParser):
                 ipxe=True if agent.startswith("iPXE/") else None if not agent else False,
             ),
         )
+
+    def _time(self, stamp: str) -> float | None:
+        minute, second = stamp[:17] + stamp[20:], stamp[18:20]
+        if minute != self._minute:
+            self._minute, self._minute_wall = minute, access_time(f"{stamp[:17]}:00{stamp[20:]}")
+        if self._minute_wall is None or not (second.isascii() and second.isdigit()):
+            return None
+        return self._minute_wall + int(second)
 
 
 def _unescape(text: str) -> str:
