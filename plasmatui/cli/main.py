@@ -36,6 +36,7 @@ _COMMANDS = {
     "info": "info",
     "sim": "sim",
     "explain": "explain",
+    "replay": "replay",
     "completions": "terminal",
     "reset-terminal": "terminal",
 }

@@ -109,7 +109,7 @@ def open_marks(case: Case, stage: Stage, *kinds: SignalKind) -> list[Mark]:
 
 
 def _mark_failed(reading: Reading, stage: Stage) -> None:
+    """A stage that stopped the boot; one that had succeeded before (a first script, a whole kernel) stays so."""
     span = reading.spans.get(stage)
-    if span is not None and reading.position() <= list(Stage).index(stage):
+    if span is not None and not span.done:
         span.failed = True
-        span.done = False

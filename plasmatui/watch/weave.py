@@ -16,6 +16,9 @@ from plasmatui.watch.names import Role, name_of, path_of, role_of
 K = SignalKind
 _FETCHES = frozenset({K.IPXE_FETCH, K.IPXE_FETCHED, K.IPXE_ERROR})
 _ADDRESSES = frozenset({K.PXE_ADDRESS, K.IPXE_ADDRESS})
+_LOADED = frozenset({K.PXE_LOADED, K.PXE_ERROR, K.IPXE_START})
+_TRANSFERS = frozenset({K.TFTP_REQUEST, K.TFTP_DONE, K.TFTP_ERROR})
+_TRANSFER_SECONDS = 30.0
 _STARTS = frozenset({K.FIRMWARE, K.PXE_START, K.IPXE_START})
 
 
@@ -100,7 +103,19 @@ class _Weaver:
             if signal.kind is K.DHCP_ACK or signal.kind in _ADDRESSES:
                 self._at = index + 1  # each lease explains one answer
             return 2 * index if before else 2 * index + 2
+        if signal.kind in _LOADED:
+            return self._after_transfers()
         return self._gate() if signal.kind is K.DHCP_ACK else None
+
+    def _after_transfers(self) -> int | None:
+        """A loader that runs, or failed, was transferred: its size probe and the transfer itself lie before."""
+        start = self._at
+        while self._at < len(self._base) and self._base[self._at].kind in _TRANSFERS:
+            apart = (self._base[self._at].wall or 0.0) - (self._base[start].wall or 0.0)
+            if apart > _TRANSFER_SECONDS:
+                break
+            self._at += 1
+        return 2 * self._at if self._at > start else None
 
     def _find(self, signal: Signal, key: tuple[str, str]) -> int | None:
         places = self._places.get(key)

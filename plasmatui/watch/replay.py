@@ -1,0 +1,222 @@
+"""A bundle's files as timelines: what the live watch would have said, at the end of the evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+
+import msgspec
+
+from plasmatui.model.boot import BootTimeline, Signal, SignalKind
+from plasmatui.watch.bundle import Bundle, BundleError, BundleFile, read_bundle
+from plasmatui.watch.console import ConsoleReader
+from plasmatui.watch.facts import LOGS
+from plasmatui.watch.identity import Identity
+from plasmatui.watch.names import Role, path_of, role_of
+from plasmatui.watch.parsers import FORMATS, make_parser
+from plasmatui.watch.timeline import Correlator
+from plasmatui.watch.weave import merge
+
+_CHUNK = 65_536
+_OWN_DATES = ("nginx-access", "nginx-error", "kea", "journal")
+"""Formats whose times have a year: the others are read by their light."""
+
+
+class _Recording(msgspec.Struct):
+    """What one file gave. `seconds`: of a console with timing, when each signal was seen, from its start."""
+
+    file: BundleFile
+    signals: list[Signal]
+    seconds: list[float] = []
+
+
+def replay(directory: Path) -> dict[str, BootTimeline]:
+    """The last boot of each node of a bundle that anything was seen of.
+
+    Raises:
+        BundleError: the bundle cannot be read.
+    """
+    return {name: boots[-1] for name, boots in replay_all(directory).items()}
+
+
+def replay_all(directory: Path) -> dict[str, tuple[BootTimeline, ...]]:
+    """All boots of each node, the latest last, in the order of the bundle's nodes.
+
+    Raises:
+        BundleError: the bundle cannot be read.
+    """
+    bundle = read_bundle(directory)
+    by_node = _by_node(bundle, _load(bundle))
+    correlator = Correlator(bundle.nodes)
+    found: dict[str, tuple[BootTimeline, ...]] = {}
+    for sequences in by_node.values():
+        for signal in merge(sequences):
+            correlator.feed(signal, signal.wall or 0.0)
+    for node in by_node:
+        timeline = correlator.timeline(node, at_end=True)
+        if timeline is not None:
+            found[node] = (*correlator.history(node), timeline)
+    return found
+
+
+def _load(bundle: Bundle) -> list[_Recording]:
+    """Every file's signals, those with whole dates first."""
+    files = sorted(bundle.files, key=lambda file: file.format not in _OWN_DATES)
+    recordings: dict[str, _Recording] = {}
+    reference: float | None = None
+    for file in files:
+        try:
+            recording = _console(file) if file.format == "console" else _log(file, reference)
+        except OSError as error:
+            raise BundleError(f"{file.name}: {error.strerror}") from error
+        recordings[file.name] = recording
+        walls = [signal.wall for signal in recording.signals if signal.wall is not None]
+        if walls and file.format in _OWN_DATES:
+            reference = max(walls[-1], reference or walls[-1])
+    return [recordings[file.name] for file in bundle.files]
+
+
+def _log(file: BundleFile, reference: float | None) -> _Recording:
+    signals: list[Signal] = []
+    if file.format in FORMATS:
+        parser = make_parser(file.format, file.name, reference=reference)
+        with file.path.open(encoding="utf-8", errors="replace", newline="\n") as lines:
+            for number, line in enumerate(lines, 1):
+                signals += parser.feed(line.rstrip("\r\n"), number)
+    return _Recording(file, signals)
+
+
+def _console(file: BundleFile) -> _Recording:
+    reader = ConsoleReader(file.node, file.name)
+    recording = _Recording(file, [], [])
+    data = file.path.read_bytes()
+    at = 0
+    for seconds, size in _timing(file):
+        recording.signals += reader.feed(data[at : at + size], None)
+        at += size
+        recording.seconds += [seconds] * (len(recording.signals) - len(recording.seconds))
+    timed = bool(recording.seconds)
+    for start in range(at, len(data), _CHUNK):
+        recording.signals += reader.feed(data[start : start + _CHUNK], None)
+    recording.signals += reader.flush()
+    if timed:
+        last = recording.seconds[-1]
+        recording.seconds += [last] * (len(recording.signals) - len(recording.seconds))
+    return recording
+
+
+def _timing(file: BundleFile) -> Iterator[tuple[float, int]]:
+    """The `seconds bytes` lines of a timing file; raises BundleError naming the line that is none."""
+    if file.timing is None:
+        return
+    with file.timing.open(encoding="utf-8", errors="replace") as lines:
+        for number, line in enumerate(lines, 1):
+            words = line.split()
+            if not words:
+                continue
+            try:
+                seconds, size = float(words[0]), int(words[1])
+            except (ValueError, IndexError) as error:
+                raise BundleError(
+                    f"{file.timing.name}:{number}: expected `seconds bytes`, found {line[:60]!r}"
+                ) from error
+            if size < 0 or not 0 <= seconds < float("inf"):
+                raise BundleError(f"{file.timing.name}:{number}: seconds and bytes must not be negative")
+            yield seconds, size
+
+
+def _by_node(bundle: Bundle, recordings: list[_Recording]) -> dict[str, list[list[Signal]]]:
+    """Each node's signals, recording by recording, in the order of the files."""
+    nodes = _Owners(bundle, recordings)
+    split: dict[str, list[list[Signal]]] = {node.name: [] for node in bundle.nodes}
+    consoles: list[_Recording] = []
+    for recording in recordings:
+        if recording.file.format == "console":
+            consoles.append(recording)
+            continue
+        parts: dict[str, list[Signal]] = {}
+        for signal in recording.signals:
+            owner = nodes.of(signal)
+            if owner in split:
+                parts.setdefault(owner, []).append(msgspec.structs.replace(signal, node=owner))
+        for owner, part in parts.items():
+            split[owner].append(part)
+    for recording in consoles:
+        split[recording.file.node].append(_clocked(recording, split[recording.file.node]))
+    return split
+
+
+def _clocked(recording: _Recording, logs: list[list[Signal]]) -> list[Signal]:
+    """A console's signals with the time of day, where its recording has seconds and a server's log shows when one of
+    its fetches was: only then can the two be laid beside each other."""
+    if not recording.seconds:
+        return recording.signals
+    served: dict[str, list[float]] = {}
+    for signal in (s for part in logs for s in part):
+        if signal.kind is SignalKind.HTTP_REQUEST and signal.wall is not None:
+            served.setdefault(path_of(signal.file), []).append(signal.wall)
+    offsets = []
+    seen: dict[str, int] = {}
+    for signal, seconds in zip(recording.signals, recording.seconds, strict=True):
+        if signal.kind in (SignalKind.IPXE_FETCHED, SignalKind.IPXE_ERROR) and signal.file:
+            path = path_of(signal.file)
+            turn = seen[path] = seen.get(path, -1) + 1
+            walls = served.get(path, [])
+            if turn < len(walls):
+                offsets.append(walls[turn] - seconds)
+    if not offsets:
+        return recording.signals
+    offset = median(offsets)
+    return [
+        msgspec.structs.replace(signal, wall=round(offset + seconds, 3))
+        for signal, seconds in zip(recording.signals, recording.seconds, strict=True)
+    ]
+
+
+class _Owners:
+    """Whose each line of a log is. A log without times decides by its own order; where its leases must explain lines of
+    another log, an address that had several owners goes on to the next one at each new boot that the lines show."""
+
+    def __init__(self, bundle: Bundle, recordings: list[_Recording]) -> None:
+        self._nodes: dict[int, str] = {}
+        identity = Identity(bundle.nodes)
+        logs = [r for r in recordings if r.file.format != "console"]
+        for recording in logs:
+            for signal in recording.signals:
+                if signal.wall is None:
+                    self._nodes[id(signal)] = identity.node_of(signal)
+        history = identity.owners()
+        timed = sorted((s for r in logs for s in r.signals if s.wall is not None), key=lambda s: s.wall or 0.0)
+        chunk: dict[str, int] = {}
+        deep: dict[str, bool] = {}
+        for signal in timed:
+            owners = history.get(signal.ip, ())
+            node = identity.node_of(signal)
+            if len(owners) > 1 and not signal.mac:
+                role = role_of(signal.file)
+                if deep.get(signal.ip) and role in (Role.LOADER, Role.SCRIPT):
+                    chunk[signal.ip] = chunk.get(signal.ip, 0) + 1
+                    deep[signal.ip] = False
+                deep[signal.ip] = deep.get(signal.ip, False) or role in (Role.KERNEL, Role.INITRD)
+                node = owners[min(chunk.get(signal.ip, 0), len(owners) - 1)]
+            self._nodes[id(signal)] = node
+        known = {ip for node in bundle.nodes for ip in node.ips} | set(identity.owners())
+        self._spoken = self._by_console(recordings, known)
+
+    def of(self, signal: Signal) -> str:
+        node = self._nodes.get(id(signal), "")
+        if not node and signal.kind in LOGS and not signal.mac:
+            node = self._spoken.get(signal.ip, "")
+        return node
+
+    @staticmethod
+    def _by_console(recordings: list[_Recording], known: set[str]) -> dict[str, str]:
+        """Addresses that only a console tells."""
+        return {
+            signal.ip: recording.file.node
+            for recording in recordings
+            if recording.file.format == "console"
+            for signal in recording.signals
+            if signal.kind in (SignalKind.PXE_ADDRESS, SignalKind.IPXE_ADDRESS) and signal.ip not in known
+        }
