@@ -9,7 +9,7 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 
-from tests.bench import consoles, power, redfish, screen
+from tests.bench import consoles, power, redfish, screen, watch
 from tests.bench.report import Report
 
 BENCHES: dict[str, Callable[[Report], Awaitable[None]]] = {
@@ -21,6 +21,7 @@ BENCHES: dict[str, Callable[[Report], Awaitable[None]]] = {
     "start": screen.first_frame,
     "grid": screen.grid,
     "slow-link": screen.slow_link,
+    "watch": watch.lines_per_second,
 }
 
 
