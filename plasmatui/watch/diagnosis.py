@@ -92,9 +92,13 @@ def diagnose(case: Case, rules: tuple[Rule, ...]) -> tuple[Finding, ...]:
 
 def witnesses(signals: list[Signal]) -> list[Signal]:
     """Each line once, what servers wrote before what the console showed."""
-    seen: set[Evidence] = set()
-    unique = [s for s in signals if s.evidence not in seen and not seen.add(s.evidence)]  # type: ignore[func-returns-value]
-    unique.sort(key=lambda s: s.kind not in LOGS)
+    by_line: dict[tuple[str, int], Signal] = {}
+    for signal in signals:
+        key = (signal.evidence.file, signal.evidence.line)
+        other = by_line.get(key)
+        if other is None or len(signal.evidence.text) > len(other.evidence.text):
+            by_line[key] = signal
+    unique = sorted(by_line.values(), key=lambda signal: signal.kind not in LOGS)
     return unique[:EVIDENCE_KEPT]
 
 

@@ -141,7 +141,7 @@ def _came_to_nothing(case: Case) -> bool:
 def _console_of(case: Case, file: str) -> list[Signal]:
     path = path_of(file)
     marks = case.reading.facts.find(K.IPXE_FETCHED, K.IPXE_FETCH)
-    return [m.last for m in marks if path_of(m.first.file) == path][:1]
+    return [m.last for m in marks if path_of(m.first.file) == path][-1:]
 
 
 def _http_unreachable(case: Case) -> Hit | None:
@@ -189,6 +189,11 @@ def _firmware_http(case: Case) -> Hit | None:
             errors = [m.first for m in reading.facts.find(K.PXE_ERROR)][-1:]
             cause = f"The web server answers {status} for {path_of(mark.first.file)}, the loader of UEFI HTTP boot."
             return Hit(cause, [mark.first, *errors], stage=Stage.TFTP_LOADER)
+    named = [m.first for m in reading.facts.find(K.PXE_FILE) if m.first.file.startswith("http")]
+    for mark in reading.facts.find(K.PXE_ERROR):
+        if named and not mark.first.code and not reading.overcome(mark, Stage.TFTP_LOADER):
+            cause = f"The firmware cannot load {named[-1].file}: {mark.first.text.rstrip('.')}."
+            return Hit(cause, [named[-1], mark.first], stage=Stage.TFTP_LOADER)
     return None
 
 
@@ -272,10 +277,10 @@ def _truncated(case: Case) -> Hit | None:
         if whole and 0 < mark.bytes < whole and _not_head(mark) and _stopped(case):
             cause = f"{path_of(mark.first.file)} was cut off: {mark.bytes} of {whole} bytes were sent."
             return Hit(cause, [mark.last, *_console_of(case, mark.first.file), *(m.first for m in panic[:1])])
-    for mark in panic:
-        text = _said(mark)
-        if "initramfs unpacking failed" in text or "invalid magic" in text:
-            return Hit("The kernel cannot unpack the initial RAM disk: it is cut off or damaged.", [mark.first])
+    broken = [m for m in case.reading.facts.find(K.UNIT_FAILED) if m.first.code == "initrd"]
+    if broken and _stopped(case) and "write error" not in _said(broken[0]):
+        cause = "The kernel cannot unpack the initial RAM disk: it is cut off or damaged."
+        return Hit(cause, [broken[0].first, *(m.first for m in panic[:1])])
     return None
 
 

@@ -37,7 +37,12 @@ def _stage_of_death(case: Case) -> Stage:
 
 
 def _out_of_memory(case: Case) -> Hit | None:
-    marks = _dead(case, case.reading.facts.find(K.OUT_OF_MEMORY))
+    full = [
+        m for m in case.reading.facts.find(K.UNIT_FAILED) if m.first.code == "initrd" and "write error" in m.first.text
+    ]
+    marks = _dead(case, case.reading.facts.find(K.OUT_OF_MEMORY) + full)  # a RAM disk that does not fit
+    if not case.reading.facts.find(K.OUT_OF_MEMORY) and not case.reading.facts.has(K.PANIC, K.EMERGENCY):
+        marks = []
     if not marks:
         return None
     panic = [m.first for m in case.reading.facts.find(K.PANIC)][:1]

@@ -46,8 +46,7 @@ class Span:
             self.first = order
         if signal.wall is not None and (self.begin is None or signal.wall < self.begin):
             self.begin = signal.wall
-        if signal.evidence not in self.evidence and len(self.evidence) < EVIDENCE_KEPT:
-            self.evidence.append(signal.evidence)
+        add_evidence(self.evidence, signal.evidence)
 
     def finish(self, signal: Signal, order: int) -> None:
         """Something showed that the stage succeeded."""
@@ -67,6 +66,16 @@ class Span:
             self.total = last.total
         if last.percent is not None:
             self.percent = last.percent
+
+
+def add_evidence(kept: list[Evidence], evidence: Evidence) -> None:
+    """Keep a line once: of a line that was read while it grew, what it said last."""
+    for index, other in enumerate(kept):
+        if (other.file, other.line) == (evidence.file, evidence.line):
+            kept[index] = max(other, evidence, key=lambda e: len(e.text))
+            return
+    if len(kept) < EVIDENCE_KEPT:
+        kept.append(evidence)
 
 
 class Reading:
@@ -192,10 +201,11 @@ class Reading:
             answered += exchange.ack is not None
 
     def _firmware(self) -> None:
-        for mark in self.facts.find(SignalKind.FIRMWARE):
-            self._span(Stage.FIRMWARE).see(mark.first, mark.first_order)
-        for mark in self.facts.find(SignalKind.PXE_START, SignalKind.NO_BOOT_DEVICE):
-            self._span(Stage.FIRMWARE).finish(mark.first, mark.first_order)
+        for mark in self.facts.find(SignalKind.FIRMWARE, SignalKind.PXE_START, SignalKind.NO_BOOT_DEVICE):
+            if mark.kind is SignalKind.FIRMWARE:
+                self._span(Stage.FIRMWARE).see(mark.first, mark.first_order)
+            else:
+                self._span(Stage.FIRMWARE).finish(mark.first, mark.first_order)
         if self.rom:
             for mark in self.facts.find(SignalKind.IPXE_START):
                 self._span(Stage.FIRMWARE).finish(mark.first, mark.first_order)

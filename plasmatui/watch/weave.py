@@ -81,6 +81,7 @@ class _Weaver:
                 self._places.setdefault(key, []).append(index)
         self._at = 0  # nothing may go before this index of the base
         self._system = False
+        self._answers = 0  # in this boot, as far as gates tell
 
     def insert(self, sequence: Sequence[Signal]) -> list[Signal]:
         """The base with `sequence` in it."""
@@ -131,8 +132,12 @@ class _Weaver:
         gate = None if self._system else self._next_gate(self._at)
         if gate is None or ("lease" in {key[0] for key in self._places}):
             self._system = False
+            self._answers = 0
             return 2 * self._end_of_chain()
         loader = self._base[gate].kind is K.TFTP_REQUEST
+        self._answers += 1
+        if not loader and self._answers == 1:
+            return 2 * gate  # the firmware's answer, or iPXE's own: only a third is surely the system's
         self._at = gate + 1
         while loader and self._at < len(self._base) and self._base[self._at].kind is K.TFTP_REQUEST:
             self._at += 1

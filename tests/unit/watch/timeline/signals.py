@@ -33,7 +33,9 @@ def lease(node: NodeIdentity, wall: float | None = None, ip: str = "", **facts: 
     ]
 
 
-def tftp(ip: str, wall: float | None = None, file: str = "ipxe.efi", kind: SignalKind = K.TFTP_REQUEST, **facts: Any) -> Signal:
+def tftp(
+    ip: str, wall: float | None = None, file: str = "ipxe.efi", kind: SignalKind = K.TFTP_REQUEST, **facts: Any
+) -> Signal:
     return signal(kind, wall, "tftp", ip=ip, file=file, **facts)
 
 

@@ -77,7 +77,12 @@ def test_sources_shuffled_within_a_second_give_the_same_boot() -> None:
         dice = random.Random(seed)
         moved = {id(s): (s.wall or 0) + (dice.random() if s.evidence.file == "console" else 0) for s in signals}
         boot = timeline(fed(sorted(signals, key=lambda s: moved[id(s)])))
-        assert (boot.number, boot.reached, boot.outcome, names(boot)) == (1, wanted.reached, wanted.outcome, names(wanted))
+        assert (boot.number, boot.reached, boot.outcome, names(boot)) == (
+            1,
+            wanted.reached,
+            wanted.outcome,
+            names(wanted),
+        )
 
 
 def test_a_log_that_comes_seconds_late_opens_no_second_boot() -> None:
@@ -122,7 +127,9 @@ def test_a_late_line_belongs_to_who_had_the_address_then() -> None:
 
 def test_an_address_of_a_stranger_is_nobodys() -> None:
     stranger = NodeIdentity("?", ("52:54:00:00:00:99",), ("10.0.0.1",))
-    correlator = fed([*lease(stranger, 1000.0, vendor="PXEClient:Arch:00007", arch=7), http("10.0.0.1", "/bzImage", 1001)])
+    correlator = fed(
+        [*lease(stranger, 1000.0, vendor="PXEClient:Arch:00007", arch=7), http("10.0.0.1", "/bzImage", 1001)]
+    )
     assert correlator.timeline("node01") is None
     (unknown,) = correlator.unknown_clients()
     assert (unknown.mac, unknown.ip, unknown.arch, unknown.requests) == ("52:54:00:00:00:99", "10.0.0.1", 7, 2)
@@ -165,9 +172,7 @@ def test_reboot_on_the_console_begins_a_boot_from_disk() -> None:
 
 
 def test_renewals_of_a_running_system_change_nothing() -> None:
-    renewals = [
-        s for n in range(50) for s in lease(A, 2000.0 + 300 * n) if s.kind in (K.DHCP_REQUEST, K.DHCP_ACK)
-    ]
+    renewals = [s for n in range(50) for s in lease(A, 2000.0 + 300 * n) if s.kind in (K.DHCP_REQUEST, K.DHCP_ACK)]
     correlator = fed([*net_boot(A), *console_boot(), *renewals])
     assert (timeline(correlator).number, timeline(correlator).outcome) == (1, "installer-up")
 

@@ -1,0 +1,213 @@
+"""Bundles of real boots (kernel chatter left out), bundles written by hand, and bundles that are broken."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plasmatui.cli.main import run
+from plasmatui.model.words import Severity, Stage
+from plasmatui.watch.bundle import BundleError, read_bundle
+from plasmatui.watch.replay import replay, replay_all
+from plasmatui.watch.stages import ORDER
+
+BUNDLES = Path(__file__).parents[3] / "data" / "bundles"
+
+CASES: dict[str, tuple[str, str, list[str], list[str]]] = {
+    "fail-kernel-404": (
+        "ipxe-script",
+        "stopped",
+        ["kernel-missing"],
+        ["nginx-access.log:2:", "nginx-error.log:1:", "serial.raw:31:"],
+    ),
+    "fail-no-dhcp": ("firmware", "stopped", ["no-dhcp-answer"], ["serial.raw:3: PXE-E18"]),
+    "fail-no-initrd-panic": ("kernel-start", "stopped", ["initrd-missing"], ["nginx-access.log:3:", "Kernel panic"]),
+    "fail-tftp-file-missing": (
+        "dhcp-loader",
+        "stopped",
+        ["tftp-file-missing"],
+        ["atftpd.log:2:", "serial.raw:8: PXE-E23"],
+    ),
+    "lab2-fail-bios-nodhcp": ("firmware", "stopped", ["no-dhcp-answer"], ["040ee119"]),
+    "lab2-fail-bios-noinit": ("kernel-start", "stopped", ["kernel-panic-rootfs"], ["empty.gz", "Kernel panic"]),
+    "lab2-fail-bios-timeout": ("dhcp-ipxe", "stopped", ["http-unreachable"], ["4c0a6035"]),
+    "lab2-fail-efi-badkernel": ("ipxe-script", "stopped", ["kernel-not-executable"], ["Could not select"]),
+    "lab2-ok-efi-http": ("initrd-start", "stopped", [], []),
+    "lab2-ok-efi-kea26-hpa": ("initrd-start", "stopped", [], []),
+    "ok-bios-dhcpd": ("installer-up", "installer-up", [], []),
+    "ok-uefi-dhcpd-atftpd": ("installer-up", "installer-up", [], []),
+    "ok-uefi-kea-tftpdhpa": ("installer-up", "installer-up", [], []),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_real_boots(name: str) -> None:
+    reached, outcome, ids, evidence = CASES[name]
+    boots = replay_all(BUNDLES / name)
+    assert [len(of_node) for of_node in boots.values()] == [1]
+    boot = next(iter(boots.values()))[-1]
+    assert (boot.reached, boot.outcome) == (reached, outcome)
+    found = [finding for finding in boot.findings if finding.severity is Severity.ERROR]
+    assert [finding.id for finding in found] == ids
+    for text in evidence:
+        assert any(text in line for line in found[0].evidence), text
+    begins = [span.begin for span in boot.stages if span.begin is not None]
+    assert begins == sorted(begins)
+
+
+def test_a_bios_rom_has_no_loader_and_uefi_has() -> None:
+    rom = replay(BUNDLES / "ok-bios-dhcpd")["node01"]
+    assert Stage.TFTP_LOADER not in [span.stage for span in rom.stages]
+    uefi = replay(BUNDLES / "ok-uefi-dhcpd-atftpd")["node02"]
+    wanted = [stage for stage in Stage if ORDER[Stage.FIRMWARE] <= ORDER[stage] <= ORDER[Stage.INSTALLER_UP]]
+    assert [span.stage for span in uefi.stages] == wanted
+    kernel = next(span for span in uefi.stages if span.stage is Stage.HTTP_KERNEL)
+    assert kernel.bytes == 14_186_432
+    assert {evidence.file for evidence in kernel.evidence} == {"serial.raw", "nginx-access.log"}
+
+
+def write(directory: Path, nodes: dict[str, Any], **files: tuple[str, str]) -> Path:
+    """A bundle: files by name with format and text (names with _ for the dot)."""
+    listed = []
+    for name, (kind, text) in files.items():
+        (directory / name).write_text(text)
+        listed.append({"path": name, "format": kind})
+    (directory / "bundle.yaml").write_text(json.dumps({"version": 1, "nodes": nodes, "files": listed}))
+    return directory
+
+
+def access(ip: str, second: int, path: str, status: int = 200, size: int = 1000) -> str:
+    return f'{ip} - - [21/Nov/2026:00:00:{second:02} +0000] "GET {path} HTTP/1.1" {status} {size} "-" "iPXE/1.21.1"\n'
+
+
+TWO = {"a": {"mac": "02:00:00:00:00:0a"}, "b": {"mac": "02:00:00:00:00:0b"}}
+
+
+def dhcp(mac: str, ip: str) -> str:
+    return (
+        f"DHCPDISCOVER from {mac} via t0\nDHCPOFFER on {ip} to {mac} via t0\n"
+        f"DHCPREQUEST for {ip} (10.0.0.9) from {mac} via t0\nDHCPACK on {ip} to {mac} via t0\n"
+    )
+
+
+def test_two_nodes_interleaved_in_logs_without_and_with_times(tmp_path: Path) -> None:
+    a, b = "10.0.0.1", "10.0.0.2"
+    leases = "".join(dhcp(f"02:00:00:00:00:0{n}", ip) for n, ip in (("a", a), ("b", b), ("a", a), ("b", b)))
+    lines = [access(ip, 10 + n, path) for n, path in enumerate(("/boot.ipxe", "/bzImage")) for ip in (a, b)]
+    lines.append(access(a, 20, "/initrd"))
+    lines.append(access(b, 21, "/initrd", 404))
+    boots = replay(write(tmp_path, TWO, dhcpd=("dhcpd", leases), http=("nginx-access", "".join(lines))))
+    assert (boots["a"].reached, boots["a"].outcome) == (Stage.HTTP_INITRD, "running")
+    assert (boots["b"].reached, boots["b"].outcome) == (Stage.HTTP_KERNEL, "stopped")
+    assert [finding.id for finding in boots["b"].findings] == ["initrd-missing"]
+    assert boots["b"].findings[0].evidence == (f"http:6: {lines[5].strip()}",)
+
+
+def test_an_address_that_moves_in_a_log_without_times(tmp_path: Path) -> None:
+    ip = "10.0.0.7"
+    leases = dhcp("02:00:00:00:00:0a", ip) + dhcp("02:00:00:00:00:0b", ip)
+    first = [access(ip, 10, "/boot.ipxe"), access(ip, 11, "/bzImage"), access(ip, 12, "/initrd")]
+    second = [access(ip, 40, "/boot.ipxe"), access(ip, 41, "/bzImage", 404)]
+    boots = replay(write(tmp_path, TWO, dhcpd=("dhcpd", leases), http=("nginx-access", "".join(first + second))))
+    assert boots["a"].reached is Stage.HTTP_INITRD
+    assert boots["a"].findings == ()
+    assert (boots["b"].reached, [f.id for f in boots["b"].findings]) == (Stage.IPXE_SCRIPT, ["kernel-missing"])
+
+
+def test_a_second_boot_in_the_same_recording(tmp_path: Path) -> None:
+    ip = "10.0.0.1"
+    lines = [access(ip, 10, "/boot.ipxe"), access(ip, 11, "/bzImage"), access(ip, 12, "/initrd")]
+    lines += [access(ip, 50, "/boot.ipxe", 404)]
+    bundle = write(tmp_path, {"a": {"ip": ip}}, http=("nginx-access", "".join(lines)))
+    first, second = replay_all(bundle)["a"]
+    assert (first.number, first.reached) == (1, Stage.HTTP_INITRD)
+    assert (second.number, [f.id for f in second.findings]) == (2, ["boot-script-missing"])
+
+
+def test_a_node_that_only_its_console_knows_by_address(tmp_path: Path) -> None:
+    text = ">>Start PXE over IPv4.\r\n  Station IP address is 10.9.9.9\r\n  NBP filename is ipxe.efi\r\n"
+    (tmp_path / "tty").write_text(text)
+    (tmp_path / "http").write_text(access("10.9.9.9", 1, "/boot.ipxe"))
+    files = [{"path": "tty", "format": "console", "node": "a"}, {"path": "http", "format": "nginx-access"}]
+    (tmp_path / "bundle.yaml").write_text(json.dumps({"version": 1, "nodes": {"a": {}}, "files": files}))
+    assert replay(tmp_path)["a"].reached is Stage.IPXE_SCRIPT
+
+
+def test_json_has_the_documented_shape(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["replay", str(BUNDLES / "fail-kernel-404"), "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["schema"] == 1
+    node = answer["nodes"]["node02"]
+    assert (node["reached"], node["outcome"]) == ("ipxe-script", "stopped")
+    assert {"stage", "begin", "end", "evidence"} <= node["stages"][0].keys()
+    assert {"file": "nginx-access.log", "line": 2}.items() <= node["findings"][0]["evidence"][0].items()
+    assert node["findings"][0].keys() == {"id", "severity", "cause", "remedy", "evidence"}
+
+
+def test_people_read_stages_and_causes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["replay", str(BUNDLES / "fail-kernel-404")]) == 0
+    text = capsys.readouterr().out
+    assert "node02  boot 1: stopped, reached ipxe-script" in text
+    assert "error: kernel-missing: The server does not have /boot/nixos/control-plane/bzImage (404)" in text
+
+
+BROKEN = {
+    "": "expected keys version, nodes and files",
+    "a: [": "bundle.yaml:1:5: not valid YAML",
+    "version: 2\nnodes: {a: {}}\nfiles: []": "version: expected 1, found 2",
+    "version: 1\nnodes: []\nfiles: []": "nodes: expected a mapping",
+    "version: 1\nnodes: {a: {mac: zz}}\nfiles: {}": "nodes.a.mac: expected a MAC",
+    "version: 1\nnodes: {a: {}}\nfiles: {}": "files: expected a list",
+    "version: 1\nnodes: {a: {}}\nfiles: [{path: x, format: foo}]": "files[0].format: expected one of dhcpd",
+    "version: 1\nnodes: {a: {}}\nfiles: [{path: x, format: kea}]": "there is no file 'x' in the bundle",
+    "version: 1\nnodes: {a: {}}\nfiles: [{path: ../x, format: kea}]": "'../x' leads out of the bundle",
+    "version: 1\nnodes: {a: {}}\nfiles: [{path: /etc/passwd, format: kea}]": "leads out of the bundle",
+    "version: 1\nnodes: {a: {}}\nfiles: [{path: bundle.yaml, format: console}]": "files[0].node: expected the node",
+    "version: 1\nnodes: {a: {}}\nfiles: [{path: bundle.yaml, format: console, node: b}]": "expected one of a",
+}
+
+
+@pytest.mark.parametrize("text", BROKEN)
+def test_a_broken_bundle_is_refused_with_its_place(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bundle.yaml").write_text(text)
+    with pytest.raises(BundleError) as caught:
+        read_bundle(tmp_path)
+    assert BROKEN[text] in str(caught.value)
+    assert run(["replay", str(tmp_path)]) == 2
+    assert "plasmatui:" in capsys.readouterr().err
+
+
+def test_a_link_out_of_the_bundle_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("x")
+    inner = tmp_path / "bundle"
+    inner.mkdir()
+    (inner / "log").symlink_to(tmp_path / "secret")
+    (inner / "bundle.yaml").write_text("version: 1\nnodes: {a: {}}\nfiles: [{path: log, format: kea}]")
+    with pytest.raises(BundleError, match="leads out of the bundle"):
+        read_bundle(inner)
+
+
+def test_every_problem_is_said_at_once(tmp_path: Path) -> None:
+    text = "version: 3\nnodes: {a: 1}\nfiles: [{path: x, format: kea}, 7]"
+    (tmp_path / "bundle.yaml").write_text(text)
+    with pytest.raises(BundleError) as caught:
+        read_bundle(tmp_path)
+    assert len(str(caught.value).splitlines()) == 4
+
+
+def test_a_timing_file_that_is_none_is_named(tmp_path: Path) -> None:
+    (tmp_path / "tty").write_text("x")
+    (tmp_path / "timing").write_text("1.0 1\nnonsense\n")
+    text = "version: 1\nnodes: {a: {}}\nfiles: [{path: tty, format: console, node: a, timing: timing}]"
+    (tmp_path / "bundle.yaml").write_text(text)
+    with pytest.raises(BundleError, match="timing:2: expected `seconds bytes`"):
+        replay(tmp_path)
+
+
+def test_no_bundle_at_all(tmp_path: Path) -> None:
+    assert run(["replay", str(tmp_path / "nowhere")]) == 2
