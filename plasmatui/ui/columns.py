@@ -122,7 +122,8 @@ def _place(node: Node, state: NodeState, glyph: Glyphs) -> Cell:
 
 
 def _event(node: Node, state: NodeState, glyph: Glyphs) -> Cell:
-    return _cell(glyph.text(clean_line(state.last_event, 240)) or glyph["none"], "muted")
+    text = clean_line(state.last_event, 240).replace(f"{node.name}: ", "", 1)  # its row has the name already
+    return _cell(glyph.text(text) or glyph["none"], "muted")
 
 
 def _plain(text: str, limit: int = 40) -> Cell:

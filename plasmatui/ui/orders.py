@@ -9,7 +9,6 @@ from plasmatui.model.bmc import BootDevice
 from plasmatui.model.operation import OperationRecord
 from plasmatui.model.words import OperationState, PowerAction
 from plasmatui.ui.bars import order_text
-from plasmatui.ui.dialogs.base import ConfirmDialog
 
 if TYPE_CHECKING:
     from plasmatui.ui.screens.main import MainScreen
@@ -75,6 +74,8 @@ class Orders:
 
     def reopen(self, name: str) -> None:
         """Ask whether a console is to be closed and opened, and another client's session with it."""
+        from plasmatui.ui.dialogs.base import ConfirmDialog
+
         lines = (
             f"The console of {name} is closed and opened again.",
             "If another client of the BMC holds it, that client's session is ended.",
@@ -92,6 +93,8 @@ class Orders:
 
     def cancel(self, record: OperationRecord) -> None:
         """Ask whether an operation is to be cancelled."""
+        from plasmatui.ui.dialogs.base import ConfirmDialog
+
         open_nodes = [node.node for node in record.nodes if not node.state.ended]
         lines = (
             f"operation {record.number}: {order_text(record)}, begun by {record.by}",
@@ -113,6 +116,8 @@ class Orders:
 
     def ask_to_leave(self) -> None:
         """Ask before the screen is left, and say what goes on without it."""
+        from plasmatui.ui.dialogs.base import ConfirmDialog
+
         running = self._main.context.store.running
         lines = ["The engine goes on without the screen: it keeps the recordings and finishes what runs."]
         lines += [f"  operation {record.number}: {order_text(record)}, {record.state}" for record in running]

@@ -163,11 +163,19 @@ class PacedScreen(Screen[ScreenResultType]):
         wait = app.pacer.wait() if isinstance(app, PacedApp) else 0.0
         if wait <= 0:
             self.release()
+            if self._repaint_required:
+                self._forget_regions()
             super()._on_timer_update()
             return
         self._update_timer.pause()
         if self._held is None:
             self._held = self.set_timer(wait, self.release, name="pacing-limit")
+
+    def _forget_regions(self) -> None:
+        """All is about to be drawn. Textual would keep what its widgets wanted drawn, and draw it again with the next
+        change of each: a whole grid for one cell."""
+        for widget in self._dirty_widgets:
+            widget._exchange_repaint_regions()
 
     def release(self) -> None:
         """Look again whether a frame may be sent."""

@@ -22,7 +22,7 @@ async def test_only_tiles_in_sight_are_open(cockpit) -> None:
         await ui.press("escape")
         await ui.settle(lambda: len(ui.world.engine.open) == 4)
         await ui.press("1")
-        await ui.settle(lambda: not ui.world.engine.open)
+        await ui.settle(lambda: ui.world.engine.open == {"node01"})  # the pane of Nodes
 
 
 @pytest.mark.parametrize(("presses", "size"), [(1, 6), (2, 9), (3, 1), (4, 2), (5, 4)])

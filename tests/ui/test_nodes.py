@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -9,7 +11,7 @@ from plasmatui.model import wire
 from plasmatui.model.event import EventLine
 from plasmatui.model.node import Node, NodeState, PowerState
 from plasmatui.model.words import Power
-from tests.ui.fake import NOW, FakeWorld, rack
+from tests.ui.fake import NOW, FakeWorld, make_app, rack
 
 
 async def test_a_change_of_power_reaches_the_screen(cockpit) -> None:
@@ -131,7 +133,6 @@ async def test_freeze_holds_everything_and_counts(cockpit) -> None:
 
 async def test_detail_pane_follows_and_asks_the_bmc_only_when_told(cockpit) -> None:
     async with cockpit() as ui:
-        await ui.press("p")
         await ui.settle(lambda: ui.context.hub.open_nodes == {"node01"})
         await ui.press("down")
         await ui.settle(lambda: ui.context.hub.open_nodes == {"node02"})
@@ -144,6 +145,84 @@ async def test_detail_pane_follows_and_asks_the_bmc_only_when_told(cockpit) -> N
         await ui.press("right_square_bracket")
         await ui.settle(lambda: "CPU [/] Temp" in ui.text())
         assert [(query.what, query.nodes) for query in ui.world.of(wire.Query)] == [("sensors", ("node02",))]
+
+
+async def test_the_pane_is_open_where_there_is_room_and_obeys_p(cockpit) -> None:
+    async with cockpit(size=(100, 36)) as ui:
+        pane = ui.main.view.detail
+        assert pane.has_class("on")
+        await ui.pilot.resize_terminal(100, 30)
+        await ui.settle(lambda: not pane.has_class("on"))
+        assert not ui.context.hub.open_nodes
+        await ui.press("p")
+        await ui.settle(lambda: ui.context.hub.open_nodes == {"node01"})
+        await ui.press("p")
+        await ui.pilot.resize_terminal(100, 50)
+        await ui.settle()
+        assert not pane.has_class("on"), "who closed it wants it closed"
+        await ui.pilot.resize_terminal(100, 19)
+        await ui.press("p")
+        assert not pane.has_class("on")
+        assert "needs 20 lines" in ui.toasts()[-1]
+
+
+async def test_the_pane_says_what_is_behind_the_worst_finding(cockpit) -> None:
+    async with cockpit(size=(120, 40)) as ui:
+        await ui.settle(lambda: ui.context.hub.open_nodes == {"node01"})
+        assert "remedy" not in ui.text()
+        await ui.press(*["down"] * 6)
+        await ui.settle(lambda: ui.context.hub.open_nodes == {"node07"})
+        assert "bmc-auth: The BMC refuses the user or the password." in ui.text()
+        assert "Correct `bmc_defaults`." in ui.text()
+
+
+async def test_the_last_event_does_not_repeat_the_name_of_its_row(cockpit) -> None:
+    async with cockpit(size=(200, 60)) as ui:
+        ui.world.change("node03", last_event="BMC waiting: node03: no answer", last_event_at=NOW)
+        await ui.settle(lambda: "BMC waiting: no answer" in ui.text())
+
+
+async def test_the_first_frame_is_drawn_once_and_holds_the_nodes() -> None:
+    world = FakeWorld()
+    app = make_app(world)
+    drawn: list[int] = []
+    show = app._display
+
+    def display(screen: Any, renderable: Any) -> None:
+        if renderable is not None:
+            drawn.append(len(app.context.store.states))
+        show(screen, renderable)
+
+    app._display = display  # type: ignore[method-assign]
+    async with app.run_test(size=(120, 30)) as pilot:
+        while not drawn:
+            await pilot.pause(0.01)
+        assert drawn[0] == 12, "nothing is drawn before the nodes are there"
+
+
+async def test_without_an_engine_the_first_frame_does_not_wait_for_one(cockpit) -> None:
+    world = FakeWorld()
+    world.down = True
+    async with cockpit(world) as ui:
+        await ui.settle(lambda: "engine not connected" in ui.text(), limit=1.0)
+
+
+async def test_one_change_draws_its_characters_alone(cockpit) -> None:
+    async with cockpit(size=(160, 50)) as ui:
+        await ui.settle(lambda: ui.context.hub.open_nodes)
+        await ui.pilot.pause(0.4)
+        spans: list[tuple[int, int]] = []
+        compositor = ui.app.screen._compositor
+        render = compositor.render_partial_update
+
+        def partial() -> Any:
+            spans.extend((region.y, region.width) for region in compositor._dirty_regions)
+            return render()
+
+        compositor.render_partial_update = partial
+        ui.world.change("node02", last_event="power ok", last_event_at=NOW)  # was: power off
+        await ui.settle(lambda: "power ok" in ui.text())
+        assert [width for y, width in spans if y == 4] == [2], "off and ok have the o in common"
 
 
 async def test_node_in_full_shows_the_breaker(cockpit) -> None:

@@ -92,7 +92,7 @@ def test_consoles(snap_compare: Any, size: tuple[int, int], look: str) -> None:
 @pytest.mark.parametrize(
     ("name", "keys"),
     [
-        ("detail-pane", ("p", "down")),
+        ("detail-pane", ("down", "down", "down", "down", "down", "down")),
         ("node-details", ("end", "up", "up", "up", "enter", "right_square_bracket", "right_square_bracket")),
         ("operations", ("4",)),
         ("events", ("6",)),

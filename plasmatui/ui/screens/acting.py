@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from plasmatui.ui import clipboard
 from plasmatui.ui.context import cli
-from plasmatui.ui.dialogs.menu import MenuDialog, MenuItem
 from plasmatui.ui.screens.base import View
 
 if TYPE_CHECKING:
@@ -43,6 +41,8 @@ class ActingView(View):
         return ""
 
     def action_copy(self) -> None:
+        from plasmatui.ui.dialogs.menu import MenuDialog, MenuItem
+
         name = self.copy_source()
         node = self.context.store.nodes.get(name)
         if node is None:
@@ -67,4 +67,6 @@ class ActingView(View):
 
     def copy(self, text: str) -> None:
         """To the terminal's clipboard and to a file."""
+        from plasmatui.ui import clipboard
+
         self.main.tell(clipboard.copy(self.app, text))

@@ -62,6 +62,10 @@ class View(Vertical):
         """Updates go on."""
         self._flush()
 
+    def catch_up(self) -> None:
+        """Show what changed now, not when its time has come."""
+        self._flush()
+
     def _changed(self) -> None:
         self._waiting = True
         if self._shown and self._timer is None and not self.context.frozen:

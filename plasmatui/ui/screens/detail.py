@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
 from plasmatui.client import EngineError, EngineUnreachableError
 from plasmatui.model import wire
-from plasmatui.ui import facts
+from plasmatui.ui import facts, glyphs
 from plasmatui.ui.bars import clock_text
 from plasmatui.ui.context import Context, context_of
 from plasmatui.ui.lines import Line, LinesPane, Part, TextLine, text_line
 from plasmatui.ui.store import Dirt, Topic
-from plasmatui.ui.widgets.console import ConsoleView
+
+if TYPE_CHECKING:
+    from plasmatui.ui.widgets.console import ConsoleView
 
 TABS = ("console", "events", "details", "sensors", "sel", "inventory")
 QUERIES = ("sensors", "sel", "inventory")
@@ -41,15 +45,15 @@ class NodeDetail(Vertical):
 
     def compose(self) -> ComposeResult:
         self.tabs = Line()
-        self.preview = ConsoleView(preview=True)
-        self.preview.can_focus = False
+        self.cause, self.remedy = Line(classes="finding"), Line(classes="finding")
+        self.preview: ConsoleView | None = None
         self.pane = LinesPane(follow=True, wrap=True)
         yield self.tabs
-        yield self.preview
+        yield self.cause
+        yield self.remedy
         yield self.pane
 
     def on_mount(self) -> None:
-        self.pane.display = False
         self.set_interval(AGES, self._tick, name="detail-ages")
 
     def on_unmount(self) -> None:
@@ -89,14 +93,20 @@ class NodeDetail(Vertical):
     def _redraw(self) -> None:
         name = self.name_shown
         known = name in self.context.store.nodes
+        console = known and self.tab == "console"
         self.tabs.say(self._tab_parts())
-        self.preview.display = self.tab == "console"
-        self.pane.display = self.tab != "console"
-        self._subscribe(name if known and self.tab == "console" else "")
+        self._show_finding(name if console else "")
+        if console or self.preview is not None:
+            self._console().display = console
+        self.pane.display = not console
+        self._subscribe(name if console else "")
         if self._drawn != (name, self.tab):
             self._drawn = (name, self.tab)
             self.pane.begin(follow=self.tab in ("events", "sel"))
-        if self.tab == "console" or not known:
+        if console:
+            return
+        if not known:
+            self.pane.set_lines(())
             return
         if self.tab == "events":
             self.pane.set_lines(self._events())
@@ -107,6 +117,28 @@ class NodeDetail(Vertical):
             self.pane.set_lines(facts.details(self.context, name))
         else:
             self._show_answers(name, self.tab)
+
+    def _show_finding(self, name: str) -> None:
+        """Above the console: the worst finding of the node, what is behind it and what helps."""
+        findings = sorted(self.context.store.state(name).findings, key=lambda found: -glyphs.rank(found.severity))
+        for line in (self.cause, self.remedy):
+            line.set_class(bool(name and findings), "on")
+        if name and findings:
+            worst, glyph = findings[0], self.context.glyphs
+            sign, role = glyphs.SEVERITY[worst.severity]
+            more = [(f"  and {len(findings) - 1} more: ]", "role-muted")] if findings[1:] else []
+            self.cause.say([(f" {glyph[sign]} {worst.id}: ", f"bold role-{role}"), (worst.cause, ""), *more])
+            self.remedy.say([(f"   {glyph['arrow']} {worst.remedy}", "role-busy")])
+
+    def _console(self) -> ConsoleView:
+        """The preview; made when it is first shown, because the screen starts faster without its emulator."""
+        if self.preview is None:
+            from plasmatui.ui.widgets.console import ConsoleView
+
+            self.preview = ConsoleView(preview=True)
+            self.preview.can_focus = False
+            self.mount(self.preview, before=self.pane)
+        return self.preview
 
     def _tab_parts(self) -> list[Part]:
         parts: list[Part] = [(f" {self.name_shown} ", "bold")]
@@ -144,7 +176,7 @@ class NodeDetail(Vertical):
         if self._subscribed:
             hub.unsubscribe(self._subscribed, self)
         self._subscribed = name
-        if not self.is_attached:
+        if not self.is_attached or self.preview is None:
             return
         self.preview.clear()
         if name:
@@ -152,11 +184,11 @@ class NodeDetail(Vertical):
 
     def console_bytes(self, data: bytes) -> None:
         """From the hub."""
-        self.preview.feed(data)
+        self._console().feed(data)
 
     def console_error(self, message: str) -> None:
         """From the hub."""
-        self.preview.feed(f"\r\n[{message}]\r\n".encode())
+        self._console().feed(f"\r\n[{message}]\r\n".encode())
 
     # What the BMC tells
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Coroutine
 
 from textual import events
@@ -24,6 +25,9 @@ from plasmatui.ui.screens.base import View
 from plasmatui.ui.store import Topic, Watcher
 
 MIN_WIDTH, MIN_HEIGHT = 60, 15
+
+OPENING = 0.15
+"""Seconds that the first frame waits for the engine's answer at most."""
 
 
 def _make(name: str) -> View:
@@ -72,6 +76,7 @@ class MainScreen(PacedScreen[object]):
         self._fresh = 0
         self._minute = 0
         self._told: set[str] = set()
+        self._opening = True
 
     @property
     def context(self) -> Context:
@@ -93,6 +98,36 @@ class MainScreen(PacedScreen[object]):
         self._watcher = self.context.store.watch(self._changed)
         self.set_interval(1.0, self._tick, name="status-clock")
         self.call_after_refresh(self.view.shown)
+        self.set_timer(OPENING, self._open, name="first-frame")
+
+    # The first frame
+
+    @property
+    def opened(self) -> bool:
+        """Whether the first frame may be drawn."""
+        return not self._opening
+
+    def _compositor_refresh(self) -> None:
+        """Draw, but not while the screen is put together: one frame with nodes instead of six on the way to it."""
+        if not self._opening:
+            super()._compositor_refresh()
+
+    def _open(self) -> None:
+        """Draw the first frame."""
+        if not self._opening:
+            return
+        self.view.catch_up()
+        self.refresh_bars()
+        self._opening = False
+        self.refresh()
+        if not gc.isenabled():
+            self.call_after_refresh(self._collect_again)
+
+    @staticmethod
+    def _collect_again() -> None:
+        """What has been imported stays for ever and need not be looked through again."""
+        gc.freeze()
+        gc.enable()
 
     async def on_unmount(self) -> None:
         if self._watcher is not None:
@@ -145,6 +180,9 @@ class MainScreen(PacedScreen[object]):
     # Bars
 
     def _changed(self) -> None:
+        link = self.context.store.link
+        if self._opening and (link.online or link.retry_at):
+            self.call_after_refresh(self._open)
         if not self._pending:
             self._pending = True
             self.set_timer(0.2, self._update, name="bars-flush")

@@ -6,9 +6,7 @@ from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.timer import Timer
 
-from plasmatui.inventory.nodesets import resolve
 from plasmatui.ui import columns
-from plasmatui.ui.dialogs.menu import MenuDialog, MenuItem
 from plasmatui.ui.filter import Filter, FilterError, parse_filter
 from plasmatui.ui.lines import Part
 from plasmatui.ui.prompt import PromptUse
@@ -16,6 +14,9 @@ from plasmatui.ui.screens.acting import ActingView
 from plasmatui.ui.screens.detail import NodeDetail
 from plasmatui.ui.store import Dirt, Topic
 from plasmatui.ui.widgets.grid import Cell, NodeGrid, Row
+
+PANE_ROWS, PANE_LEAST = 36, 20
+"""Lines of the terminal from which on the detail pane is open by itself, and below which it cannot be opened."""
 
 DETAIL_DELAY = 0.2
 """Seconds that the cursor must rest before the detail pane follows it."""
@@ -37,6 +38,7 @@ class NodesView(ActingView):
         self._fields: tuple[columns.Field, ...] = ()
         self._order: list[str] = []
         self._detail_timer: Timer | None = None
+        self._pane_wanted: bool | None = None
 
     def compose(self) -> ComposeResult:
         self.grid = NodeGrid((), mark=self.context.glyphs["mark"], id="grid")
@@ -45,10 +47,24 @@ class NodesView(ActingView):
         yield self.detail
 
     def on_mount(self) -> None:
+        self._size_pane()
         self._lay_out()
 
     def on_resize(self) -> None:
+        self._size_pane()
         self._lay_out()
+
+    def _size_pane(self) -> None:
+        """Open the pane where there is room for it, unless `p` said otherwise."""
+        height = self.app.size.height
+        on = height >= PANE_LEAST and (height >= PANE_ROWS if self._pane_wanted is None else self._pane_wanted)
+        if on != self.detail.has_class("on"):
+            self._open_pane(on)
+
+    def _open_pane(self, on: bool) -> None:
+        self.detail.set_class(on, "on")
+        if self.is_in_sight:
+            self.detail.show((self.grid.cursor_key or "") if on else "")
 
     def focus_view(self) -> None:
         self.grid.focus()
@@ -129,7 +145,8 @@ class NodesView(ActingView):
 
     def _follow_cursor(self) -> None:
         self._detail_timer = None
-        self.detail.show(self.grid.cursor_key or "")
+        if self.is_in_sight and self.detail.has_class("on"):
+            self.detail.show(self.grid.cursor_key or "")
 
     def on_node_grid_marks_changed(self, event: NodeGrid.MarksChanged) -> None:
         event.stop()
@@ -181,6 +198,8 @@ class NodesView(ActingView):
 
     def set_filter(self, text: str) -> str:
         """Filter the rows; returns what is wrong with the text, "" when nothing is."""
+        from plasmatui.inventory.nodesets import resolve
+
         nodes = tuple(self.context.store.nodes.values())
         try:
             self._use(parse_filter(text, lambda words: frozenset(resolve(words, nodes))))
@@ -201,6 +220,8 @@ class NodesView(ActingView):
         self._lay_out()
 
     def action_order(self) -> None:
+        from plasmatui.ui.dialogs.menu import MenuDialog, MenuItem
+
         items = [
             MenuItem(field.id, field.title.lower(), "again: turn round" if field.id == self.order_by else "")
             for field in columns.COLUMNS
@@ -239,11 +260,11 @@ class NodesView(ActingView):
 
     def action_pane(self) -> None:
         on = not self.detail.has_class("on")
-        if on and self.app.size.height < 20:
-            self.main.tell("the detail pane needs 20 lines; enter opens the node in full", "warning")
+        if on and self.app.size.height < PANE_LEAST:
+            self.main.tell(f"the detail pane needs {PANE_LEAST} lines; enter opens the node in full", "warning")
             return
-        self.detail.set_class(on, "on")
-        self.detail.show((self.grid.cursor_key or "") if on else "")
+        self._pane_wanted = on
+        self._open_pane(on)
 
     def action_tab(self, step: int) -> None:
         if self.detail.has_class("on"):

@@ -152,9 +152,10 @@ class NodeGrid(ScrollView, can_focus=True):
         self._cursor: str | None = None
         self._marks: set[str] = set()
         self._spans: dict[str, tuple[int, int]] = {}
+        self._align: dict[str, Align] = {}
         self._total = 0
         self._strips: dict[str, Strip] = {}
-        self._dirty: dict[str, set[str]] = {}
+        self._dirty: dict[str, dict[str, tuple[int, int]]] = {}
         self._stale = False
         self._flushing: Timer | None = None
         self._flushed = 0.0
@@ -215,14 +216,30 @@ class NodeGrid(ScrollView, can_focus=True):
         row = self._rows.get(key)
         if row is None:
             return
-        changed = {column for column, cell in cells.items() if row.get(column, _BLANK) != cell}
+        changed = {column: row.get(column, _BLANK) for column, cell in cells.items() if row.get(column, _BLANK) != cell}
         if not changed:
             return
         row.update(cells)
         self._strips.pop(key, None)
         if key in self._place:
-            self._dirty.setdefault(key, set()).update(changed)
+            dirty = self._dirty.setdefault(key, {})
+            for column, old in changed.items():
+                if column in self._spans:
+                    first, end = self._difference(column, old, row[column])
+                    known = dirty.get(column, (first, end))
+                    dirty[column] = (min(first, known[0]), max(end, known[1]))
             self._schedule()
+
+    def _difference(self, column: str, old: Cell, new: Cell) -> tuple[int, int]:
+        """First differing character cell of two values in a column, and the one after the last."""
+        width = self._spans[column][1]
+        before, after = (fit(cell.text, width, ellipsis=self._ellipsis) for cell in (old, new))
+        if len(before) != width or len(after) != width or self._align[column] != "left":
+            return 0, width  # wide characters, or text that moves as a whole
+        if old.style != new.style:
+            return 0, max(len(before.rstrip()), len(after.rstrip()))
+        places = [place for place in range(width) if before[place] != after[place]]
+        return (places[0], places[-1] + 1) if places else (0, 0)
 
     # Cursor and marks
 
@@ -333,6 +350,7 @@ class NodeGrid(ScrollView, can_focus=True):
         shares = sum(column.flex for column in self._columns)
         x = _GUTTER
         self._spans.clear()
+        self._align = {column.key: column.align for column in self._columns}
         for column in self._columns:
             extra = spare * column.flex // shares if shares else 0
             spare, shares = spare - extra, shares - column.flex
@@ -373,7 +391,7 @@ class NodeGrid(ScrollView, can_focus=True):
         if regions:
             self.refresh(*regions)
 
-    def _regions(self, dirty: Mapping[str, set[str]]) -> list[Region]:
+    def _regions(self, dirty: Mapping[str, Mapping[str, tuple[int, int]]]) -> list[Region]:
         """Where the changed cells are on the screen."""
         left, top = self.scroll_offset
         width, height = self.size
@@ -382,9 +400,9 @@ class NodeGrid(ScrollView, can_focus=True):
             y = self._place.get(key, -1) - top + 1
             if not 1 <= y < height:
                 continue
-            for column in columns:
+            for column, (first, after) in columns.items():
                 x, cells = self._spans.get(column, (0, 0))
-                start, end = max(0, x - left), min(width, x + cells - left)
+                start, end = max(0, x + first - left), min(width, x + min(after, cells) - left)
                 if start < end:
                     regions.append(Region(start, y, end - start, 1))
         return regions
