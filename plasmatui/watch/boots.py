@@ -6,6 +6,8 @@ the console's clock says. Between witnesses a line must be later by more than cl
 
 from __future__ import annotations
 
+import re
+
 from plasmatui.model.boot import Signal, SignalKind
 from plasmatui.watch.facts import BootFacts, is_boot_client
 from plasmatui.watch.names import Role, role_of
@@ -16,6 +18,11 @@ APART = 5.0
 K = SignalKind
 _CONSOLE_STARTS = frozenset({K.FIRMWARE, K.PXE_START, K.IPXE_START, K.DISK_LOADER})
 _QUESTIONS = frozenset({K.DHCP_DISCOVER, K.DHCP_OFFER, K.DHCP_PROXY, K.DHCP_IGNORED})
+_POWER_ON = re.compile(
+    r"^SeaBIOS|^coreboot|American Megatrends|^AMIBIOS|^Phoenix|BIOS Date|ProLiant|Lifecycle Controller"
+    r"|^POST [0-9A-F]{2}",
+    re.I,
+)
 _NETWORK_ROM = ("PXEClient", "HTTPClient")
 
 
@@ -46,9 +53,10 @@ def is_late(facts: BootFacts, signal: Signal) -> bool:
 def _console_starts(facts: BootFacts, signal: Signal) -> bool:
     if facts.console >= 2 or facts.ended:
         return True
-    # A banner of the firmware after iPXE or PXE ran is a reset; the boot manager's own lines are not.
-    banner = signal.kind is K.FIRMWARE and not signal.evidence.text.startswith(("BdsDxe", "Booting from", ">>"))
-    return banner and facts.console >= 1 and any(k in (K.IPXE_START,) for k, _, _ in facts.marks)
+    # What firmware says at power-on is a reset when iPXE ran before; what its boot manager or shell says is not: they
+    # come back when iPXE gave up.
+    banner = signal.kind is K.FIRMWARE and _POWER_ON.search(signal.evidence.text) is not None
+    return banner and any(kind is K.IPXE_START for kind, _, _ in facts.marks)
 
 
 def _came_far(facts: BootFacts) -> bool:

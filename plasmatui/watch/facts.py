@@ -152,6 +152,7 @@ class BootFacts:
         self.loader_rounds = 0
         self._loader_file = ""
         self._exchange_of_round = -1
+        self._answered = 0
         self.http_script: Mark | None = None
         self.fetched = 0  # how far servers' logs saw it come: 1 script, 2 kernel, 3 initrd
         self.fetched_wall: float | None = None
@@ -232,13 +233,14 @@ class BootFacts:
                 del self.exchanges[EXCHANGES_KEPT // 3]
         before = (exchange.ack, exchange.offer, exchange.refused, exchange.asked > 3)
         exchange.absorb(signal, self.order)
+        self._answered += before[0] is None and exchange.ack is not None
         return before != (exchange.ack, exchange.offer, exchange.refused, exchange.asked > 4) or exchange.asked <= 1
 
     def _loader(self, signal: Signal) -> None:
         """Count how often the loader is asked for anew: a size probe and the download are one round."""
         if role_of(signal.file) is not Role.LOADER:
             return
-        answered = sum(1 for e in self.exchanges if e.ack is not None)
+        answered = self._answered
         if signal.file != self._loader_file or answered != self._exchange_of_round:
             self.loader_rounds = 1 if signal.file != self._loader_file else self.loader_rounds + 1
             self._loader_file = signal.file

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plasmatui.model.boot import BootTimeline, Signal, SignalKind
+from plasmatui.model.boot import BootTimeline, Evidence, Signal, SignalKind
 from plasmatui.model.words import Severity, Stage
 from plasmatui.watch import facts
 from plasmatui.watch.identity import UNKNOWN_KEPT, NodeIdentity
@@ -202,6 +202,20 @@ def test_an_unnamed_script_is_known_by_order() -> None:
         http("10.0.0.1", "/c", 4),
     ]
     assert timeline(fed(signals)).reached is Stage.HTTP_INITRD
+
+
+def said(kind: SignalKind, text: str) -> Signal:
+    return Signal(kind=kind, node="node01", evidence=Evidence("console", 900, text))
+
+
+def test_the_boot_manager_after_a_failed_ipxe_is_the_same_boot_and_a_reset_another() -> None:
+    gave_up = [*console_boot(None)[:6], console(K.IPXE_ERROR, file="http://10.0.0.10/boot.ipxe", code="4c0a6035")]
+    for text in ("BdsDxe: loading Boot0002", "UEFI Interactive Shell v2.2", "Booting from Hard Disk..."):
+        boot = timeline(fed([*gave_up, said(K.FIRMWARE, text), console(K.NO_BOOT_DEVICE)]))
+        assert (boot.number, errors(boot)) == (1, ["http-unreachable"])
+    reset = fed([*gave_up, said(K.FIRMWARE, "SeaBIOS (version 1.16)")])
+    assert timeline(reset).number == 2
+    assert errors(reset.history("node01")[0]) == ["http-unreachable"]
 
 
 def test_a_silent_node_is_stalled_and_says_where() -> None:
