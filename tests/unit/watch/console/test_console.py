@@ -154,7 +154,7 @@ def test_an_installers_shell_is_an_installer_that_is_up() -> None:
     assert found[-1].code == "installer"
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(data=st.data(), name=st.sampled_from(sorted(p.stem for p in DATA.glob("*.raw"))))
 def test_chunks_do_not_matter(data: st.DataObject, name: str) -> None:
     raw = (DATA / f"{name}.raw").read_bytes()
@@ -245,7 +245,8 @@ def test_memory_is_bounded() -> None:
     for number in range(30):
         reader.feed(f"Kernel panic - not syncing: {number} {'x' * LINE_CAP}".encode() + b"y\x08" * (GLANCES + 9), None)
         reader.feed(b"\r\n" if number % 2 else b"z" * 9000, None)
-    assert len(reader._seen) <= 31
+    reader.feed(b"".join(b"\nPXE-E18: %d" % number for number in range(5000)), None)
+    assert len(reader._seen) <= 4096
     assert len(reader._screen._buffer) <= LINE_CAP
 
 
