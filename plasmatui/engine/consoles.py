@@ -55,6 +55,7 @@ class ConsoleHub:
         directory: where recordings are kept, one directory per node.
         always: policy "always": every node with a BMC is recorded; else only those that are watched.
         busy: nodes that an operation holds now.
+        tap: given all bytes of all consoles as they come.
         make_files: as `SegmentFiles`; tests give files that fail.
     """
 
@@ -65,12 +66,14 @@ class ConsoleHub:
         *,
         always: bool,
         busy: Callable[[], frozenset[str]],
+        tap: Callable[[str, bytes], None] = lambda _, __: None,
         make_files: Callable[[Path], SegmentFiles] = SegmentFiles,
     ) -> None:
         self.keeper: Keeper | None = None
         self.always = always
         self._store = store
         self._busy = busy
+        self._tap = tap
         self._recorder = Recorder(directory, self._publish, lambda text: store.notice("recordings", text), make_files)
         self._lines: dict[str, _Line] = {}
         self._wanted: frozenset[str] = frozenset()
@@ -157,6 +160,7 @@ class ConsoleHub:
         if line is None or not data:
             return
         offset = self._recorder.append(node, data)
+        self._tap(node, data)
         if not line.readers:
             return
         if not line.outgoing:

@@ -36,6 +36,7 @@ from plasmatui.engine.store import KEPT_EVENTS, KEPT_OPERATIONS, Store
 from plasmatui.engine.watch import WatchHub
 from plasmatui.inventory.inventory import Inventory, InventoryError
 from plasmatui.inventory.loader import load
+from plasmatui.journal.boots import BootJournal
 from plasmatui.journal.journal import Numbers
 from plasmatui.journal.locks import MemoryLocks
 from plasmatui.journal.sqlite import SqliteJournal
@@ -93,9 +94,11 @@ class Engine:
             first_event=numbers.event + 1,
             first_audit=numbers.audit + 1,
         )
+        self._watch = WatchHub(inventory, self._store, BootJournal(journal))
         self._consoles = ConsoleHub(
             paths.consoles,
             self._store,
+            tap=self._watch.on_console,
             always=inventory.policy.consoles == "always",
             busy=lambda: self._runner.busy_nodes(),
         )
@@ -104,7 +107,6 @@ class Engine:
         self._runner = Runner(
             self._backend, self._ledger, MemoryLocks(), pace=self._pace, first_number=numbers.operation + 1
         )
-        self._watch = WatchHub(inventory)
         desk = RequestDesk(
             store=self._store,
             bmcs=self._backend,
@@ -147,6 +149,7 @@ class Engine:
         self._inventory_notices()
         await self._mark_interrupted()
         self._name_missing_bmcs()
+        await self._watch.start()
         await self._backend.start()
         await self._consoles.start(self._inventory.bmcs, self._backend.keeper)
         self._spawn(self._meter.run(), "meter")
@@ -175,6 +178,7 @@ class Engine:
         except TimeoutError:
             log.warning("some BMC sessions were not ended within %g s", BACKEND_LIMIT)
         await self._consoles.close()
+        await self._watch.close()
         self._store.flush()
         await self._server.close(f"the engine was stopped: {self.reason}")
         await self._journal.close()
@@ -201,7 +205,7 @@ class Engine:
             self._name_missing_bmcs()
             await self._backend.retarget(inventory)
             await self._consoles.replace(inventory.bmcs)
-            self._watch.replace(inventory)
+            await self._watch.replace(inventory)
             self._store.note("inventory read again")
 
     def reload_soon(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 from plasmatui.engine.ports import ProblemError
 from plasmatui.model.boot import LogFilter, LogLine
@@ -54,30 +53,6 @@ def store_filter(wanted: LogFilter, more: str = "") -> LineFilter:
     except PatternError as error:
         raise ProblemError("refused", f"the pattern cannot be used: {error}") from None
     return result
-
-
-def tester(wanted: LogFilter) -> Callable[[LogLine], bool]:
-    """Whether single lines pass a filter, for clients that follow.
-
-    Raises:
-        ProblemError: as `store_filter`.
-    """
-    store = store_filter(wanted)
-    include, exclude = pattern(store.include), pattern(store.exclude)
-
-    def passes(line: LogLine) -> bool:
-        if wanted.kinds and line.kind not in wanted.kinds:
-            return False
-        if wanted.sources and line.source not in wanted.sources:
-            return False
-        if wanted.nodes and line.node not in wanted.nodes:
-            return False
-        if (wanted.since and line.wall < wanted.since) or (wanted.until and line.wall > wanted.until):
-            return False
-        text = line.text.encode()
-        return (include is None or bool(include.search(text))) and not (exclude is not None and exclude.search(text))
-
-    return passes
 
 
 def _match(text: str) -> TextMatch:

@@ -72,6 +72,7 @@ class RequestDesk:
         self._consoles = consoles
         self._journal = journal
         self._control = control
+        self._watch_desk = WatchDesk(store, watch, control)
         self._handlers: dict[type, Callable[[Session, int, Any], Awaitable[wire.ReplyBody]]] = {
             wire.Watch: self._watch,
             wire.Query: self._query,
@@ -91,7 +92,7 @@ class RequestDesk:
             wire.AskEngine: self._engine,
             wire.StopEngine: self._stop,
             wire.Reload: self._reload,
-            **WatchDesk(store, watch, control).handlers,
+            **self._watch_desk.handlers,
         }
 
     async def answer(self, session: Session, number: int, body: wire.RequestBody) -> wire.ReplyBody:
@@ -103,6 +104,7 @@ class RequestDesk:
     def left(self, session: Session) -> None:
         """See `session.Desk`. Operations go on; consoles and pens are given back."""
         self._consoles.leave_all(session.id.number)
+        self._watch_desk.left(session)
 
     # --- state ----------------------------------------------------------------------------------------------------
 

@@ -109,6 +109,7 @@ class Store:
         self.sources: dict[str, SourceState] = {}
         self.unknown: tuple[UnknownClient, ...] = ()
         self.seq = 0
+        self.on_event: Callable[[NodeState, Event], None] = lambda _, __: None  # told of what changed a node's state
         self._on_line = on_line
         self._on_audit = on_audit
         self._next_event = first_event
@@ -152,6 +153,8 @@ class Store:
             self._batch.events.append(line)
             self._on_line(line, event)
         self._schedule()
+        if before is not None:
+            self.on_event(before, event)
 
     def operation(self, record: OperationRecord) -> None:
         """An operation began or changed."""

@@ -1,10 +1,20 @@
-"""Boot watch: the logs of all sources and the consoles of all nodes, and what they say of each boot."""
+"""Boot watch: the logs of all sources and the consoles of all nodes, and what they say of each boot. It assembles."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+
+from plasmatui.engine.boots import BootWatch
+from plasmatui.engine.feeds import CONSOLE, ConsoleFeeds, LogFeeds
+from plasmatui.engine.followers import Followers
+from plasmatui.engine.store import Store
 from plasmatui.inventory.inventory import Inventory
-from plasmatui.model.boot import BootTimeline, SourceState, UnknownClient
+from plasmatui.journal.boots import BootJournal
 from plasmatui.watch.lines import LineStore
+
+KEEP = 0.5
+"""Seconds between two times that the journal is given signals and positions: what a crash makes us read again."""
 
 
 class WatchHub:
@@ -13,29 +23,61 @@ class WatchHub:
     Attributes:
         inventory: the one in use.
         lines: what the sources said, as much as fits.
+        boots: what it means.
+        followers: clients that read along.
     """
 
-    def __init__(self, inventory: Inventory) -> None:
+    def __init__(self, inventory: Inventory, store: Store, journal: BootJournal) -> None:
         self.inventory = inventory
         self.lines = LineStore()
+        self.boots = BootWatch(inventory.nodes.values(), store, journal)
+        self.followers = Followers(self.lines, self.kind_of)
+        self.logs = LogFeeds(self.lines, self.boots, self.followers.told)
+        self._consoles = ConsoleFeeds(self.lines, self.boots, self.followers.told)
+        self._store = store
+        self._journal = journal
+        self._task: asyncio.Task[None] | None = None
+        self.on_console = self._consoles.on_data
+        store.on_event = self.boots.on_event
 
-    def replace(self, inventory: Inventory) -> None:
+    async def start(self) -> None:
+        """Go on where a former engine was, and begin to listen."""
+        recalled = await self._journal.recall()
+        await self.boots.start(recalled)
+        await self.logs.replace(self.inventory, dict(recalled.positions))
+        self._task = asyncio.create_task(self._keep(), name="boot watch journal")
+
+    async def replace(self, inventory: Inventory) -> None:
         """Use another inventory from now on."""
         self.inventory = inventory
+        self._write()
+        await self.boots.replace(inventory.nodes.values())
+        recalled = await self._journal.recall()
+        self._store.forget_sources(await self.logs.replace(inventory, dict(recalled.positions)))
 
-    def sources(self) -> tuple[SourceState, ...]:
-        """How each source is."""
-        return ()
-
-    def unknown(self) -> tuple[UnknownClient, ...]:
-        """Machines that ask and that no inventory names."""
-        return ()
-
-    def timelines(self, node: str, limit: int) -> tuple[BootTimeline, ...]:
-        """The boots of a node, newest first."""
-        del node, limit
-        return ()
+    async def close(self) -> None:
+        """Stop listening and write down how far it came."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        await self.followers.close()
+        await self.logs.close()
+        self._write()
+        await self.boots.close()
 
     def kind_of(self, source: str) -> str:
         """The kind of a source: "dhcp" "tftp" "http" "console"."""
-        return next((state.kind for state in self.sources() if state.name == source), "")
+        if source.startswith(CONSOLE):
+            return "console"
+        return next((feed.entry.kind for feed in self.logs.feeds if feed.name == source), "")
+
+    def _write(self) -> None:
+        self.boots.keep(self.logs.positions())
+
+    async def _keep(self) -> None:
+        while True:
+            self._write()
+            for feed in self.logs.feeds:
+                self._store.source(feed.state)
+            await asyncio.sleep(KEEP)

@@ -20,6 +20,8 @@ from plasmatui.watch.lines import Order
 MAX_PAGE = 2000
 """Lines that one page carries at most."""
 
+MAX_BOOTS = 100
+
 MAX_HITS = 100_000
 
 Handler = Callable[[Session, int, Any], Awaitable[wire.ReplyBody]]
@@ -52,7 +54,7 @@ class WatchDesk:
     async def _timeline(self, _: Session, __: int, body: wire.AskTimeline) -> wire.ReplyBody:
         if body.node not in self._store.nodes:
             raise ProblemError("unknown-node", f"the inventory has no node {body.node}")
-        return wire.Timelines(self._hub.timelines(body.node, max(1, body.limit)))
+        return wire.Timelines(await self._hub.boots.timelines(body.node, max(1, min(body.limit, MAX_BOOTS))))
 
     async def _logs(self, _: Session, __: int, body: wire.ListLogs) -> wire.ReplyBody:
         lines, wanted = self._hub.lines, store_filter(body.filter)
@@ -82,9 +84,15 @@ class WatchDesk:
         return wire.LogHits(tuple(line.seq for line in found), total)
 
     async def _follow(self, session: Session, _: int, body: wire.FollowLogs) -> wire.ReplyBody:
-        if body.filter is not None:
-            store_filter(body.filter)
+        if body.filter is None:
+            self._hub.followers.leave(session.id.number)
+        else:
+            self._hub.followers.follow(session.id.number, session.outbound, store_filter(body.filter))
         return wire.Done()
+
+    def left(self, session: Session) -> None:
+        """A client is gone."""
+        self._hub.followers.leave(session.id.number)
 
     async def _bundle(self, session: Session, _: int, body: wire.MakeBundle) -> wire.ReplyBody:
         unknown = [node for node in body.nodes if node not in self._store.nodes]

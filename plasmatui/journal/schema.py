@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 
-VERSION = 1
+VERSION = 2
 """Kept in `PRAGMA user_version`. A higher one was written by a newer program, which this one must not touch."""
 
 KEPT_EVENTS = 200_000
 KEPT_AUDIT = 200_000
 KEPT_OPERATIONS = 10_000
 """The newest of each are kept, together about 200 MB at most; older ones make room."""
+
+KEPT_BOOTS = 10_000
+KEPT_DURATIONS = 50_000
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS events (
@@ -38,6 +41,35 @@ CREATE TABLE IF NOT EXISTS operations (
     record BLOB NOT NULL           -- msgpack of model.operation.OperationRecord
 );
 CREATE INDEX IF NOT EXISTS operations_unfinished ON operations (number) WHERE NOT ended;
+-- since version 2:
+CREATE TABLE IF NOT EXISTS positions (
+    source TEXT PRIMARY KEY,
+    position BLOB NOT NULL         -- how far a log source was read, in its own words
+);
+CREATE TABLE IF NOT EXISTS signals (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    node TEXT NOT NULL,
+    boot INTEGER NOT NULL,
+    heard REAL NOT NULL,
+    signal BLOB NOT NULL           -- msgpack of model.boot.Signal
+);
+CREATE INDEX IF NOT EXISTS signals_of_boot ON signals (node, boot);
+CREATE TABLE IF NOT EXISTS boots (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    node TEXT NOT NULL,
+    boot INTEGER NOT NULL,
+    timeline BLOB NOT NULL,        -- msgpack of model.boot.BootTimeline
+    UNIQUE (node, boot)
+);
+CREATE TABLE IF NOT EXISTS durations (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    node TEXT NOT NULL,
+    boot INTEGER NOT NULL,
+    profile TEXT NOT NULL,
+    stage TEXT NOT NULL,
+    seconds REAL NOT NULL,
+    UNIQUE (node, boot, stage)
+);
 """
 
 
@@ -73,6 +105,8 @@ def prune(connection: sqlite3.Connection) -> None:
         ("events", KEPT_EVENTS, ""),
         ("audit", KEPT_AUDIT, ""),
         ("operations", KEPT_OPERATIONS, " AND ended"),
+        ("boots", KEPT_BOOTS, ""),
+        ("durations", KEPT_DURATIONS, ""),
     ):
         # Counted, for numbers may leap. Without so many rows the inner query is NULL, and nothing matches.
         oldest = f"SELECT number FROM {table} ORDER BY number DESC LIMIT 1 OFFSET {kept - 1}"  # noqa: S608

@@ -14,7 +14,7 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,12 +133,16 @@ class SqliteJournal:
             self._waiters.append((self._given, future))
         return await future
 
-    def _put(self, row: Row) -> None:
+    def put_rows(self, rows: Iterable[Row]) -> None:
+        """Statements with their values, written in one transaction."""
         with self._wake:
-            self._pending.append(row)
+            self._pending.extend(rows)
             self._given += 1
             self._trim()
             self._wake.notify()
+
+    def _put(self, row: Row) -> None:
+        self.put_rows((row,))
 
     def _trim(self) -> None:
         while len(self._pending) > MAX_PENDING:
@@ -251,7 +255,7 @@ class SqliteJournal:
 
         # A journal that cannot be read may already use any small number: go on from a number that grows with time.
         now = int(time.time())
-        return await self._read(read, Numbers(now * 1000, now * 1000, now))
+        return await self.read(read, Numbers(now * 1000, now * 1000, now))
 
     async def events(self, node: str, before: int, limit: int) -> tuple[EventLine, ...]:
         def read(connection: sqlite3.Connection) -> tuple[EventLine, ...]:
@@ -263,7 +267,7 @@ class SqliteJournal:
             rows = connection.execute(f"{query} ORDER BY number DESC LIMIT ?", values)
             return tuple(EventLine(*row) for row in rows)
 
-        kept = await self._read(read, tuple[EventLine, ...]())
+        kept = await self.read(read, tuple[EventLine, ...]())
         waiting = (EventLine(*row[:6]) for row in self._unwritten(_EVENT))  # type: ignore[arg-type]
         fits = [line for line in waiting if (not node or line.node == node) and (before <= 0 or line.number < before)]
         return _newest(kept, fits, limit, lambda line: line.number)
@@ -273,14 +277,14 @@ class SqliteJournal:
             rows = connection.execute("SELECT * FROM audit ORDER BY number DESC LIMIT ?", (limit,))
             return tuple(AuditLine(*row) for row in rows)
 
-        kept = await self._read(read, tuple[AuditLine, ...]())
+        kept = await self.read(read, tuple[AuditLine, ...]())
         fits = [AuditLine(*row) for row in self._unwritten(_AUDIT)]  # type: ignore[arg-type]
         return _newest(kept, fits, limit, lambda line: line.number)
 
     async def operations(self, limit: int, number: int = 0) -> tuple[OperationRecord, ...]:
         where, values = ("number = ?", (number, limit)) if number else ("1", (limit,))
         query = f"SELECT record FROM operations WHERE {where} ORDER BY number DESC LIMIT ?"  # noqa: S608
-        kept = await self._read(lambda connection: _records(connection.execute(query, values)), _NONE)
+        kept = await self.read(lambda connection: _records(connection.execute(query, values)), _NONE)
         with self._wake:
             waiting = tuple(self._operations.values())
         fits = [record for record in waiting if not number or record.number == number]
@@ -288,9 +292,9 @@ class SqliteJournal:
 
     async def unfinished(self) -> tuple[OperationRecord, ...]:
         query = "SELECT record FROM operations WHERE NOT ended ORDER BY number"
-        return await self._read(lambda connection: _records(connection.execute(query)), _NONE)
+        return await self.read(lambda connection: _records(connection.execute(query)), _NONE)
 
-    async def _read(self, read: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
+    async def read(self, read: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
         """What `read` finds in the file, or `otherwise` when it cannot be read."""
         await self.flush()
         if not self._path.exists():

@@ -71,6 +71,10 @@ class Block:
         if self.ordered:
             self.ordered = last <= walls[0] and all(a <= b for a, b in pairwise(walls))
 
+    def own(self, numbers: Sequence[int]) -> None:
+        """Say whose the last lines are."""
+        self.nodes[-len(numbers) :] = array("H", numbers)
+
     def seal(self) -> None:
         """No more lines come: give back what was allocated ahead."""
         self.text = bytes(self.text)

@@ -101,9 +101,15 @@ class LineStore:
         self._rings.setdefault(name, _Ring(kind))
 
     def append(
-        self, source: str, lines: Sequence[LogLine], arrived: float, walls: Sequence[float | None] | None = None
+        self,
+        source: str,
+        lines: Sequence[LogLine],
+        arrived: float,
+        walls: Sequence[float | None] | None = None,
+        nodes: Sequence[str] | None = None,
     ) -> range:
-        """Keep lines; their sequence numbers. `walls`: the lines' own times, where a parser has found them.
+        """Keep lines; their sequence numbers. `walls`: the lines' own times, where a parser has found them; `nodes`:
+        whose lines they are, where that is known ("": not).
 
         Raises:
             KeyError: the source was not added.
@@ -116,6 +122,8 @@ class LineStore:
             size += len(line.raw)
             if size > BLOCK or place == len(lines) - 1:
                 self._keep(ring, lines[begin : place + 1], times[begin : place + 1], arrived)
+                if nodes is not None:
+                    ring.blocks[-1].own([self._number(node) for node in nodes[begin : place + 1]])
                 begin, size = place + 1, 0
         self._trim()
         return range(self.next_seq - len(lines), self.next_seq)

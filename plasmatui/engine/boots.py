@@ -1,0 +1,326 @@
+"""The boots of all nodes as they happen: signals in, stages, findings and timelines out, in slices."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterable
+
+from msgspec.structs import replace
+
+from plasmatui.engine.preludes import Preludes
+from plasmatui.engine.store import Store
+from plasmatui.engine.usual import UsualTimes
+from plasmatui.journal.boots import BootJournal, Duration, KeptSignal, Recalled
+from plasmatui.model.boot import BootTimeline, Evidence, Signal, SignalKind
+from plasmatui.model.event import (
+    BootDeviceSeen,
+    Event,
+    FindingCleared,
+    FindingRaised,
+    OperationTouched,
+    PowerSeen,
+    StageSeen,
+)
+from plasmatui.model.node import Finding, Node, NodeState, StageState
+from plasmatui.model.operation import PowerOrder
+from plasmatui.model.words import OperationState, Power, PowerAction
+from plasmatui.watch.identity import Identity, NodeIdentity
+from plasmatui.watch.timeline import Correlator
+
+INTERVAL = 0.1
+"""Seconds between two looks at the nodes that something was heard of."""
+
+SLICE = 0.004
+"""Seconds of work after which the loop gets its turn."""
+
+LOOK = 0.5
+"""Seconds between two looks for nodes that fell silent."""
+
+SIGNALS_KEPT = 2000
+"""Signals of one boot that are kept for the next engine."""
+
+SOURCE = "watch"
+
+
+class BootWatch:
+    """Tells the store the stage, the findings and the timeline of each node.
+
+    `feed` costs little and is called for every signal; what it means is worked out later, at most ten times a second
+    and node, and only for nodes of which something new was heard or that have been silent for notably longer.
+    """
+
+    def __init__(self, nodes: Iterable[Node], store: Store, journal: BootJournal) -> None:
+        self.usual = UsualTimes()
+        self._store = store
+        self._journal = journal
+        self._preludes = Preludes()
+        self._shown: dict[str, BootTimeline] = {}
+        self._raised: dict[str, dict[str, Finding]] = {}
+        self._closed: dict[str, int] = {}  # number of the last boot that is over
+        self._base: dict[str, int] = {}  # boots before those that the correlator knows
+        self._dirty: dict[str, None] = {}
+        self._due: dict[str, tuple[float, float]] = {}  # node -> next look, silent since
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._pending: list[tuple[str, float, Signal]] = []
+        self._pending_boots: dict[tuple[str, int], BootTimeline] = {}
+        self._pending_durations: list[Duration] = []
+        self._counts: dict[str, int] = {}
+        self._meanwhile: list[tuple[Signal, float]] | None = None
+        self._unknown_changed = False
+        self._know(nodes)
+
+    def _know(self, nodes: Iterable[Node]) -> None:
+        nodes = tuple(nodes)
+        identities = tuple(identity_of(node) for node in nodes)
+        self.usual.profiles = {node.name: node.profile for node in nodes}
+        self._identity = Identity(identities)
+        self._correlator = Correlator(identities, self.usual.of)
+
+    # --- life -----------------------------------------------------------------------------------------------------
+
+    async def start(self, recalled: Recalled) -> None:
+        """Go on from what the journal knows."""
+        self.usual.recall(recalled.durations)
+        await self._replay(recalled)
+        self._task = asyncio.create_task(self._run(), name="boot watch")
+
+    async def replace(self, nodes: Iterable[Node]) -> None:
+        """The nodes are these from now on."""
+        self.keep()
+        recalled = await self._journal.recall()
+        nodes = tuple(nodes)
+        names = {node.name for node in nodes}
+        for node in self._shown.keys() - names:
+            self._preludes.forget(node)
+            for table in (self._shown, self._raised, self._base, self._closed, self._due, self._counts, self._dirty):
+                table.pop(node, None)
+        self._know(nodes)
+        await self._replay(recalled)
+
+    async def close(self) -> None:
+        """Keep what is known for the next engine."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        self.keep()
+
+    async def _replay(self, recalled: Recalled) -> None:
+        """Hear again what was heard of the running boots. Signals that come meanwhile wait their turn."""
+        self._meanwhile = []
+        begun = time.perf_counter()
+        for kept in recalled.signals:
+            self._hear(kept.signal, kept.heard)
+            if time.perf_counter() - begun > SLICE:
+                await asyncio.sleep(0)
+                begun = time.perf_counter()
+        for node, boot in recalled.boots.items():
+            if node not in self._identity.nodes:
+                continue
+            alone = self._preludes.recall(boot) if node not in self._shown else False
+            known = self._correlator.timeline(node)
+            self._base[node] = boot.number - (known.number if known is not None else int(alone))
+            self._closed[node] = boot.number - 1
+            self._touch(node)
+        meanwhile, self._meanwhile = self._meanwhile, None
+        for signal, heard in meanwhile:
+            self.feed(signal, heard)
+
+    # --- in -------------------------------------------------------------------------------------------------------
+
+    def feed(self, signal: Signal, heard: float) -> str:
+        """Take a signal that was heard at Unix seconds `heard`; the node that it is about, "" for none we know."""
+        if self._meanwhile is not None:
+            self._meanwhile.append((signal, heard))
+            return signal.node
+        node, new = self._hear(signal, heard)
+        if new and self._counts.get(node, 0) < SIGNALS_KEPT:
+            self._counts[node] = self._counts.get(node, 0) + 1
+            self._pending.append((node, heard, signal))
+        return node
+
+    def _hear(self, signal: Signal, heard: float) -> tuple[str, bool]:
+        node = self._identity.node_of(signal)
+        known = node in self._identity.nodes
+        if signal.mac and not known:
+            self._unknown_changed = True
+            self._wake.set()
+        if known and signal.node != node:
+            signal = replace(signal, node=node)
+        changed = self._correlator.feed(signal, heard)
+        for each in changed:
+            self._touch(each)
+        return (node if known else ""), bool(changed)
+
+    def on_event(self, before: NodeState, event: Event) -> None:
+        """What we, or the BMC, did to a node: it belongs to its boot."""
+        node, payload, wall = event.node, event.payload, event.wall
+        shown = self._number(node)
+        match payload:
+            case BootDeviceSeen(boot=boot, verified=verified) if verified is not None and boot is not None:
+                text = f"boot device {boot.device} set and read back" if verified else f"the BMC reports {boot.device}"
+                self._preludes.override(node, wall, Evidence(event.source, 0, text), shown, failed=not verified)
+            case PowerSeen(value=Power.ON) if before.power.value is Power.OFF:
+                self._preludes.power(node, wall, _told(event, f"power on{_by(payload.by)}"), shown, on=True)
+            case PowerSeen(value=Power.OFF) if before.power.value is Power.ON and node in self._shown:
+                told = _told(event, f"power off{_by(payload.by)}")
+                self.feed(Signal(kind=SignalKind.POWER_OFF, evidence=told, wall=wall, node=node), wall)
+            case OperationTouched(number=number, record=record) if record.state is OperationState.RUNNING:
+                operation = self._store.operations.get(number)
+                order = operation.order if operation is not None else None
+                if not isinstance(order, PowerOrder) or order.action in (PowerAction.OFF, PowerAction.SOFT):
+                    return
+                if order.action is PowerAction.ON and before.power.value is Power.ON:
+                    return
+                told = Evidence(f"operation {number}", 0, f"power {order.action}")
+                self._preludes.power(node, wall, told, shown, on=False)
+            case _:
+                return
+        self._touch(node)
+
+    # --- out ------------------------------------------------------------------------------------------------------
+
+    async def timelines(self, node: str, limit: int) -> tuple[BootTimeline, ...]:
+        """The boots of a node, newest first."""
+        if node in self._dirty:
+            self._dirty.pop(node)
+            self._show(node)
+        boots = {boot.number: boot for boot in await self._journal.boots(node, limit)}
+        boots.update({n: boot for (name, n), boot in self._pending_boots.items() if name == node})
+        current = self._shown.get(node)
+        if current is not None:
+            boots[current.number] = current
+        return tuple(boots[number] for number in sorted(boots, reverse=True)[:limit])
+
+    def keep(self, positions: dict[str, bytes] | None = None) -> None:
+        """Give the journal what is new, together with how far the logs were read when it was heard."""
+        signals = [KeptSignal(node, max(1, self._number(node)), heard, s) for node, heard, s in self._pending]
+        self._journal.keep(signals, positions, self._pending_boots.values(), self._pending_durations)
+        self._pending.clear()
+        self._pending_boots.clear()
+        self._pending_durations.clear()
+
+    # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _touch(self, node: str) -> None:
+        self._dirty[node] = None
+        self._wake.set()
+
+    def _number(self, node: str) -> int:
+        shown = self._shown.get(node)
+        return shown.number if shown is not None else self._base.get(node, 0)
+
+    async def _run(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK):
+                    await self._wake.wait()
+            self._wake.clear()
+            now = time.time()
+            for node, (due, _) in self._due.items():
+                if due <= now:
+                    self._dirty[node] = None
+            if self._unknown_changed:
+                self._unknown_changed = False
+                self._store.unknown_clients(self._identity.unknown_clients())
+            begun = time.perf_counter()
+            while self._dirty:
+                node = next(iter(self._dirty))
+                del self._dirty[node]
+                self._show(node)
+                if time.perf_counter() - begun > SLICE:
+                    await asyncio.sleep(0)
+                    begun = time.perf_counter()
+            await asyncio.sleep(INTERVAL)
+
+    def _show(self, node: str) -> None:
+        """Tell what is known of a node's boot now, as far as it is new."""
+        now = time.time()
+        boot = self._correlator.timeline(node, now)
+        base = self._base.setdefault(node, 0)
+        if boot is not None and base:
+            boot = replace(boot, number=boot.number + base)
+        self._ended(node, base)
+        boot = self._preludes.complete(node, boot)
+        if boot is None or node not in self._store.states:
+            return
+        former = self._shown.get(node)
+        self._look_again(node, boot, former, now)
+        if boot == former:
+            return
+        self._shown[node] = boot
+        if former is None or _gist(former) != _gist(boot):
+            self._pending_boots[node, boot.number] = boot
+        self._pending_durations += self.usual.learn(boot)
+        self._store.timeline(boot)
+        self._findings(node, boot)
+        self._store.tell(node, SOURCE, StageSeen(stage_of(boot)))
+
+    def _look_again(self, node: str, boot: BootTimeline, former: BootTimeline | None, now: float) -> None:
+        """A running boot is looked at again and again, ever less often, while nothing is heard of it."""
+        if boot.outcome != "running":
+            self._due.pop(node, None)
+            return
+        since = self._due.get(node, (0.0, now))[1]
+        if former is None or _gist(former) != _gist(boot):
+            since = now
+        self._due[node] = (now + max(1.0, (now - since) / 8), since)
+
+    def _ended(self, node: str, base: int) -> None:
+        """Boots that another has followed are kept as they ended."""
+        for old in self._correlator.history(node):
+            if old.number + base > self._closed.get(node, 0):
+                ended = self._preludes.ended(node, replace(old, number=old.number + base))
+                self._closed[node] = ended.number
+                self._counts.pop(node, None)
+                self._pending_boots[node, ended.number] = ended
+                self._store.timeline(ended)
+
+    def _findings(self, node: str, boot: BootTimeline) -> None:
+        former = self._raised.get(node, {})
+        current = {finding.id: finding for finding in boot.findings}
+        for finding in current.values():
+            if former.get(finding.id) != finding:
+                since = finding.since or time.time()
+                self._store.tell(node, SOURCE, FindingRaised(replace(finding, since=since)))
+        for gone in former.keys() - current.keys():
+            self._store.tell(node, SOURCE, FindingCleared(gone))
+        self._raised[node] = current
+
+
+def identity_of(node: Node) -> NodeIdentity:
+    """What a node's signals are known by."""
+    ips = tuple(ip for ip in (node.provisioning_ip, node.production_ip) if ip)
+    return NodeIdentity(node.name, tuple(mac.lower() for mac in node.macs), ips)
+
+
+def stage_of(boot: BootTimeline) -> StageState | None:
+    """Where a boot stands: at the stage that failed or runs, else at the last that was done."""
+    if not boot.stages:
+        return None
+    open_ = [span for span in boot.stages if span.state != "done"]
+    failed = [span for span in open_ if span.state == "failed"]
+    span = failed[-1] if failed else boot.stages[-1]
+    since = span.begin if span.begin is not None else boot.begin or 0.0
+    return StageState(span.stage, since, span.percent, span.usual, span.state, boot.outcome)
+
+
+def _gist(boot: BootTimeline) -> tuple[object, ...]:
+    """What of a boot is worth being written down at once."""
+    return (
+        boot.number,
+        boot.outcome,
+        tuple((s.stage, s.state) for s in boot.stages),
+        tuple(f.id for f in boot.findings),
+    )
+
+
+def _told(event: Event, text: str) -> Evidence:
+    return Evidence(event.source, 0, text)
+
+
+def _by(who: str) -> str:
+    return f" by {who}" if who else ""

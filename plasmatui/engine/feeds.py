@@ -1,0 +1,283 @@
+"""Where lines come from: the inventory's log sources and the consoles; each line is kept, and read for signals once."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+import msgspec
+from msgspec.structs import replace
+
+from plasmatui.engine.boots import BootWatch
+from plasmatui.inventory.inventory import Inventory
+from plasmatui.inventory.inventory import LogSource as LogEntry
+from plasmatui.model.boot import Signal, SourceState
+from plasmatui.model.command import Commands
+from plasmatui.text import decode
+from plasmatui.watch.console import ConsoleReader
+from plasmatui.watch.lines import LineStore
+from plasmatui.watch.parsers import make_parser
+from plasmatui.watch.parsers.prefix import PrefixReader
+from plasmatui.watch.sources.base import Batch, LogLine, LogSource, Position, SourceStatus
+from plasmatui.watch.sources.factory import make_source, source_name
+
+log = logging.getLogger(__name__)
+
+BACK = 900.0
+"""Seconds that a log which was never read before is read back, so that boots under way are seen."""
+
+CATCHING_UP = 10.0
+"""Seconds after its start during which a source's old lines count as heard when they were written."""
+
+CONSOLE = "console "
+"""Before a node's name: its console as a source of lines."""
+
+_STATUS = {SourceStatus.RUNNING: "running", SourceStatus.FAILED: "failed"}
+
+_encode = msgspec.msgpack.Encoder().encode
+_position = msgspec.msgpack.Decoder(Position).decode
+
+
+def stored_position(blob: bytes | None) -> Position | None:
+    """A position as the journal keeps it; None when there is none, or when it is not to be understood."""
+    if blob is None:
+        return None
+    try:
+        return _position(blob)
+    except msgspec.MsgspecError:
+        return None
+
+
+class LogFeed:
+    """One log source with its parser.
+
+    Attributes:
+        name: unique; stands in the evidence. entry: as in the inventory.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        entry: LogEntry,
+        lines: LineStore,
+        boots: BootWatch,
+        connect: Callable[[str], Commands],
+        position: Position | None,
+        on_lines: Callable[[], None],
+    ) -> None:
+        self.name = name
+        self.entry = entry
+        self.moved = False
+        self._lines = lines
+        self._boots = boots
+        self._on_lines = on_lines
+        self._parser = make_parser(entry.format, name)
+        self._prefix = PrefixReader()
+        self._last = 0.0
+        self._begun = time.time()
+        self._failed = 0
+        lines.add_source(name, entry.kind)
+        self.source: LogSource = make_source(
+            entry,
+            self._on_batch,
+            connect=connect,
+            start=self._begun - BACK,
+            position=position,
+            stamp=self._stamp(),
+        )
+
+    @property
+    def state(self) -> SourceState:
+        """How it is now, as clients see it."""
+        state, count = self.source.state, self._lines.counts()[self.name]
+        return SourceState(
+            name=self.name,
+            kind=self.entry.kind,
+            format=self.entry.format,
+            where=self.entry.ssh or "this host",
+            status=_STATUS.get(state.status, "waiting"),
+            message=state.reason,
+            lag=round(state.lag_seconds, 1),
+            lines=state.lines,
+            dropped=count.dropped_lines,
+            last=self._last,
+        )
+
+    def position(self) -> bytes:
+        """How far it was read, for the journal."""
+        self.moved = False
+        return _encode(self.source.position)
+
+    def _on_batch(self, batch: Batch) -> None:
+        walls: list[float | None] = []
+        nodes: list[str] = []
+        for line in batch.lines:
+            wall, node = self._read(line, batch.arrived)
+            walls.append(wall)
+            nodes.append(node)
+        if batch.lines:
+            self._lines.append(self.name, batch.lines, batch.arrived, walls, nodes)
+            self._last = walls[-1] or batch.arrived
+        self.moved = True
+        self._on_lines()
+
+    def _read(self, line: LogLine, arrived: float) -> tuple[float | None, str]:
+        """A line's own time and whose it is; its signals go to the boots."""
+        text = decode(line.raw)
+        wall, owner = line.wall, ""
+        try:
+            signals = self._parser.feed(text, line.number)
+        except Exception:
+            # One line that a parser fails on must never cost the source; it stays visible as a line.
+            signals = ()
+            self._failed += 1
+            if self._failed == 1:
+                log.exception(
+                    "%s:%d cannot be parsed; further failures of this source are not logged", self.name, line.number
+                )
+        for signal in signals:
+            if signal.wall is None and line.wall is not None:
+                signal = replace(signal, wall=line.wall)
+            owner = self._boots.feed(signal, self._heard(signal, arrived)) or owner
+            wall = signal.wall if wall is None else wall
+        if wall is None and not signals:
+            wall = self._prefix.split(text)[0]
+        return wall, owner
+
+    def _heard(self, signal: Signal, arrived: float) -> float:
+        """What was written before we read it was heard then; later on only the arrival counts, clocks being clocks."""
+        if signal.wall is None or arrived - self._begun > CATCHING_UP:
+            return arrived
+        return min(arrived, signal.wall)
+
+    def _stamp(self) -> Callable[[bytes], float | None]:
+        """Tells the time of a raw line, to find where to begin in a file."""
+        parser, prefix = make_parser(self.entry.format, self.name), PrefixReader()
+
+        def stamp(raw: bytes) -> float | None:
+            text = decode(raw)
+            wall = prefix.split(text)[0]
+            return (
+                wall if wall is not None else next((s.wall for s in parser.feed(text, 1) if s.wall is not None), None)
+            )
+
+        return stamp
+
+
+class LogFeeds:
+    """All log sources of an inventory."""
+
+    def __init__(self, lines: LineStore, boots: BootWatch, on_lines: Callable[[], None]) -> None:
+        self._lines = lines
+        self._boots = boots
+        self._on_lines = on_lines
+        self._feeds: dict[str, LogFeed] = {}
+        self._connections: object | None = None
+        self._inventory: Inventory | None = None
+
+    @property
+    def feeds(self) -> tuple[LogFeed, ...]:
+        return tuple(self._feeds.values())
+
+    async def replace(self, inventory: Inventory, positions: dict[str, bytes]) -> frozenset[str]:
+        """Follow the logs of `inventory`; the names of those that are followed no more. Unchanged ones go on."""
+        wanted = named(inventory.logs)
+        ssh_changed = self._inventory is not None and self._inventory.ssh != inventory.ssh
+        self._inventory = inventory
+        gone = [
+            name
+            for name, feed in self._feeds.items()
+            if wanted.get(name) != feed.entry or (ssh_changed and feed.entry.ssh)
+        ]
+        for name in gone:
+            feed = self._feeds.pop(name)
+            await feed.source.close()
+            positions[name] = feed.position()
+        if ssh_changed:
+            await self._disconnect()
+        for name, entry in wanted.items():
+            if name not in self._feeds:
+                position = stored_position(positions.get(name))
+                feed = LogFeed(name, entry, self._lines, self._boots, self._commands, position, self._on_lines)
+                self._feeds[name] = feed
+                feed.source.start()
+        return frozenset(gone) - wanted.keys()
+
+    def positions(self) -> dict[str, bytes]:
+        """Of those that moved since they were asked."""
+        return {feed.name: feed.position() for feed in self.feeds if feed.moved}
+
+    async def close(self) -> None:
+        for feed in self.feeds:
+            await feed.source.close()
+        await self._disconnect()
+
+    def _commands(self, host: str) -> Commands:
+        from plasmatui.remote.connections import Connections  # asyncssh is loaded where it is needed only
+
+        if self._connections is None:
+            assert self._inventory is not None, "sources are made from an inventory"
+            self._connections = Connections(self._inventory.ssh)
+        assert isinstance(self._connections, Connections)
+        return self._connections.commands(host)
+
+    async def _disconnect(self) -> None:
+        if self._connections is not None:
+            from plasmatui.remote.connections import Connections
+
+            assert isinstance(self._connections, Connections)
+            await self._connections.close()
+            self._connections = None
+
+
+def named(entries: tuple[LogEntry, ...]) -> dict[str, LogEntry]:
+    """Entries by unique names: two that read the same log are told apart by their format."""
+    found: dict[str, LogEntry] = {}
+    for entry in entries:
+        name = source_name(entry)
+        if name in found and found[name] != entry:
+            name = f"{name} ({entry.format})"
+        found[name] = entry
+    return found
+
+
+class _LineReader(ConsoleReader):
+    """A console's reader that also hands out its lines, so that its bytes are gone through once."""
+
+    def __init__(self, node: str, source: str) -> None:
+        super().__init__(node, source)
+        self.lines: list[bytes] = []
+
+    def on_line(self, raw: bytes, line: int) -> None:
+        self.lines.append(raw)
+        super().on_line(raw, line)
+
+
+class ConsoleFeeds:
+    """The consoles of all nodes as sources of lines and signals."""
+
+    def __init__(self, lines: LineStore, boots: BootWatch, on_lines: Callable[[], None]) -> None:
+        self._lines = lines
+        self._boots = boots
+        self._on_lines = on_lines
+        self._readers: dict[str, _LineReader] = {}
+        self._numbers: dict[str, int] = {}
+
+    def on_data(self, node: str, data: bytes) -> None:
+        """Bytes came from a machine now."""
+        now = time.time()
+        source = CONSOLE + node
+        reader = self._readers.get(node)
+        if reader is None:
+            reader = self._readers[node] = _LineReader(node, source)
+            self._lines.add_source(source, "console")
+        for signal in reader.feed(data, now):
+            self._boots.feed(signal, now)
+        if reader.lines:
+            number = self._numbers.get(node, 0)
+            lines = [LogLine(source, count, raw) for count, raw in enumerate(reader.lines, number + 1)]
+            reader.lines = []
+            self._numbers[node] = number + len(lines)
+            self._lines.append(source, lines, now, nodes=[node] * len(lines))
+            self._on_lines()
