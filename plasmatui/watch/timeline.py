@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
+from functools import cached_property
 
 from plasmatui.model.boot import BootTimeline, Signal, SignalKind, UnknownClient
 from plasmatui.model.words import Severity, Stage
@@ -26,14 +27,45 @@ Usual = Callable[[str, Stage], float | None]
 _ENDS = (SignalKind.POWER_OFF, SignalKind.REBOOT, SignalKind.PANIC, SignalKind.NO_BOOT_DEVICE, SignalKind.IPXE_SHELL)
 
 
+class _Ended:
+    """A boot that is over. What it means is made when somebody asks: a rack that starts at once leaves no time."""
+
+    def __init__(self, node: str, facts: BootFacts) -> None:
+        self.node = node
+        self.facts = facts
+
+    @cached_property
+    def installer_from_network(self) -> bool:
+        """Whether it came from the network to the installer; too many of these in a row are an install loop."""
+        reading = Reading(self.node, self.facts)
+        installer = reading.reached is not None and ORDER[reading.reached] >= ORDER[Stage.INSTALLER_UP]
+        return installer and any(
+            ORDER[Stage.DHCP_LOADER] <= ORDER[stage] <= ORDER[Stage.HTTP_INITRD] for stage in reading.spans
+        )
+
+
 class _Track:
-    """The boots of one node: the current one, the one before (for late lines), how the others ended."""
+    """The boots of one node: the current one, and those before, the latest last."""
 
     def __init__(self) -> None:
         self.current = BootFacts(1)
-        self.previous: BootFacts | None = None
-        self.history: deque[BootTimeline] = deque(maxlen=HISTORY_KEPT)
-        self.network_boots = 0
+        self.ended: deque[_Ended] = deque(maxlen=HISTORY_KEPT)
+
+    @property
+    def previous(self) -> BootFacts | None:
+        """The boot before, to which late lines may belong."""
+        return self.ended[-1].facts if self.ended else None
+
+    def network_boots(self, number: int) -> int:
+        """How many boots in a row before boot `number` came from the network to the installer."""
+        count = 0
+        for ended in reversed(self.ended):
+            if ended.facts.number >= number:
+                continue
+            if not ended.installer_from_network:
+                break
+            count += 1
+        return count
 
 
 class Correlator:
@@ -64,8 +96,8 @@ class Correlator:
         facts = track.current
         if starts_boot(facts, signal):
             facts = self._next_boot(node, track, signal)
-        elif track.previous is not None and is_late(facts, signal):
-            facts = track.previous
+        elif (previous := track.previous) is not None and is_late(facts, signal):
+            facts = previous
         if signal.wall is not None and signal.wall - now > facts.skew:
             facts.skew, facts.skew_line = signal.wall - now, signal
         changed = facts.record(signal, now)
@@ -77,12 +109,14 @@ class Correlator:
         track = self._tracks.get(node)
         if track is None or (not track.current.order and not track.current.exchanges):
             return None
-        return self._read(node, track.current, track.network_boots, now, at_end=at_end)
+        return self._read(node, track, track.current, now, at_end=at_end)
 
     def history(self, node: str) -> tuple[BootTimeline, ...]:
         """The boots before the current one, as they ended, the latest last."""
         track = self._tracks.get(node)
-        return tuple(track.history) if track is not None else ()
+        if track is None:
+            return ()
+        return tuple(self._read(node, track, ended.facts, None, at_end=True) for ended in track.ended)
 
     def tick(self, now: float) -> frozenset[str]:
         """Look at who fell silent; the nodes whose findings changed by time alone. For once in a second or so."""
@@ -90,7 +124,7 @@ class Correlator:
         for node, track in self._tracks.items():
             if node in self._quiet or now - track.current.heard_at < QUIET:
                 continue
-            timeline = self._read(node, track.current, track.network_boots, now, at_end=False)
+            timeline = self._read(node, track, track.current, now, at_end=False)
             ids = tuple(finding.id for finding in timeline.findings)
             if self._told.get(node) != ids:
                 self._told[node] = ids
@@ -114,23 +148,16 @@ class Correlator:
         question = (
             old.take_last_question() if signal.kind in (SignalKind.TFTP_REQUEST, SignalKind.HTTP_REQUEST) else None
         )
-        ended = self._read(node, old, track.network_boots, None, at_end=True)
-        track.history.append(ended)
-        installer = ended.reached is not None and ORDER[ended.reached] >= ORDER[Stage.INSTALLER_UP]
-        on_network = any(ORDER[Stage.DHCP_LOADER] <= ORDER[s.stage] <= ORDER[Stage.HTTP_INITRD] for s in ended.stages)
-        track.network_boots = track.network_boots + 1 if installer and on_network else 0
-        track.previous = old
+        track.ended.append(_Ended(node, old))
         track.current = BootFacts(old.number + 1)
         if question is not None:
             track.current.give_question(question)
         return track.current
 
-    def _read(
-        self, node: str, facts: BootFacts, network_boots: int, now: float | None, *, at_end: bool
-    ) -> BootTimeline:
+    def _read(self, node: str, track: _Track, facts: BootFacts, now: float | None, *, at_end: bool) -> BootTimeline:
         reading = Reading(node, facts)
         waited = max(0.0, now - facts.heard_at) if now is not None and facts.heard_at else 0.0
-        case = Case(reading, at_end, self._largest, network_boots, waited, self._usual)
+        case = Case(reading, at_end, self._largest, track.network_boots(facts.number), waited, self._usual)
         reached = reading.reached
         findings = diagnose(case, RULES)
         return BootTimeline(
