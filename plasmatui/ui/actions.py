@@ -93,6 +93,7 @@ ACTIONS: tuple[Action, ...] = (
        help="Search, filter, range, marks, zoom, screen: the last first."),
     _a("global.quit", "q", "Back; at the top: leave", "quit", word="q",
        help="The engine, its operations and recordings go on without the screen."),
+    _a("global.interrupt", "ctrl+c", "How to leave; twice: leave", "interrupt"),
     _a("global.zoom", "+", "Zoom the pane", "zoom"),
     _a("global.unzoom", "_", "Zoom back", "unzoom"),
     _a("nodes.open", "enter", "Open the node", "open", footer="open"),

@@ -116,6 +116,10 @@ class PlasmatuiApp(TypeAheadApp, ContextApp, inherit_bindings=False):  # a prior
             self.crash_lines = crash.report(error, screen)
         self._close_messages_no_wait()
 
+    def _print_error_renderables(self) -> None:
+        """Nothing: `run_tui` says what there is to say, in two lines."""
+        self._exit_renderables.clear()
+
 
 def run_tui(options: TuiOptions) -> int:
     """Open the screen on this terminal and stay until the operator leaves it. Returns the exit code."""

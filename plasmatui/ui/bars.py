@@ -116,24 +116,30 @@ def job_parts(context: Context, record: OperationRecord) -> list[Part]:
     return parts
 
 
-def key_parts(context: Context, scope: str) -> list[Part]:
-    """The footer: keys of the scope, then the global ones; what cannot be done now is dim."""
+def key_parts(context: Context, scope: str, width: int) -> list[Part]:
+    """The footer: keys of the scope, as many as fit whole, then the global ones; what cannot be done now is dim."""
     if scope == "writing":
         return _writing_keys()
+    last = _keys_of(context, "global")
+    room = width - sum(len(text) for entry in last for text, _ in entry)
     parts: list[Part] = []
-    for wanted in (scope, "global"):
-        for action in ACTIONS:
-            if not action.footer or action.scope != wanted:
-                continue
-            key = context.keymap.first(action.id)
-            if not key:
-                continue
+    for entry in _keys_of(context, scope):
+        size = sum(len(text) for text, _ in entry)
+        if size <= room:
+            room -= size
+            parts += entry
+    return [*parts, *(part for entry in last for part in entry)]
+
+
+def _keys_of(context: Context, scope: str) -> list[list[Part]]:
+    entries: list[list[Part]] = []
+    for action in ACTIONS:
+        key = context.keymap.first(action.id)
+        if action.footer and action.scope == scope and key:
             off = bool(context.disabled(action))
-            parts.append(
-                (f" {key}", "dim role-muted" if off else "bold role-write" if action.acts else "bold role-busy")
-            )
-            parts.append((f" {action.footer} ", "dim role-muted" if off else ""))
-    return parts
+            style = "dim role-muted" if off else "bold role-write" if action.acts else "bold role-busy"
+            entries.append([(f" {key}", style), (f" {action.footer} ", "dim role-muted" if off else "")])
+    return entries
 
 
 def _writing_keys() -> list[Part]:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 @dataclass
 class Context:
-    """Shared by everything on the screen. `marks` are the marked nodes, `current` the one under the grid's cursor."""
+    """Shared by everything on the screen. `marks` are the marked nodes, `current` the one under the grid's cursor,
+    `ordered` those of the last order, until the cursor moves."""
 
     options: TuiOptions
     store: Store
@@ -35,6 +36,7 @@ class Context:
     marks: frozenset[str] = frozenset()
     hidden: frozenset[str] = frozenset()
     current: str = ""
+    ordered: tuple[str, ...] = ()
     order: tuple[str, ...] = ()
     frozen: bool = False
     history: list[str] = field(default_factory=list)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from plasmatui.model import wire
 from plasmatui.model.node import NodeState
-from plasmatui.model.words import BmcStatus
+from plasmatui.model.words import BmcStatus, ConsoleStatus, Power
 from plasmatui.ui import glyphs
 from plasmatui.ui.bars import age, clock_text
 from plasmatui.ui.columns import boot_text
@@ -20,11 +20,35 @@ def console_text(state: NodeState) -> str:
     words = [str(console.status)]
     if console.finding:
         words.append(console.finding)
-    if console.recording:
+    if console.recording and console.status is ConsoleStatus.OPEN:
         words.append("recorded")
     if console.pen is not None:
         words.append(f"pen: {console.pen.user} on {console.pen.terminal}")
     return ", ".join(words)
+
+
+def console_notice(context: Context, name: str) -> tuple[list[str], bool]:
+    """What to say in the place of a console that shows nothing: why, and what can be done.
+
+    The second value is whether it is also said below what the console showed before.
+    """
+    state = context.store.state(name)
+    console = state.console
+    why = [console.message or state.bmc.message] if console.message or state.bmc.message else []
+    if console.status is ConsoleStatus.OPEN:
+        off = state.power.value is Power.OFF
+        return ["The machine is off." if off else "Open; the machine has said nothing yet."], False
+    if console.status is ConsoleStatus.CONNECTING:
+        return ["The console is being opened ..."], False
+    if console.status is ConsoleStatus.HELD:
+        return ["Another client of the BMC holds this console.", *why, "ctrl+e o: end its session and take over"], True
+    if console.status is ConsoleStatus.UNAVAILABLE:
+        return ["This machine has no console that can be opened.", *why], True
+    retry = console.retry_at or state.bmc.retry_at
+    then = f"Next try in {age(retry - context.clock())}." if retry else "It is tried again by itself."
+    if state.bmc.status is BmcStatus.REFUSED:
+        then = "It is not tried again by itself: ctrl+r"
+    return [f"The console is not open ({console.finding or state.bmc.finding or console.status}).", *why, then], True
 
 
 def details(context: Context, name: str) -> list[TextLine]:

@@ -148,6 +148,7 @@ class Orders:
         if known is None or not known.state.ended:  # a push may have been faster than the answer
             self._main.context.store.remember_operation(record)
         self._running.add(record.number)
+        self._main.context.ordered = request.nodes
         self.look_for_ends()
 
     def look_for_ends(self) -> None:

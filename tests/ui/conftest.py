@@ -68,7 +68,13 @@ def cockpit() -> Callable[..., AbstractAsyncContextManager[Cockpit]]:
         app = make_app(world, **options)
         async with app.run_test(size=size, notifications=True) as pilot:
             cockpit = Cockpit(pilot, world)
-            await cockpit.settle(lambda: cockpit.main.opened and (world.down or cockpit.main.query_one("#grid").order))
+            await cockpit.settle(
+                lambda: (
+                    cockpit.main.opened
+                    and (world.down or (app.context.store.link.online and cockpit.main.query_one("#grid").order))
+                )
+            )
+            await cockpit.settle(lambda: world.down or "link ok" in cockpit.text())
             yield cockpit
 
     return start

@@ -6,7 +6,9 @@ import pytest
 from textual import events
 
 from plasmatui.model import wire
-from plasmatui.model.node import PenHolder
+from plasmatui.model.node import ConsoleState, PenHolder
+from plasmatui.model.operation import PowerOrder
+from plasmatui.model.words import ConsoleStatus, PowerAction
 from plasmatui.ui.dialogs.base import ConfirmDialog
 from tests.ui.fake import NOW, FakeWorld
 
@@ -188,4 +190,62 @@ async def test_a_console_that_cannot_be_opened_says_why(cockpit) -> None:
     world.answers[wire.ConsoleOpen] = refuse
     async with cockpit(world) as ui:
         await ui.press("c")
-        await ui.settle(lambda: "[node01 has no BMC]" in ui.text())
+        await ui.settle(lambda: "node01 has no BMC" in ui.text())
+
+
+async def test_the_first_tile_is_the_node_under_the_cursor(cockpit) -> None:
+    async with cockpit() as ui:
+        await ui.press("down", "down", "2")
+        await ui.settle(lambda: ui.world.engine.open == {"node03", "node04", "node05", "node06"})
+        assert ui.main.view.tile.node == "node03"
+        await ui.press("left_square_bracket")
+        await ui.settle(lambda: ui.world.engine.open == {"node01", "node02", "node03", "node04"})
+
+
+async def test_keys_typed_while_the_view_is_made_reach_it(cockpit) -> None:
+    async with cockpit() as ui:
+        await ui.pilot.press("down", "2", "enter")
+        await ui.settle(lambda: ui.world.engine.open == {"node02"})
+        assert ui.main.view_name == "consoles"
+        assert ui.main.view.zoomed
+
+
+async def test_after_an_order_the_consoles_of_its_nodes_are_shown(cockpit) -> None:
+    async with cockpit() as ui:
+        order = wire.StartOrder(PowerOrder(PowerAction.ON), ("node04", "node06"))
+        ui.main.spawn(ui.main.orders._begin(order), "start")
+        await ui.settle(lambda: ui.context.ordered)
+        await ui.press("2")
+        await ui.settle(lambda: ui.world.engine.open == {"node04", "node06"})
+        await ui.press("1", "down")
+        await ui.press("2")
+        await ui.settle(lambda: "node02" in ui.world.engine.open)
+
+
+@pytest.mark.parametrize(
+    ("console", "words"),
+    [
+        (ConsoleState(ConsoleStatus.HELD, finding="sol-in-use"), ("Another client of the BMC", "ctrl+e o")),
+        (ConsoleState(ConsoleStatus.WAITING, message="no answer", retry_at=NOW + 20), ("no answer", "Next try in 20s")),
+        (ConsoleState(ConsoleStatus.UNAVAILABLE, message="SOL is disabled"), ("no console", "SOL is disabled")),
+        (ConsoleState(ConsoleStatus.OPEN, recording=True), ("has said nothing yet",)),
+    ],
+)  # fmt: skip
+async def test_an_empty_tile_says_why_and_what_to_do(cockpit, console: ConsoleState, words: tuple[str, ...]) -> None:
+    async with cockpit() as ui:
+        ui.world.change("node01", console=console)
+        await ui.press("c")
+        await ui.settle(lambda: all(word in ui.text() for word in words))
+        assert ("recorded" in ui.text()) == (console.status is ConsoleStatus.OPEN)
+
+
+async def test_what_a_machine_said_stays_above_why_its_console_is_closed(cockpit) -> None:
+    world = FakeWorld()
+    world.recording = {"node01": b"login: "}
+    async with cockpit(world) as ui:
+        await ui.press("c")
+        await ui.settle(lambda: "login:" in ui.text())
+        assert "said nothing" not in ui.text()
+        ui.world.change("node01", console=ConsoleState(ConsoleStatus.HELD))
+        await ui.settle(lambda: "Another client" in ui.text())
+        assert "login:" in ui.text()

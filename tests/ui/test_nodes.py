@@ -19,8 +19,7 @@ async def test_a_change_of_power_reaches_the_screen(cockpit) -> None:
         assert "○ 6 off" in ui.text()
         ui.world.change("node02", power=PowerState(Power.ON, NOW, "ipmi"))
         await ui.settle(lambda: "● 5 on" in ui.text())
-        (line,) = [line for line in ui.text().splitlines() if " node02 " in line]
-        assert "● on" in line
+        await ui.settle(lambda: any(" node02 " in line and "● on" in line for line in ui.text().splitlines()))
 
 
 async def test_marks_and_ranges(cockpit) -> None:
@@ -223,6 +222,23 @@ async def test_one_change_draws_its_characters_alone(cockpit) -> None:
         ui.world.change("node02", last_event="power ok", last_event_at=NOW)  # was: power off
         await ui.settle(lambda: "power ok" in ui.text())
         assert [width for y, width in spans if y == 4] == [2], "off and ok have the o in common"
+
+
+async def test_the_footer_fits_whole(cockpit) -> None:
+    async with cockpit(size=(80, 24)) as ui:
+        for view in ("1", "2", "4", "6"):
+            await ui.press(view)
+            footer = ui.text().splitlines()[-1]
+            assert footer.endswith(": command"), footer
+            assert "? help" in footer
+
+
+async def test_ctrl_c_says_how_to_leave_and_twice_asks(cockpit) -> None:
+    async with cockpit() as ui:
+        await ui.press("ctrl+c")
+        assert "q leaves the screen" in ui.toasts()[-1]
+        await ui.press("ctrl+c")
+        await ui.settle(lambda: "Leave the screen" in ui.text())
 
 
 async def test_node_in_full_shows_the_breaker(cockpit) -> None:

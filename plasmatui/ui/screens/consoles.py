@@ -54,6 +54,26 @@ class ConsolesView(ActingView):
         """The tile in focus."""
         return self.tiles[self.focused_tile]
 
+    def begin_at_cursor(self) -> None:
+        """From Nodes: the marked nodes, else those of the operation that was just ordered, else from the cursor on."""
+        context = self.context
+        if context.marks:
+            self._picked, self.first, self.focused_tile = (), 0, 0
+            self._arrange_in_sight()
+        elif context.ordered:
+            self.pick(context.ordered)
+        else:
+            names = tuple(context.store.nodes) if not context.order else context.order
+            self._picked = ()
+            self.first = names.index(context.current) if context.current in names else 0
+            self.focused_tile = 0
+            self._arrange_in_sight()
+
+    def _arrange_in_sight(self) -> None:
+        self.zoomed = False
+        if self._shown:
+            self._arrange()
+
     def pick(self, names: tuple[str, ...]) -> None:
         """Show these nodes, or (with none) the marked ones or those around the cursor."""
         self._picked = names
@@ -82,6 +102,16 @@ class ConsolesView(ActingView):
         super().thawed()
         for tile in self.tiles:
             tile.thaw()
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self.set_interval(1.0, self._tick, name="console-tries")
+
+    def _tick(self) -> None:
+        """Seconds until the next try go by."""
+        if self._shown and not self.context.frozen:
+            for tile in self.tiles:
+                tile.retitle()
 
     def update_view(self, dirt: Dirt) -> None:
         for tile in self.tiles:
@@ -122,7 +152,7 @@ class ConsolesView(ActingView):
             (f"  layout {self.size_now}", "role-muted"),
         ]
         if self._picked or self.context.marks:
-            parts.append(("  chosen nodes; esc: all" if self._picked else "  marked nodes", "role-mark"))
+            parts.append(("  chosen nodes" if self._picked else "  marked nodes", "role-mark"))
         return parts + self.pen.parts()
 
     def targets(self) -> tuple[str, ...]:
@@ -176,8 +206,8 @@ class ConsolesView(ActingView):
 
     def action_page(self, step: int) -> None:
         names, size = self.names(), self.size_now
-        first = self.first + step * size
-        if 0 <= first < len(names):
+        first = max(0, self.first + step * size)
+        if first != self.first and first < len(names):
             self.first, self.focused_tile = first, 0
             self._arrange()
 

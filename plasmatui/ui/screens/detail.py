@@ -85,7 +85,7 @@ class NodeDetail(Vertical):
 
     def _tick(self) -> None:
         """Ages and the time of the next try go on by themselves."""
-        if self.tab == "details" and self.name_shown and not self.context.frozen:
+        if self.tab in ("console", "details") and self.name_shown and not self.context.frozen:
             self._redraw()
 
     # Drawing
@@ -97,8 +97,10 @@ class NodeDetail(Vertical):
         self.tabs.say(self._tab_parts())
         self._show_finding(name if console else "")
         if console or self.preview is not None:
-            self._console().display = console
+            self._made_preview().display = console
         self.pane.display = not console
+        if console and self.preview is not None:
+            self.preview.explain(facts.console_notice(self.context, name))
         self._subscribe(name if console else "")
         if self._drawn != (name, self.tab):
             self._drawn = (name, self.tab)
@@ -130,7 +132,7 @@ class NodeDetail(Vertical):
             self.cause.say([(f" {glyph[sign]} {worst.id}: ", f"bold role-{role}"), (worst.cause, ""), *more])
             self.remedy.say([(f"   {glyph['arrow']} {worst.remedy}", "role-busy")])
 
-    def _console(self) -> ConsoleView:
+    def _made_preview(self) -> ConsoleView:
         """The preview; made when it is first shown, because the screen starts faster without its emulator."""
         if self.preview is None:
             from plasmatui.ui.widgets.console import ConsoleView
@@ -184,11 +186,11 @@ class NodeDetail(Vertical):
 
     def console_bytes(self, data: bytes) -> None:
         """From the hub."""
-        self._console().feed(data)
+        self._made_preview().feed(data)
 
     def console_error(self, message: str) -> None:
         """From the hub."""
-        self._console().feed(f"\r\n[{message}]\r\n".encode())
+        self._made_preview().explain(([message], True))
 
     # What the BMC tells
 

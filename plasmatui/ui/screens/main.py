@@ -26,6 +26,9 @@ from plasmatui.ui.store import Topic, Watcher
 
 MIN_WIDTH, MIN_HEIGHT = 60, 15
 
+TWICE = 3.0
+"""Seconds within which a second ctrl+c is one."""
+
 OPENING = 0.15
 """Seconds that the first frame waits for the engine's answer at most."""
 
@@ -77,6 +80,7 @@ class MainScreen(PacedScreen[object]):
         self._minute = 0
         self._told: set[str] = set()
         self._opening = True
+        self._interrupted = 0.0
 
     @property
     def context(self) -> Context:
@@ -167,12 +171,19 @@ class MainScreen(PacedScreen[object]):
             await self.switcher.mount(_make(name))
         self.switcher.current = name
         view = self.view
-        self.call_after_refresh(view.shown)
+        self.set_focus(None)  # keys typed ahead are for this view, not for what had the focus
+        view.shown()
         self.refresh_bars()
         return view
 
     async def action_view(self, name: str) -> None:
-        await self.show_view(name)
+        before = self.view_name
+        view = await self.show_view(name)
+        if name == "consoles" and before == "nodes":
+            from plasmatui.ui.screens.consoles import ConsolesView
+
+            assert isinstance(view, ConsolesView)
+            view.begin_at_cursor()
 
     async def action_last_view(self) -> None:
         await self.show_view(self._last)
@@ -237,7 +248,7 @@ class MainScreen(PacedScreen[object]):
             line.set_class(record is not None, "on")
             line.say(bars.job_parts(self.context, record) if record is not None else [])
         self.crumb_line.say(self.view.crumbs())
-        self.keys.say(bars.key_parts(self.context, self.view.footer))
+        self.keys.say(bars.key_parts(self.context, self.view.footer, self.size.width))
 
     def on_resize(self, event: events.Resize) -> None:
         small = event.size.width < MIN_WIDTH or event.size.height < MIN_HEIGHT
@@ -245,6 +256,7 @@ class MainScreen(PacedScreen[object]):
         if small:
             text = f"terminal too small: {event.size.width}x{event.size.height}; {MIN_WIDTH}x{MIN_HEIGHT} is needed"
             self.query_one("#too-small", Static).update(text)
+        self.refresh_bars()
 
     def on_screen_resume(self) -> None:
         self.refresh_bars()
@@ -394,6 +406,16 @@ class MainScreen(PacedScreen[object]):
             await self.show_view(name)
             self._trail, self._last = trail, last
         self.refresh_bars()
+
+    def action_interrupt(self) -> None:
+        """ctrl+c ends nothing here; it says what does, and asks when it is pressed again."""
+        now = self.context.clock()
+        if now - self._interrupted <= TWICE:
+            self.orders.ask_to_leave()
+            return
+        self._interrupted = now
+        key = self.context.keymap.first("global.quit")
+        self.tell(f"{key} leaves the screen; ctrl+c again asks for it. In a console, i lets ctrl+c reach the machine.")
 
     async def action_quit(self) -> None:
         if self._trail:

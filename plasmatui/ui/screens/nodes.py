@@ -138,6 +138,7 @@ class NodesView(ActingView):
     def on_node_grid_cursor_moved(self, event: NodeGrid.CursorMoved) -> None:
         event.stop()
         self._remember()
+        self.context.ordered = ()
         if self.detail.has_class("on"):
             if self._detail_timer is not None:
                 self._detail_timer.stop()

@@ -12,7 +12,7 @@ from plasmatui.model import wire
 from plasmatui.paths import UnsafeDirectoryError, make_private, state_root
 from plasmatui.text import clean_line
 from plasmatui.ui.context import context_of
-from plasmatui.ui.facts import console_text
+from plasmatui.ui.facts import console_notice, console_text
 from plasmatui.ui.widgets.console import ConsoleView
 
 FROZEN_LIMIT = 256 * 1024
@@ -27,6 +27,8 @@ class Tile:
         self.node: str | None = None
         self.pattern = ""
         self._held = bytearray()
+        self._failed = ""
+        self._standing = ""
 
     def use(self, node: str | None) -> None:
         """Show this node's console, or none; the one before is closed."""
@@ -36,6 +38,7 @@ class Tile:
         if self.node is not None:
             hub.unsubscribe(self.node, self)
         self.node = node
+        self._failed = ""
         self._held.clear()
         self.console.clear()
         self.search("")
@@ -65,7 +68,11 @@ class Tile:
             console.status = f"view, pen: {pen.user} on {pen.terminal}"
         else:
             console.status = "view"
-        console.border_subtitle = Content(clean_line(f"power {state.power.value}  {console_text(state)}", 160))
+        console.explain(([self._failed], True) if self._failed else console_notice(context, self.node))
+        standing = clean_line(f"power {state.power.value}  {console_text(state)}", 160)
+        if standing != self._standing:  # Textual draws the border with each assignment
+            self._standing = standing
+            console.border_subtitle = Content(standing)
 
     def console_bytes(self, data: bytes) -> None:
         """From the hub."""
@@ -77,7 +84,8 @@ class Tile:
 
     def console_error(self, message: str) -> None:
         """From the hub."""
-        self.console.feed(f"\r\n[{clean_line(message)}]\r\n".encode())
+        self._failed = message
+        self.retitle()
 
     def thaw(self) -> None:
         """Show what came while frozen."""

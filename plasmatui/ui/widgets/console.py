@@ -7,8 +7,10 @@ reader pages back, nothing moves: lines are addressed by their absolute numbers,
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
@@ -51,6 +53,7 @@ class Picture:
     hits: tuple[Hit, ...] = ()
     current: Hit | None = None
     chip: str = ""
+    notice: str = ""
 
 
 class ConsoleView(Widget, can_focus=True):
@@ -58,7 +61,13 @@ class ConsoleView(Widget, can_focus=True):
 
     ALLOW_SELECT = False
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"console--cursor", "console--chip", "console--hit", "console--current-hit"}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "console--cursor",
+        "console--chip",
+        "console--hit",
+        "console--current-hit",
+        "console--notice",
+    }
 
     DEFAULT_CSS = """
     ConsoleView {
@@ -73,6 +82,7 @@ class ConsoleView(Widget, can_focus=True):
         &.-preview { border: none; }
         & > .console--cursor { text-style: reverse; }
         & > .console--chip { color: $block-cursor-foreground; background: $block-cursor-background; text-style: bold; }
+        & > .console--notice { color: $text-muted; text-style: bold; }
         & > .console--hit { text-style: underline bold; }
         & > .console--current-hit { text-style: reverse bold; }
     }
@@ -146,6 +156,8 @@ class ConsoleView(Widget, can_focus=True):
         self._drawn: list[Picture] = []
         self._stale = False
         self._search = Search()
+        self._notice: tuple[str, ...] = ()
+        self._notice_stays = False
         self._flushing: Timer | None = None
         self._flushed = 0.0
         self._looks = Styles(self)
@@ -210,6 +222,31 @@ class ConsoleView(Widget, can_focus=True):
         """Scrollback and screen, as far as they are kept."""
         last = self.vt.top_line + self.vt.rows
         return "\n".join(self.vt.line_text(number) for number in range(self.vt.first_line, last)).rstrip("\n")
+
+    def explain(self, notice: tuple[Sequence[str], bool]) -> None:
+        """Say why nothing is shown; with True, also below what the console has shown. Clean text, wrapped here."""
+        new = tuple(clean_line(line, 400) for line in notice[0])
+        if (new, notice[1]) != (self._notice, self._notice_stays):
+            self._notice, self._notice_stays = new, notice[1]
+            self._redraw()
+
+    @property
+    def _blank(self) -> bool:
+        """Whether the console has shown nothing at all."""
+        return self.vt.top_line == self.vt.first_line and not self.all_text().strip()
+
+    def _place_notice(self, pictures: list[Picture]) -> None:
+        """In an empty pane somewhat above the middle, else over the last lines."""
+        if not self._notice or not self.following or not pictures:
+            return
+        blank = self._blank
+        if not blank and not self._notice_stays:
+            return
+        room = max(1, self.size.width - 4)
+        lines = [piece for line in self._notice for piece in textwrap.wrap(line, room) or [""]][: len(pictures)]
+        top = max(0, len(pictures) // 3 - len(lines) // 2) if blank else len(pictures) - len(lines)
+        for place, line in enumerate(lines):
+            pictures[top + place] = Picture(notice=line)
 
     # Where the reader is
 
@@ -428,6 +465,7 @@ class ConsoleView(Widget, can_focus=True):
                 )
             )
         pictures.extend([Picture()] * (height - len(pictures)))
+        self._place_notice(pictures)
         if pictures and (count := self.new_lines):
             pictures[-1] = replace(pictures[-1], chip=f" +{count} lines ")
         return pictures
@@ -462,6 +500,9 @@ class ConsoleView(Widget, can_focus=True):
         if y >= len(self._drawn):
             return Strip.blank(width, base)
         picture = self._drawn[y]
+        if picture.notice:
+            style = self._looks.component("console--notice")
+            return Strip([Segment(f"  {picture.notice}", style)]).crop_extend(0, width, base)
         segments = [Segment(text, self._run_style(number)) for text, number in picture.runs]
         for hit in picture.hits:
             name = "console--current-hit" if hit == picture.current else "console--hit"

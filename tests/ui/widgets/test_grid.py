@@ -132,7 +132,7 @@ async def test_one_change_refreshes_one_cell() -> None:
         app.grid.update_cells("n0090", {"power": Cell("○ off", "error")})
         app.grid.update_cells("gone", {"power": Cell("x")})
         await settle(pilot, app.grid)
-        assert app.grid.regions == [Region(11, 3, 6, 1)]
+        assert app.grid.regions == [Region(11, 3, 5, 1)]
         assert "○ off" in shown(app.grid)[3]
 
 
@@ -148,7 +148,7 @@ async def test_the_same_rows_again_draw_only_what_differs() -> None:
         app.grid.set_rows(again)
         app.grid.set_order(app.grid.order)
         await settle(pilot, app.grid)
-        assert app.grid.regions == [Region(11, 5, 6, 1)]
+        assert app.grid.regions == [Region(11, 5, 4, 1)]
         assert app.grid.lines_drawn == 1
         assert shown(app.grid)[5] == "  n0004"
 
@@ -216,7 +216,7 @@ async def test_narrow_grids_scroll_sideways() -> None:
         app.grid.regions.clear()
         app.grid.update_cells("n0001", {"power": Cell("○ off")})
         await settle(pilot, app.grid)
-        assert app.grid.regions == [Region(3, 2, 6, 1)]
+        assert app.grid.regions == [Region(3, 2, 5, 1)]
         assert shown(app.grid)[2].strip().startswith("○ off")
 
 
