@@ -13,8 +13,9 @@ from plasmatui.cli.failure import DONE
 from plasmatui.cli.output import LiveLine, clean, clock, note, print_json, result, table
 from plasmatui.cli.sets import ALL, pick
 from plasmatui.cli.settings import Settings
+from plasmatui.cli.timeline import ratio_words
 from plasmatui.model.event import EventLine
-from plasmatui.model.node import NodeState
+from plasmatui.model.node import NodeState, StageState
 from plasmatui.model.words import BmcStatus
 
 _NOT_ASKED_YET = (BmcStatus.UNKNOWN, BmcStatus.CONNECTING)
@@ -85,7 +86,7 @@ def _table(states: list[NodeState]) -> str:
             state.name,
             state.power.value,
             state.bmc.status,
-            state.stage.stage if state.stage is not None else "-",
+            stage_words(state.stage),
             " ".join((state.lifecycle, *state.flags)),
             state.health,
             " ".join(finding.id for finding in state.findings) or "-",
@@ -93,6 +94,32 @@ def _table(states: list[NodeState]) -> str:
         for state in states
     ]
     return table(header, rows)
+
+
+def stage_words(stage: StageState | None) -> str:
+    """A stage for people: `http-initrd 43 %`, `tftp-loader 2.4x usual`, `dhcp-loader failed`."""
+    if stage is None:
+        return "-"
+    running = time.time() - stage.since if stage.since and stage.state == "running" else None
+    parts = [
+        stage.stage,
+        "failed" if stage.state == "failed" else "",
+        f"{stage.percent:.0f} %" if stage.percent is not None and stage.state == "running" else "",
+        ratio_words(running, stage.usual),
+    ]
+    return " ".join(part for part in parts if part)
+
+
+def _stage_json(stage: StageState | None) -> dict[str, Any] | None:
+    if stage is None:
+        return None
+    return {
+        "since": stage.since or None,
+        "state": stage.state,
+        "outcome": stage.outcome,
+        "percent": stage.percent,
+        "usual": stage.usual,
+    }
 
 
 def node_json(state: NodeState) -> dict[str, Any]:
@@ -110,6 +137,7 @@ def node_json(state: NodeState) -> dict[str, Any]:
         "ok": reached,
         "power": state.power.value,
         "stage": state.stage.stage if state.stage is not None else None,
+        "boot": _stage_json(state.stage),
         "lifecycle": state.lifecycle,
         "health": state.health,
         "flags": list(state.flags),

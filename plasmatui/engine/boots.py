@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import time
 from collections.abc import Iterable
 
@@ -19,12 +20,11 @@ from plasmatui.model.event import (
     Event,
     FindingCleared,
     FindingRaised,
-    OperationTouched,
     PowerSeen,
     StageSeen,
 )
 from plasmatui.model.node import Finding, Node, NodeState, StageState
-from plasmatui.model.operation import PowerOrder
+from plasmatui.model.operation import OperationRecord, PowerOrder
 from plasmatui.model.words import OperationState, Power, PowerAction
 from plasmatui.watch.identity import Identity, NodeIdentity
 from plasmatui.watch.timeline import Correlator
@@ -42,6 +42,8 @@ SIGNALS_KEPT = 2000
 """Signals of one boot that are kept for the next engine."""
 
 SOURCE = "watch"
+
+_MAC = re.compile(r"(?<![0-9a-fA-F:])(?:[0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}(?![0-9a-fA-F:])")
 
 
 class BootWatch:
@@ -68,6 +70,7 @@ class BootWatch:
         self._pending_boots: dict[tuple[str, int], BootTimeline] = {}
         self._pending_durations: list[Duration] = []
         self._counts: dict[str, int] = {}
+        self._powered: dict[str, int] = {}  # the last operation that was looked at for switching a node on
         self._meanwhile: list[tuple[Signal, float]] | None = None
         self._unknown_changed = False
         self._know(nodes)
@@ -76,6 +79,7 @@ class BootWatch:
         nodes = tuple(nodes)
         identities = tuple(identity_of(node) for node in nodes)
         self.usual.profiles = {node.name: node.profile for node in nodes}
+        self._macs = {mac: each.name for each in identities for mac in each.macs}
         self._identity = Identity(identities)
         self._correlator = Correlator(identities, self.usual.of)
 
@@ -124,7 +128,7 @@ class BootWatch:
             known = self._correlator.timeline(node)
             self._base[node] = boot.number - (known.number if known is not None else int(alone))
             self._closed[node] = boot.number - 1
-            self._touch(node)
+            self._show(node, quietly=True)
         meanwhile, self._meanwhile = self._meanwhile, None
         for signal, heard in meanwhile:
             self.feed(signal, heard)
@@ -155,6 +159,11 @@ class BootWatch:
             self._touch(each)
         return (node if known else ""), bool(changed)
 
+    def owner_of(self, text: str) -> str:
+        """The node whose MAC a line names first; "" for none."""
+        found = _MAC.search(text)
+        return self._macs.get(found[0].lower(), "") if found is not None else ""
+
     def on_event(self, before: NodeState, event: Event) -> None:
         """What we, or the BMC, did to a node: it belongs to its boot."""
         node, payload, wall = event.node, event.payload, event.wall
@@ -168,18 +177,26 @@ class BootWatch:
             case PowerSeen(value=Power.OFF) if before.power.value is Power.ON and node in self._shown:
                 told = _told(event, f"power off{_by(payload.by)}")
                 self.feed(Signal(kind=SignalKind.POWER_OFF, evidence=told, wall=wall, node=node), wall)
-            case OperationTouched(number=number, record=record) if record.state is OperationState.RUNNING:
-                operation = self._store.operations.get(number)
-                order = operation.order if operation is not None else None
-                if not isinstance(order, PowerOrder) or order.action in (PowerAction.OFF, PowerAction.SOFT):
-                    return
-                if order.action is PowerAction.ON and before.power.value is Power.ON:
-                    return
-                told = Evidence(f"operation {number}", 0, f"power {order.action}")
-                self._preludes.power(node, wall, told, shown, on=False)
             case _:
                 return
         self._touch(node)
+
+    def on_operation(self, record: OperationRecord) -> None:
+        """An operation of ours that switches machines on: from when it works on a node, that node is powering on."""
+        order = record.order
+        if not isinstance(order, PowerOrder) or order.action in (PowerAction.OFF, PowerAction.SOFT):
+            return
+        for each in record.nodes:
+            node = each.node
+            if each.state is not OperationState.RUNNING or self._powered.get(node) == record.number:
+                continue
+            self._powered[node] = record.number
+            state = self._store.states.get(node)
+            if state is None or (order.action is PowerAction.ON and state.power.value is Power.ON):
+                continue
+            told = Evidence(f"operation {record.number}", 0, f"power {order.action}")
+            self._preludes.power(node, time.time(), told, self._number(node), on=False)
+            self._touch(node)
 
     # --- out ------------------------------------------------------------------------------------------------------
 
@@ -236,8 +253,8 @@ class BootWatch:
                     begun = time.perf_counter()
             await asyncio.sleep(INTERVAL)
 
-    def _show(self, node: str) -> None:
-        """Tell what is known of a node's boot now, as far as it is new."""
+    def _show(self, node: str, *, quietly: bool = False) -> None:
+        """Tell what is known of a node's boot now, as far as it is new; quietly what a former engine told already."""
         now = time.time()
         boot = self._correlator.timeline(node, now)
         base = self._base.setdefault(node, 0)
@@ -254,8 +271,12 @@ class BootWatch:
         self._shown[node] = boot
         if former is None or _gist(former) != _gist(boot):
             self._pending_boots[node, boot.number] = boot
-        self._pending_durations += self.usual.learn(boot)
         self._store.timeline(boot)
+        if quietly:
+            self._raised[node] = {finding.id: finding for finding in boot.findings}
+            self._store.recall_boot(node, stage_of(boot), boot.findings)
+            return
+        self._pending_durations += self.usual.learn(boot)
         self._findings(node, boot)
         self._store.tell(node, SOURCE, StageSeen(stage_of(boot)))
 

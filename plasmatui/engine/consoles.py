@@ -205,6 +205,10 @@ class ConsoleHub:
         self._line(node)
         return await self._recorder.read(node, offset, max(0, min(length, MAX_HISTORY)))
 
+    async def since(self, node: str, wall: float, limit: int) -> tuple[bytes, tuple[tuple[float, int], ...]]:
+        """What was recorded since a time: the last `limit` bytes of it at most, and (Unix seconds, bytes) of them."""
+        return await self._recorder.since(node, wall, limit) if node in self._lines else (b"", ())
+
     def leave(self, node: str, client: int) -> None:
         """A client reads no more; the pen goes with it."""
         line = self._lines.get(node)

@@ -143,7 +143,7 @@ class LogFeed:
             wall = signal.wall if wall is None else wall
         if wall is None and not signals:
             wall = self._prefix.split(text)[0]
-        return wall, owner
+        return wall, owner or self._boots.owner_of(text)
 
     def _heard(self, signal: Signal, arrived: float) -> float:
         """What was written before we read it was heard then; later on only the arrival counts, clocks being clocks."""

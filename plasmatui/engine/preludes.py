@@ -91,13 +91,21 @@ class Preludes:
         waiting = self._waiting.get(node)
         if waiting is not None:
             if boot is not None and _belongs(waiting, boot):
-                self._joined[node] = (boot.number, self._waiting.pop(node))
+                self._join(node, boot.number, self._waiting.pop(node))
             elif waiting.power is not None:
                 return _alone(node, waiting)
         number, prelude = self._joined.get(node, (0, None))
         if boot is None or prelude is None or number != boot.number:
             return boot
         return _with(boot, prelude)
+
+    def _join(self, node: str, number: int, prelude: _Prelude) -> None:
+        joined, known = self._joined.get(node, (0, None))
+        if known is not None and joined == number:
+            prelude.override = prelude.override or known.override
+            if known.power is not None:
+                prelude.power = known.power
+        self._joined[node] = (number, prelude)
 
 
 def _is_running(span: StageSpan | None) -> bool:

@@ -117,6 +117,15 @@ class Recorder:
             return begin, data
         return recording.recent(recording.oldest_in_memory, length) or (recording.end, b"")
 
+    async def since(self, node: str, wall: float, limit: int) -> tuple[bytes, tuple[tuple[float, int], ...]]:
+        """What was recorded since a time, at most the last `limit` bytes, and (Unix seconds, bytes) of them."""
+        await self.flush()
+        tape = self._tapes[node]
+        try:
+            return await self._on_disk(lambda: tape.files.since(wall, limit))
+        except OSError:
+            return b"", ()
+
     async def flush(self, *, last: bool = False) -> None:
         """Write all that is not on disk, in one go, off the loop. `last`: also where the disk failed a moment ago."""
         now = time.monotonic()

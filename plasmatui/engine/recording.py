@@ -136,6 +136,24 @@ class SegmentFiles:
                 break
         return begin, bytes(found)
 
+    def since(self, wall: float, limit: int) -> tuple[bytes, tuple[tuple[float, int], ...]]:
+        """The bytes that came since a time, the last `limit` of them at most, with their (Unix seconds, bytes)."""
+        data = bytearray()
+        stamps: list[tuple[float, int]] = []
+        for offset, size in reversed(self._segments):
+            times = _stamps(self._path(offset, "time"), size)
+            late = [stamp for stamp in times if stamp[0] >= wall]
+            count = min(sum(length for _, length in late), size)
+            with open(self._path(offset, "raw"), "rb") as file:
+                file.seek(size - count)
+                data[:0] = file.read(count)
+            stamps[:0] = late
+            if len(late) < len(times) or len(data) >= limit:
+                break
+        while len(data) > limit and stamps:
+            del data[: stamps.pop(0)[1]]
+        return bytes(data), tuple(stamps)
+
     def _begin(self, offset: int) -> None:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         for suffix in ("raw", "time"):
@@ -168,6 +186,23 @@ class SegmentFiles:
             return Extent(0, 0)
         last, length = self._segments[-1]
         return Extent(self._segments[0][0], last + length)
+
+
+def _stamps(path: Path, size: int) -> list[tuple[float, int]]:
+    """The lines of a timing file, for `size` bytes; a line that was cut off by a crash ends it."""
+    stamps: list[tuple[float, int]] = []
+    left = size
+    for line in path.read_text(errors="replace").splitlines():
+        wall, _, count = line.partition(" ")
+        try:
+            stamp = float(wall), min(left, int(count))
+        except ValueError:
+            break
+        stamps.append(stamp)
+        left -= stamp[1]
+    if left > 0 and stamps:
+        stamps[-1] = stamps[-1][0], stamps[-1][1] + left
+    return stamps
 
 
 class Recording:

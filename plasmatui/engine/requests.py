@@ -72,7 +72,7 @@ class RequestDesk:
         self._consoles = consoles
         self._journal = journal
         self._control = control
-        self._watch_desk = WatchDesk(store, watch, control)
+        self._watch_desk = WatchDesk(store, watch, consoles, journal, control)
         self._handlers: dict[type, Callable[[Session, int, Any], Awaitable[wire.ReplyBody]]] = {
             wire.Watch: self._watch,
             wire.Query: self._query,

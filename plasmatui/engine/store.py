@@ -8,12 +8,14 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from plasmatui.engine.lines import describe
 from plasmatui.engine.state import reduce
 from plasmatui.model import wire
 from plasmatui.model.boot import BootTimeline, SourceState, UnknownClient
 from plasmatui.model.event import AuditLine, Event, EventLine, Note, Payload
-from plasmatui.model.node import Node, NodeState
+from plasmatui.model.node import Finding, Node, NodeState, StageState
 from plasmatui.model.operation import OperationRecord
 from plasmatui.text import clean_line
 
@@ -109,7 +111,10 @@ class Store:
         self.sources: dict[str, SourceState] = {}
         self.unknown: tuple[UnknownClient, ...] = ()
         self.seq = 0
-        self.on_event: Callable[[NodeState, Event], None] = lambda _, __: None  # told of what changed a node's state
+        self.on_event: Callable[[NodeState, Event], None] = lambda _, __: (
+            None
+        )  # told of each event of a node, with its state before
+        self.on_operation: Callable[[OperationRecord], None] = lambda _: None  # told of each change of an operation
         self._on_line = on_line
         self._on_audit = on_audit
         self._next_event = first_event
@@ -124,6 +129,14 @@ class Store:
         self.events.extend(events)
         self.operations.update((record.number, record) for record in operations)
 
+    def recall_boot(self, node: str, stage: StageState | None, findings: Iterable[Finding]) -> None:
+        """What a former engine told of a node's boot already: state, no news."""
+        state = self.states[node]
+        every = {each.id: each for each in (*state.findings, *findings)}
+        known = tuple(every[key] for key in sorted(every))
+        self.states[node] = self._batch.states[node] = replace(state, stage=stage, findings=known)
+        self._schedule()
+
     # --- in -------------------------------------------------------------------------------------------------------
 
     def tell(self, node: str, source: str, payload: Payload) -> None:
@@ -137,6 +150,8 @@ class Store:
     def apply(self, event: Event) -> None:
         """Apply an event. One of a node that the inventory does not name changes no state, but is told."""
         before = self.states.get(event.node)
+        if before is not None:
+            self.on_event(before, event)
         if before is None:
             text = describe(NodeState(event.node), event)
         else:
@@ -153,8 +168,6 @@ class Store:
             self._batch.events.append(line)
             self._on_line(line, event)
         self._schedule()
-        if before is not None:
-            self.on_event(before, event)
 
     def operation(self, record: OperationRecord) -> None:
         """An operation began or changed."""
@@ -166,6 +179,7 @@ class Store:
             del self.operations[ended]
         self._batch.operations[record.number] = record
         self._schedule()
+        self.on_operation(record)
 
     def audit(self, by: str, node: str, text: str, result: str = "") -> None:
         """Who ordered what, and each command that left the engine."""

@@ -39,6 +39,7 @@ class WatchHub:
         self._task: asyncio.Task[None] | None = None
         self.on_console = self._consoles.on_data
         store.on_event = self.boots.on_event
+        store.on_operation = self.boots.on_operation
 
     async def start(self) -> None:
         """Go on where a former engine was, and begin to listen."""

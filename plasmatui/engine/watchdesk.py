@@ -7,13 +7,16 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from plasmatui.engine.bundles import write_bundle
+from plasmatui.engine.bundles import Redactor, write_bundle
+from plasmatui.engine.consoles import ConsoleHub
+from plasmatui.engine.evidence import collect
 from plasmatui.engine.loglines import shown, store_filter
 from plasmatui.engine.ports import ProblemError
 from plasmatui.engine.session import Session
 from plasmatui.engine.store import Store
 from plasmatui.engine.watch import WatchHub
 from plasmatui.inventory.edit import EditError, Editor
+from plasmatui.journal.journal import Journal
 from plasmatui.model import wire
 from plasmatui.watch.lines import Order
 
@@ -37,7 +40,9 @@ class Reloads(Protocol):
 class WatchDesk:
     """Answers the requests of boot watch. `enrolling` keeps two edits of the inventory from crossing."""
 
-    def __init__(self, store: Store, hub: WatchHub, control: Reloads) -> None:
+    def __init__(self, store: Store, hub: WatchHub, consoles: ConsoleHub, journal: Journal, control: Reloads) -> None:
+        self._consoles = consoles
+        self._journal = journal
         self._store = store
         self._hub = hub
         self._control = control
@@ -101,8 +106,11 @@ class WatchDesk:
         directory = Path(body.directory)
         if not directory.is_absolute():
             raise ProblemError("refused", f"{body.directory}: name the directory from the root on")
+        nodes = tuple(dict.fromkeys(body.nodes))
+        content = await collect(nodes, body.since, self._hub, self._consoles, self._store, self._journal)
         try:
-            files = await asyncio.to_thread(write_bundle, directory, [self._store.nodes[node] for node in body.nodes])
+            redactor = await asyncio.to_thread(Redactor, self._hub.inventory)
+            files = await asyncio.to_thread(write_bundle, directory, content, redactor)
         except OSError as error:
             raise ProblemError("refused", f"no bundle in {directory}: {error.strerror or error}") from None
         self._store.audit(session.id.user, "", f"incident bundle of {', '.join(body.nodes)} in {directory}", "done")

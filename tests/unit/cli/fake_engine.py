@@ -59,6 +59,8 @@ class FakeEngine:
         hostile: put into texts that come from machines.
         console_history, console_live: bytes of every console, before and after it is opened.
         pen: who holds the pen of every console.
+        answers: replies to requests that are not named above, by their type.
+        pushed: log lines that come once a client follows the logs.
     """
 
     def __init__(self, inventory: Path) -> None:
@@ -72,6 +74,8 @@ class FakeEngine:
         self.console_live = b""
         self.console_status = ConsoleStatus.OPEN
         self.pen: PenHolder | None = None
+        self.answers: dict[type, wire.ReplyBody | wire.Problem] = {}
+        self.pushed: tuple[wire.LogLines, ...] = ()
         self.requests: list[wire.RequestBody] = []
         self.hellos: list[wire.Hello] = []
         self.written = bytearray()
@@ -213,6 +217,8 @@ class FakeEngine:
 
     def _reply(self, request: wire.Request, writer: asyncio.StreamWriter) -> wire.ReplyBody | wire.Problem:
         body = request.body
+        if type(body) in self.answers:
+            return self.answers[type(body)]
         if isinstance(body, wire.Watch):
             self._watching.append(writer)
             self.states["node01"] = replace(self.states["node01"], console=self._console_state())
@@ -247,6 +253,9 @@ class FakeEngine:
         elif isinstance(body, wire.StopEngine) and self.stopped:
             writer.write(wire.encode(wire.Goodbye("stopping", "the engine stops")))
             self._finish()
+        elif isinstance(body, wire.FollowLogs):
+            for lines in self.pushed:
+                writer.write(wire.encode(lines))
         elif isinstance(body, wire.ConsoleOpen):
             self._reading.append(writer)
             if self.console_live:

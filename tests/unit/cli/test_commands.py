@@ -39,8 +39,8 @@ def test_nodes_json(cli: Cli, engine: FakeEngine) -> None:
     assert outcome.code == 0
     good = outcome.json["nodes"]["node03"]
     assert good == {
-        "ok": True, "power": "on", "stage": None, "lifecycle": "enrolled", "health": "unknown", "flags": [],
-        "findings": [], "error": None,
+        "ok": True, "power": "on", "stage": None, "boot": None, "lifecycle": "enrolled", "health": "unknown",
+        "flags": [], "findings": [], "error": None,
     }  # fmt: skip
     dead = outcome.json["nodes"]["node04"]
     assert (dead["ok"], dead["power"], dead["error"]) == (False, "unknown", DEAD)
