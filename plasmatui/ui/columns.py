@@ -16,6 +16,7 @@ from plasmatui.model.words import BmcStatus
 from plasmatui.text import clean_line
 from plasmatui.ui import glyphs
 from plasmatui.ui.glyphs import Glyphs
+from plasmatui.ui.spans import SLOW, ratio_of
 from plasmatui.ui.widgets.grid import Cell, Column
 
 
@@ -71,12 +72,27 @@ def _bmc(node: Node, state: NodeState, glyph: Glyphs) -> Cell:
 
 
 def _stage(node: Node, state: NodeState, glyph: Glyphs) -> Cell:
-    if state.operation:
-        return _cell(f"{glyph['busy']} operation {state.operation}", "busy")
-    if state.stage is None:
-        return _cell(glyph["none"], "muted")
-    percent = "" if state.stage.percent is None else f" {state.stage.percent:.0f}%"
-    return _cell(f"{state.stage.stage}{percent}", "busy")
+    return stage_cell(state, glyph, 0.0)
+
+
+def stage_cell(state: NodeState, glyph: Glyphs, now: float) -> Cell:
+    """The stage with percent, and how many times its usual length it has taken when that is long."""
+    stage = state.stage
+    if stage is None or (stage.outcome != "running" and state.operation):
+        return (
+            _cell(f"{glyph['busy']} operation {state.operation}", "busy")
+            if state.operation
+            else _cell(glyph["none"], "muted")
+        )
+    if stage.outcome == "stopped" or stage.state == "failed":
+        return _cell(f"{glyph['error']} {stage.stage}", "error")
+    if stage.outcome != "running":
+        return _cell(f"{glyph['ok']} {stage.stage}", "ok")
+    text = f"{glyph['busy']} {stage.stage}" + ("" if stage.percent is None else f" {stage.percent:.0f}%")
+    ratio = ratio_of(stage, now)
+    if ratio is None or ratio < SLOW:
+        return _cell(text, "busy")
+    return _cell(f"{text} {ratio:.1f}x usual", "warning")
 
 
 def boot_text(state: NodeState) -> str:
@@ -134,7 +150,7 @@ COLUMNS: tuple[Field, ...] = (
     Field("node", "NODE", 14, 0, _node, lambda node, state: natural(node.name)),
     Field("power", "POWER", 10, 0, _power, lambda node, state: str(state.power.value)),
     Field("bmc", "BMC", 19, 0, _bmc, lambda node, state: str(state.bmc.status)),
-    Field("stage", "STAGE", 16, 0, _stage, lambda node, state: str(state.stage.stage) if state.stage else ""),
+    Field("stage", "STAGE", 22, 0, _stage, lambda node, state: str(state.stage.stage) if state.stage else ""),
     Field("console", "CONSOLE", 14, 100, _console, lambda node, state: str(state.console.status)),
     Field("boot", "BOOT", 16, 110, _boot, lambda node, state: boot_text(state)),
     Field("profile", "PROFILE", 14, 135, lambda node, state, glyph: _plain(node.profile),
@@ -172,6 +188,11 @@ def grid_columns(fields: tuple[Field, ...], order: str, reverse: bool, glyph: Gl
     ]
 
 
-def row_cells(fields: tuple[Field, ...], node: Node, state: NodeState, glyph: Glyphs) -> dict[str, Cell]:
-    """The cells of one row, by column."""
-    return {field.id: field.cell(node, state, glyph) for field in fields}
+def row_cells(
+    fields: tuple[Field, ...], node: Node, state: NodeState, glyph: Glyphs, now: float = 0.0
+) -> dict[str, Cell]:
+    """The cells of one row, by column. `now`: Unix seconds, for what takes longer than usual."""
+    cells = {field.id: field.cell(node, state, glyph) for field in fields}
+    if "stage" in cells and state.stage is not None:
+        cells["stage"] = stage_cell(state, glyph, now)
+    return cells

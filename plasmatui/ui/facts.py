@@ -45,7 +45,7 @@ def console_notice(context: Context, name: str) -> tuple[list[str], bool]:
     if console.status is ConsoleStatus.UNAVAILABLE:
         return ["This machine has no console that can be opened.", *why], True
     retry = console.retry_at or state.bmc.retry_at
-    then = f"Next try in {age(retry - context.clock())}." if retry else "It is tried again by itself."
+    then = f"Next try in {age(retry - context.clock())}." if retry > context.clock() else "It is being tried again."
     if state.bmc.status is BmcStatus.REFUSED:
         then = "It is not tried again by itself: ctrl+r"
     return [f"The console is not open ({console.finding or state.bmc.finding or console.status}).", *why, then], True

@@ -25,12 +25,14 @@ class Link:
     Attributes:
         on_online: called after every (new) connection, when the store holds the snapshot.
         on_console: called with each `ConsoleData`.
+        on_logs: called with each `LogLines`.
     """
 
     def __init__(self, store: Store, connect: Connect) -> None:
         self.store = store
         self.on_online: Callable[[], None] | None = None
         self.on_console: Callable[[wire.ConsoleData], None] | None = None
+        self.on_logs: Callable[[wire.LogLines], None] | None = None
         self._connect = connect
         self._engine: Engine | None = None
         self._lost: asyncio.Future[str] | None = None
@@ -89,6 +91,7 @@ class Link:
         self._engine = engine
         engine.on_changes = self.store.apply
         engine.on_console = self._console
+        engine.on_logs = self._logs
 
         def gone(reason: str) -> None:
             if not lost.done():
@@ -101,10 +104,14 @@ class Link:
         if self.on_console is not None:
             self.on_console(data)
 
+    def _logs(self, lines: wire.LogLines) -> None:
+        if self.on_logs is not None:
+            self.on_logs(lines)
+
     async def _drop(self) -> None:
         engine, self._engine = self._engine, None
         if engine is not None:
-            engine.on_changes = engine.on_console = engine.on_lost = None
+            engine.on_changes = engine.on_console = engine.on_logs = engine.on_lost = None
             await engine.close()
 
     async def ask(self, body: wire.RequestBody) -> wire.ReplyBody:

@@ -18,6 +18,7 @@ class Engine(Protocol):
     welcome: wire.Welcome
     on_changes: Callable[[wire.Changes], None] | None
     on_console: Callable[[wire.ConsoleData], None] | None
+    on_logs: Callable[[wire.LogLines], None] | None
     on_lost: Callable[[str], None] | None
 
     async def ask(self, body: wire.RequestBody) -> wire.ReplyBody: ...

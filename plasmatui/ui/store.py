@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from plasmatui.model import wire
+from plasmatui.model.boot import BootTimeline, SourceState, UnknownClient
 from plasmatui.model.event import AuditLine, EventLine
 from plasmatui.model.node import Node, NodeState
 from plasmatui.model.operation import OperationRecord
@@ -20,6 +21,7 @@ from plasmatui.text import clean_line
 
 EVENTS_KEPT = 2000
 AUDIT_KEPT = 1000
+BOOTS_KEPT = 5
 
 
 class Topic(Enum):
@@ -31,6 +33,9 @@ class Topic(Enum):
     AUDIT = "audit"
     LINK = "link"
     NOTICES = "notices"
+    BOOTS = "boots"
+    SOURCES = "sources"
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,9 @@ class Store:
     events: deque[EventLine] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
     audit: deque[AuditLine] = field(default_factory=lambda: deque(maxlen=AUDIT_KEPT))
     notices: tuple[str, ...] = ()
+    sources: dict[str, SourceState] = field(default_factory=dict)
+    unknown: tuple[UnknownClient, ...] = ()
+    boots: dict[str, tuple[BootTimeline, ...]] = field(default_factory=dict)
     link: LinkState = LinkState()
     seq: int = 0
     _watchers: list[Watcher] = field(default_factory=list)
@@ -129,6 +137,9 @@ class Store:
         self.events = deque(sorted(snapshot.events, key=lambda line: line.number), maxlen=EVENTS_KEPT)
         if snapshot.notices:
             self.notices = snapshot.notices
+        self.sources = {source.name: source for source in snapshot.sources}
+        self.unknown = snapshot.unknown
+        self.boots.clear()  # asked for again; numbers may have begun anew
         self.seq = snapshot.seq
         now = self.clock()
         self.link = LinkState(online=True, reason="", since=now, seen=now)
@@ -155,6 +166,15 @@ class Store:
         if changes.notices:
             self.notices = changes.notices
             topics.add(Topic.NOTICES)
+        if changes.sources:
+            self.sources |= {source.name: source for source in changes.sources}
+            topics.add(Topic.SOURCES)
+        if changes.unknown is not None:
+            self.unknown = changes.unknown
+            topics.add(Topic.UNKNOWN)
+        for boot in changes.timelines:
+            self._take_boots((boot,))
+            topics.add(Topic.BOOTS)
         self.seq = changes.seq
         self.link = LinkState(True, "", self.link.since, 0.0, self.clock())
         self._tell(frozenset(state.name for state in changes.states), frozenset(topics))
@@ -170,6 +190,17 @@ class Store:
         merged = {line.number: line for line in (*lines, *self.events)}
         self.events = deque((merged[number] for number in sorted(merged)), maxlen=EVENTS_KEPT)
         self._tell(frozenset(), frozenset((Topic.EVENTS,)))
+
+    def remember_boots(self, boots: tuple[BootTimeline, ...]) -> None:
+        """Boots of a node, asked for."""
+        self._take_boots(boots)
+        self._tell(frozenset(), frozenset((Topic.BOOTS,)))
+
+    def _take_boots(self, boots: tuple[BootTimeline, ...]) -> None:
+        """Keep the newest few of each node, the newest first."""
+        for boot in boots:
+            known = {old.number: old for old in self.boots.get(boot.node, ())} | {boot.number: boot}
+            self.boots[boot.node] = tuple(known[number] for number in sorted(known, reverse=True)[:BOOTS_KEPT])
 
     def remember_operation(self, record: OperationRecord) -> None:
         """An operation as an answer gave it; a push may bring the same again."""

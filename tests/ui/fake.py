@@ -96,6 +96,7 @@ class FakeEngine:
         )
         self.on_changes: Callable[[wire.Changes], None] | None = None
         self.on_console: Callable[[wire.ConsoleData], None] | None = None
+        self.on_logs: Callable[[wire.LogLines], None] | None = None
         self.on_lost: Callable[[str], None] | None = None
         self.closed = False
         self.open: set[str] = set()
@@ -202,6 +203,8 @@ class FakeWorld:
             return wire.Snapshot(
                 self.seq, self.nodes, tuple(self.states.values()), tuple(self.operations.values()), self.events
             )
+        if isinstance(body, wire.AskTimeline):
+            return wire.Timelines(())
         if isinstance(body, wire.PlanOrder):
             return wire.PlanReply(self.plan(body))
         if isinstance(body, wire.StartOrder):

@@ -93,7 +93,7 @@ def test_consoles(snap_compare: Any, size: tuple[int, int], look: str) -> None:
     ("name", "keys"),
     [
         ("detail-pane", ("down", "down", "down", "down", "down", "down")),
-        ("node-details", ("end", "up", "up", "up", "enter", "right_square_bracket", "right_square_bracket")),
+        ("node-details", ("end", "up", "up", "up", "enter", *["right_square_bracket"] * 3)),
         ("operations", ("4",)),
         ("events", ("6",)),
         ("help", ("question_mark",)),

@@ -1,4 +1,4 @@
-"""One node in tabs: console preview, events, details, and what its BMC tells when asked."""
+"""One node in tabs: console preview, boot timeline, events, details, and what its BMC tells when asked."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from plasmatui.ui.bars import clock_text
 from plasmatui.ui.context import Context, context_of
 from plasmatui.ui.lines import Line, LinesPane, Part, TextLine, text_line
 from plasmatui.ui.store import Dirt, Topic
+from plasmatui.ui.timeline import timeline_lines
 
 if TYPE_CHECKING:
     from plasmatui.ui.widgets.console import ConsoleView
 
-TABS = ("console", "events", "details", "sensors", "sel", "inventory")
+TABS = ("console", "boot", "events", "details", "sensors", "sel", "inventory")
 QUERIES = ("sensors", "sel", "inventory")
 """Tabs that ask the BMC, which is done only when one is opened or refreshed, never by itself."""
 
@@ -37,6 +38,8 @@ class NodeDetail(Vertical):
         self._subscribed = ""
         self._drawn = ("", "")
         self._asked_events: set[str] = set()
+        self._asked_boots: set[tuple[str, float]] = set()
+        self._evidence = False
         self._answers: dict[tuple[str, str], list[TextLine]] = {}
 
     @property
@@ -72,7 +75,8 @@ class NodeDetail(Vertical):
 
     def refresh_detail(self, dirt: Dirt) -> None:
         """Something changed; draw again when it is ours."""
-        if self.name_shown in dirt.names or Topic.EVENTS in dirt.topics:
+        boots = Topic.BOOTS in dirt.topics and self.tab == "boot"
+        if self.name_shown in dirt.names or Topic.EVENTS in dirt.topics or boots:
             self._redraw()
 
     def ask_again(self) -> bool:
@@ -85,7 +89,7 @@ class NodeDetail(Vertical):
 
     def _tick(self) -> None:
         """Ages and the time of the next try go on by themselves."""
-        if self.tab in ("console", "details") and self.name_shown and not self.context.frozen:
+        if self.tab in ("console", "boot", "details") and self.name_shown and not self.context.frozen:
             self._redraw()
 
     # Drawing
@@ -110,7 +114,9 @@ class NodeDetail(Vertical):
         if not known:
             self.pane.set_lines(())
             return
-        if self.tab == "events":
+        if self.tab == "boot":
+            self._show_boots(name)
+        elif self.tab == "events":
             self.pane.set_lines(self._events())
             if name not in self._asked_events:
                 self._asked_events.add(name)
@@ -150,6 +156,29 @@ class NodeDetail(Vertical):
             parts.append((f"  {facts.console_text(self.context.store.state(self.name_shown))}", "role-muted"))
         parts.append(("  [ ] tabs", "role-muted"))
         return parts
+
+    def toggle_evidence(self) -> None:
+        """Show, or hide, the lines that prove the stages of a boot."""
+        self._evidence = not self._evidence
+        self.tab = "boot"
+        self._redraw()
+
+    def _show_boots(self, name: str) -> None:
+        store = self.context.store
+        boots = store.boots.get(name, ())
+        asked = (name, store.link.since)
+        if asked not in self._asked_boots:
+            self._asked_boots.add(asked)
+            self.run_worker(self._fetch_boots(name), name=f"boots {name}", group="boots")
+        self.pane.set_lines(timeline_lines(self.context, boots, self._evidence))
+
+    async def _fetch_boots(self, name: str) -> None:
+        try:
+            reply = await self.context.link.ask(wire.AskTimeline(name))
+        except (EngineError, EngineUnreachableError):
+            return
+        if isinstance(reply, wire.Timelines):
+            self.context.store.remember_boots(reply.timelines)
 
     def _events(self) -> list[TextLine]:
         lines = [

@@ -68,5 +68,8 @@ class NodeView(ActingView):
     def action_tab(self, step: int) -> None:
         self.detail.next_tab(step)
 
+    def action_evidence(self) -> None:
+        self.detail.toggle_evidence()
+
     def ask_again(self) -> bool:
         return self.detail.ask_again()

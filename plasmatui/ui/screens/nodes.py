@@ -12,11 +12,15 @@ from plasmatui.ui.lines import Part
 from plasmatui.ui.prompt import PromptUse
 from plasmatui.ui.screens.acting import ActingView
 from plasmatui.ui.screens.detail import NodeDetail
+from plasmatui.ui.spans import ratio_of
 from plasmatui.ui.store import Dirt, Topic
 from plasmatui.ui.widgets.grid import Cell, NodeGrid, Row
 
 PANE_ROWS, PANE_LEAST = 36, 20
 """Lines of the terminal from which on the detail pane is open by itself, and below which it cannot be opened."""
+
+STAGES = 2.0
+"""Seconds between two looks at how long running stages have taken."""
 
 DETAIL_DELAY = 0.2
 """Seconds that the cursor must rest before the detail pane follows it."""
@@ -47,6 +51,7 @@ class NodesView(ActingView):
         yield self.detail
 
     def on_mount(self) -> None:
+        self.set_interval(STAGES, self._tick, name="stages")
         self._size_pane()
         self._lay_out()
 
@@ -88,7 +93,18 @@ class NodesView(ActingView):
 
     def _cells(self, name: str) -> dict[str, Cell]:
         store = self.context.store
-        return columns.row_cells(self._fields, store.nodes[name], store.state(name), self.context.glyphs)
+        return columns.row_cells(
+            self._fields, store.nodes[name], store.state(name), self.context.glyphs, self.context.clock()
+        )
+
+    def _tick(self) -> None:
+        """Stages that run take ever longer beside their usual time."""
+        if not self.is_in_sight or self.context.frozen:
+            return
+        for name in self._order:
+            stage = self.context.store.state(name).stage
+            if stage is not None and ratio_of(stage, self.context.clock()) is not None:
+                self.grid.update_cells(name, self._cells(name))
 
     def update_view(self, dirt: Dirt) -> None:
         if Topic.NODES in dirt.topics:
@@ -270,6 +286,10 @@ class NodesView(ActingView):
     def action_tab(self, step: int) -> None:
         if self.detail.has_class("on"):
             self.detail.next_tab(step)
+
+    def action_evidence(self) -> None:
+        if self.detail.has_class("on"):
+            self.detail.toggle_evidence()
 
     def shown(self) -> None:
         super().shown()
