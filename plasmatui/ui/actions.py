@@ -1,15 +1,15 @@
 """Every action of the screen, once: keys, footer, `?`, palette, `docs/keys.md` and `keymap.yaml` come from here.
 
 Rule of the keys: lower-case looks, UPPER-CASE acts. An acting action has a confirm level and a dialog, and its keys are
-upper-case letters; a looking action never has one, but for the two that pagers have taught everybody (`G`, `N`).
+upper-case letters; a looking action never has one, but for those that pagers have taught everybody (`G`, `N`, `T`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-LOOKING_CAPITALS = frozenset("GN")
-"""Upper-case keys that look: last row, previous hit."""
+LOOKING_CAPITALS = frozenset("GNT")
+"""Upper-case keys that look: last row, previous hit, elapsed time."""
 
 SCOPES = {
     "global": "Everywhere",
@@ -17,8 +17,9 @@ SCOPES = {
     "node": "Node detail",
     "consoles": "Consoles",
     "writing": "Writing to a console (after the prefix)",
+    "logs": "Logs",
     "operations": "Operations",
-    "boot": "Boot: events",
+    "boot": "Boot: sources of logs, unknown machines, events",
     "dialog": "Dialogs",
 }
 """Scope -> its title. A key means the same thing in a scope and, unless overridden there, in `global`."""
@@ -74,6 +75,7 @@ def _a(
 ACTIONS: tuple[Action, ...] = (
     _a("global.nodes", "1", "View: Nodes", "view('nodes')", word="nodes"),
     _a("global.consoles", "2", "View: Consoles", "view('consoles')", word="consoles"),
+    _a("global.logs", "3", "View: Logs", "view('logs')", word="logs"),
     _a("global.operations", "4", "View: Operations", "view('operations')", word="ops"),
     _a("global.boot", "6", "View: Boot", "view('boot')", word="events"),
     _a("global.help", "? f1", "Help for this screen", "help", footer="help", word="help"),
@@ -98,6 +100,7 @@ ACTIONS: tuple[Action, ...] = (
     _a("global.unzoom", "_", "Zoom back", "unzoom"),
     _a("nodes.open", "enter", "Open the node", "open", footer="open"),
     _a("nodes.console", "c", "Console of the node", "console", footer="console", word="console NODE"),
+    _a("nodes.logs", "l", "Logs of the node, or of the marked ones", "logs"),
     _a("nodes.filter", "/", "Filter", "filter", footer="filter",
        help="Words that all match: regular expression, field=value, node set (node[01-03], @worker); ! inverts."),
     _a("nodes.mark", "space", "Mark, or unmark", "mark", footer="mark"),
@@ -129,6 +132,7 @@ ACTIONS: tuple[Action, ...] = (
     _a("node.previous_tab", "[", "Previous tab", "tab(-1)"),
     _a("node.evidence", "e", "Evidence lines of the boot, on and off", "evidence", footer="evidence"),
     _a("node.console", "c", "Console of the node", "console", footer="console"),
+    _a("node.logs", "l", "Logs of the node", "logs", footer="logs"),
     _a("node.copy", "y", "Copy ...", "copy"),
     _a("node.power", "P", "Power ...", "power", confirm=2, dialog="PowerDialog", footer="power"),
     _a("node.bootdev", "B", "Boot device ...", "bootdev", confirm=1, dialog="BootDialog", footer="boot"),
@@ -159,6 +163,31 @@ ACTIONS: tuple[Action, ...] = (
     _a("writing.search", "/", "Search the scrollback", "", footer="search"),
     _a("writing.save", "l", "Save the raw recording to a file", "", footer="save raw"),
     _a("writing.help", "?", "List of these keys", "", footer="list"),
+    _a("logs.search", "/", "Search everything that is kept", "search", footer="search",
+       help="A regular expression; case counts when it has an upper-case letter. Ticks at the right: hits, errors."),
+    _a("logs.next_hit", "n", "Next hit", "hit(1)"),
+    _a("logs.previous_hit", "N", "Previous hit", "hit(-1)"),
+    _a("logs.error", "e", "The error before", "error", footer="error"),
+    _a("logs.follow", "s", "Follow, or stand still", "follow", footer="follow",
+       help="Moving up stands still, too; what is new is counted. G follows again."),
+    _a("logs.include", "f", "Only lines with ...", "include", footer="with"),
+    _a("logs.exclude", "x", "Only lines without ...", "exclude", footer="without"),
+    _a("logs.nodes", "o", "Only the marked nodes, or the line's node; again: all", "nodes", footer="node"),
+    _a("logs.sources", "a", "Sources: which are shown, how each stands", "sources", footer="sources"),
+    _a("logs.stamps", "t", "Times: of the day, with the date, none", "stamps"),
+    _a("logs.mark", "m", "Mark the line", "mark"),
+    _a("logs.elapsed", "T", "Time since the marked line, or of the day", "elapsed"),
+    _a("logs.wrap", "w", "Wrap long lines, or cut them", "wrap"),
+    _a("logs.copy", "y", "Copy the line", "copy_line"),
+    _a("logs.save", "ctrl+s", "Save all lines that pass to a file", "save"),
+    _a("logs.down", "down j", "Down", "move(1)"),
+    _a("logs.up", "up k", "Up", "move(-1)"),
+    _a("logs.page_down", "pgdn ctrl+f", "Page down", "page(1)"),
+    _a("logs.page_up", "pgup", "Page up", "page(-1)"),
+    _a("logs.half_down", "ctrl+d", "Half a page down", "page(0.5)"),
+    _a("logs.half_up", "ctrl+u", "Half a page up", "page(-0.5)"),
+    _a("logs.first", "home g", "The oldest that is kept", "ends(-1)"),
+    _a("logs.last", "end G", "The newest; follow again", "ends(1)"),
     _a("operations.open", "enter", "Steps of the operation, or close them", "open", footer="steps"),
     _a("operations.cancel", "K", "Cancel the operation ...", "cancel", confirm=1,
        dialog="ConfirmDialog", footer="cancel"),
@@ -167,6 +196,10 @@ ACTIONS: tuple[Action, ...] = (
     _a("operations.up", "up k", "Up", "move(-1)"),
     _a("operations.first", "home g", "The newest", "ends(-1)"),
     _a("operations.last", "end G", "The oldest", "ends(1)"),
+    _a("boot.enrol", "E", "Enrol the unknown machine ...", "enrol", confirm=1, dialog="EnrolDialog", footer="enrol",
+       help="Asks for name and addresses, shows the change of the inventory file, and writes it when accepted."),
+    _a("boot.next_unknown", "tab", "Next unknown machine", "choose(1)", footer="next unknown"),
+    _a("boot.previous_unknown", "shift+tab", "Previous unknown machine", "choose(-1)"),
     _a("boot.filter", "/", "Filter the events", "filter", footer="filter"),
     _a("boot.older", "o", "Fetch older events", "older", footer="older"),
     _a("boot.down", "down j", "Down", "move(1)"),

@@ -23,8 +23,22 @@ class CommandError(ValueError):
 
 
 DEVICES = {"pxe": Device.PXE, "disk": Device.DISK, "bios": Device.BIOS, "none": Device.NONE}
+LOG_KINDS = ("dhcp", "tftp", "http", "console")
 WITH_NODES = frozenset(
-    ("nodes", "consoles", "console", "power", "bootdev", "identify", "sensors", "sel", "inventory", "mark", "refresh")
+    (
+        "nodes",
+        "logs",
+        "consoles",
+        "console",
+        "power",
+        "bootdev",
+        "identify",
+        "sensors",
+        "sel",
+        "inventory",
+        "mark",
+        "refresh",
+    )
 )
 FLAGS = {"bootdev": ("--persistent", "--uefi", "--bios"), "console": ("--steal",)}
 
@@ -39,6 +53,7 @@ class CommandLine:
             "consoles": self._consoles,
             "console": self._console,
             "ops": lambda words: self._view("operations", words),
+            "logs": self._logs,
             "events": lambda words: self._view("boot", words),
             "power": self._power,
             "bootdev": self._bootdev,
@@ -146,6 +161,11 @@ class CommandLine:
 
     def _consoles(self, words: list[str]) -> None:
         self._main.spawn(self._main.open_consoles(self._set(words) if words else ()), "consoles")
+
+    def _logs(self, words: list[str]) -> None:
+        kinds = tuple(word for word in words[:1] if word in LOG_KINDS)
+        names = self._set(words[len(kinds) :]) if words[len(kinds) :] else ()
+        self._main.spawn(self._main.open_logs(names, kinds), "logs")
 
     def _console(self, words: list[str]) -> None:
         flags, rest = self._flags(words, FLAGS["console"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import msgspec
 from plasmatui.client import EngineError, EngineUnreachableError
 from plasmatui.model import wire
 from plasmatui.model.bmc import BootDevice, Device, SensorReading
+from plasmatui.model.boot import LogFilter, LogLine, SourceState, UnknownClient
 from plasmatui.model.event import AuditLine, EventLine
 from plasmatui.model.node import BmcState, ConsoleState, Finding, Node, NodeState, PenHolder, PowerState
 from plasmatui.model.operation import NodePlan, NodeRecord, OperationRecord, Pace, Plan, PowerOrder, Step
@@ -145,6 +147,19 @@ class FakeWorld:
             EventLine(i, NOW - 600 + i, f"node{1 + i % 9:02d}", "ipmi", "power", f"power {'on' if i % 2 else 'off'}")
             for i in range(1, 9)
         )
+        self.logs: list[LogLine] = []
+        self.followed: LogFilter | None = None
+        self.sources: tuple[SourceState, ...] = (
+            SourceState("dhcp kea pxe01", "dhcp", "kea", "pxe01", "running", lag=0.4, lines=812, last=NOW - 2),
+            SourceState(
+                "http nginx", "http", "nginx-access", "here", "waiting", "no such file: /var/log/nginx/access.log"
+            ),
+        )
+        self.unknown: tuple[UnknownClient, ...] = (
+            UnknownClient(
+                "52:54:00:aa:bb:cc", "10.0.100.150", "PXEClient:Arch:00007", 7, NOW - 90, NOW - 3, 4, "spare[/]"
+            ),
+        )
         self.operations: dict[int, OperationRecord] = {}
         self.audit: tuple[AuditLine, ...] = (AuditLine(1, NOW - 50, "anna", "node01", "chassis control 1", "done"),)
 
@@ -186,6 +201,37 @@ class FakeWorld:
         if name in engine.open and engine.on_console is not None:
             engine.on_console(wire.ConsoleData(name, len(old), data))
 
+    def log(self, *texts: str, node: str = "node01", kind: str = "dhcp", severity: str = "") -> None:
+        """Lines are written; pushed when they pass what is followed."""
+        new = [
+            LogLine(len(self.logs) + i, NOW - 100 + len(self.logs) + i, "dhcp kea pxe01", kind, node, text, severity)
+            for i, text in enumerate(texts, 1)
+        ]
+        self.logs += new
+        passed = tuple(line for line in new if self.followed is not None and self.passes(line, self.followed))
+        if passed and self.engines and self.engine.on_logs is not None:
+            self.engine.on_logs(wire.LogLines(passed))
+
+    @staticmethod
+    def passes(line: LogLine, wanted: LogFilter) -> bool:
+        return (
+            (not wanted.kinds or line.kind in wanted.kinds)
+            and (not wanted.sources or line.source in wanted.sources)
+            and (not wanted.nodes or line.node in wanted.nodes)
+            and (not wanted.include or re.search(wanted.include, line.text) is not None)
+            and (not wanted.exclude or re.search(wanted.exclude, line.text) is None)
+        )
+
+    def log_page(self, body: wire.ListLogs) -> wire.LogPage:
+        lines = [line for line in self.logs if self.passes(line, body.filter)]
+        if body.forward:
+            found = [line for line in lines if line.seq > body.seq]
+            page = found[: body.limit]
+        else:
+            found = [line for line in lines if not body.seq or line.seq < body.seq]
+            page = found[-body.limit :]
+        return wire.LogPage(tuple(page), 1 if self.logs else 0, len(self.logs), len(found) > body.limit)
+
     def lose(self, reason: str = "the engine closed the connection") -> None:
         """The connection breaks."""
         self.down = True
@@ -201,8 +247,20 @@ class FakeWorld:
             return special(engine, body)
         if isinstance(body, wire.Watch):
             return wire.Snapshot(
-                self.seq, self.nodes, tuple(self.states.values()), tuple(self.operations.values()), self.events
-            )
+                self.seq, self.nodes, tuple(self.states.values()), tuple(self.operations.values()), self.events,
+                (), self.sources, self.unknown,
+            )  # fmt: skip
+        if isinstance(body, wire.ListLogs):
+            return self.log_page(body)
+        if isinstance(body, wire.FollowLogs):
+            self.followed = body.filter
+            return wire.Done()
+        if isinstance(body, wire.SearchLogs):
+            seqs = [line.seq for line in self.logs if self.passes(line, body.filter)
+                    and re.search(body.pattern, line.text)]  # fmt: skip
+            return wire.LogHits(tuple(seqs[: body.limit]), len(seqs))
+        if isinstance(body, wire.EnrolNode):
+            return wire.EnrolReply(f"--- inventory.yaml\n+  {body.name}:\n+    mac: {body.mac}\n", body.apply)
         if isinstance(body, wire.AskTimeline):
             return wire.Timelines(())
         if isinstance(body, wire.PlanOrder):

@@ -17,6 +17,7 @@ from plasmatui.ui.keymap import load_keymap, typed
 from plasmatui.ui.keysdoc import keys_document
 from plasmatui.ui.screens.boot import BootView
 from plasmatui.ui.screens.consoles import ConsolesView
+from plasmatui.ui.screens.logs import LogsView
 from plasmatui.ui.screens.main import MainScreen
 from plasmatui.ui.screens.node import NodeView
 from plasmatui.ui.screens.nodes import NodesView
@@ -27,6 +28,7 @@ OWNERS = {
     "nodes": NodesView,
     "node": NodeView,
     "consoles": ConsolesView,
+    "logs": LogsView,
     "operations": OperationsView,
     "boot": BootView,
 }

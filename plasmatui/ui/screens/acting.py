@@ -32,6 +32,9 @@ class ActingView(View):
     async def action_console(self) -> None:
         await self.main.open_consoles()
 
+    async def action_logs(self) -> None:
+        await self.main.open_logs(self.targets())
+
     def copy_source(self) -> str:
         """The node that the copy menu is about."""
         return self.context.current

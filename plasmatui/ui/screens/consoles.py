@@ -104,7 +104,6 @@ class ConsolesView(ActingView):
             tile.thaw()
 
     def on_mount(self) -> None:
-        super().on_mount()
         self.set_interval(1.0, self._tick, name="console-tries")
 
     def _tick(self) -> None:

@@ -18,6 +18,7 @@ from plasmatui.ui.actions import Action
 from plasmatui.ui.context import Context, context_of
 from plasmatui.ui.keymap import typed
 from plasmatui.ui.lines import Line
+from plasmatui.ui.notifier import Notifier
 from plasmatui.ui.orders import Orders
 from plasmatui.ui.pacing import PacedScreen
 from plasmatui.ui.prompt import Prompt, PromptInput, PromptUse
@@ -43,6 +44,10 @@ def _make(name: str) -> View:
         from plasmatui.ui.screens.consoles import ConsolesView
 
         return ConsolesView(id="consoles")
+    if name == "logs":
+        from plasmatui.ui.screens.logs import LogsView
+
+        return LogsView(id="logs")
     if name == "operations":
         from plasmatui.ui.screens.operations import OperationsView
 
@@ -99,6 +104,7 @@ class MainScreen(PacedScreen[object]):
         yield Static("", id="too-small", markup=False)
 
     def on_mount(self) -> None:
+        self._notifier = Notifier(self.context)
         self._watcher = self.context.store.watch(self._changed)
         self.set_interval(1.0, self._tick, name="status-clock")
         self.call_after_refresh(self.view.shown)
@@ -205,6 +211,9 @@ class MainScreen(PacedScreen[object]):
         dirt = self._watcher.take()
         if self.context.frozen:
             self._fresh += len(dirt.names) + (Topic.EVENTS in dirt.topics)
+        if self.context.store.link.online:
+            for text, severity in self._notifier.news(dirt.names):
+                self.tell(text, severity)
         if Topic.NOTICES in dirt.topics:
             self._tell_notices()
         if Topic.OPERATIONS in dirt.topics:
@@ -383,6 +392,14 @@ class MainScreen(PacedScreen[object]):
         view = await self.show_view("consoles", step=True)
         assert isinstance(view, ConsolesView)
         view.pick(names)
+
+    async def open_logs(self, names: tuple[str, ...], kinds: tuple[str, ...] = ()) -> None:
+        """Show the logs of these nodes and kinds; with none, of all."""
+        from plasmatui.ui.screens.logs import LogsView
+
+        view = await self.show_view("logs", step=True)
+        assert isinstance(view, LogsView)
+        view.only(names, kinds)
 
     def action_freeze(self) -> None:
         self.context.frozen = not self.context.frozen

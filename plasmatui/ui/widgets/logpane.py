@@ -1,0 +1,243 @@
+"""A window on a log of any length: draws only the lines in sight, holds still while somebody reads.
+
+The owner gives lines in the order of their `seq`, at either end. At its end the pane follows; as soon as the cursor
+moves up it stands still, whatever is appended. Of a flood only what is on the screen is drawn, `hz` times a
+second at most.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Final
+
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.message import Message
+from textual.strip import Strip
+from textual.timer import Timer
+from textual.widget import Widget
+
+from plasmatui.model.boot import LogLine
+from plasmatui.ui.lines import Part, TextLine, wrapped
+from plasmatui.ui.widgets.cells import restyle
+from plasmatui.ui.widgets.drawing import Styles, is_drawn
+
+KEPT: Final = 20_000
+"""Lines that the pane holds; while it follows, older ones make room."""
+
+_SLACK: Final = 2_000  # lines dropped at once, so that a flood does not shift a list with each line
+_WHEEL: Final = 3
+_ROLES: Final = {"error": "role-error", "warning": "role-warning"}
+
+Row = tuple[int, Strip]
+"""Place of its line in the window, and what is drawn."""
+
+
+class LogPane(Widget, can_focus=True):
+    """See the module. `prefix` gives what stands before a line's text."""
+
+    ALLOW_SELECT = False
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"logpane--cursor", "logpane--hit"}
+    DEFAULT_CSS = """
+    LogPane {
+        height: 1fr;
+        width: 1fr;
+        & > .logpane--cursor { background: $panel; }
+        & > .logpane--hit { text-style: reverse bold; }
+    }
+    """
+
+    class AtTop(Message):
+        """The first line that is held came into sight: are there older ones?"""
+
+    class Moved(Message):
+        """The reader moved, or follows again."""
+
+    def __init__(self, prefix: Callable[[LogLine], list[Part]], *, hz: float = 5.0) -> None:
+        super().__init__()
+        self._prefix = prefix
+        self._period = 1 / hz
+        self.lines: list[LogLine] = []
+        self.following = True
+        self.wrap = False
+        self.pattern: re.Pattern[str] | None = None
+        self._top = 0
+        self._cursor = 0
+        self._ticks: dict[int, str] = {}
+        self._rows: list[Row] = []
+        self._styles = Styles(self)
+        self._flushing: Timer | None = None
+        self._flushed = 0.0
+        self._stale = True
+
+    # Lines
+
+    def set_lines(self, lines: Sequence[LogLine], *, follow: bool) -> None:
+        """Hold these lines and no others."""
+        self.lines = list(lines)
+        self.following = follow
+        self._top = self._cursor = max(0, len(self.lines) - 1) if follow else 0
+        self.redraw()
+
+    def append(self, lines: Sequence[LogLine]) -> None:
+        """Newer lines. While following, the oldest make room for them."""
+        self.lines += lines
+        if self.following:
+            if len(self.lines) > KEPT + _SLACK:
+                del self.lines[: len(self.lines) - KEPT]
+            self._cursor = max(0, len(self.lines) - 1)
+        if self.following or len(self._rows) < self.size.height:
+            self.redraw()
+
+    def prepend(self, lines: Sequence[LogLine]) -> None:
+        """Older lines; nothing in sight moves."""
+        self.lines[:0] = lines
+        self._top += len(lines)
+        self._cursor += len(lines)
+        self.redraw()
+
+    def set_ticks(self, ticks: dict[int, str]) -> None:
+        """Rows of the right edge and the role that each is drawn in."""
+        if ticks != self._ticks:
+            self._ticks = ticks
+            self.redraw()
+
+    # The reader
+
+    @property
+    def current(self) -> LogLine | None:
+        """The line under the cursor."""
+        return self.lines[self._cursor] if 0 <= self._cursor < len(self.lines) else None
+
+    def go_to(self, seq: int) -> bool:
+        """Put the cursor on a line and stand still; False when it is not held."""
+        place = bisect_left(self.lines, seq, key=lambda line: line.seq)
+        if place == len(self.lines) or self.lines[place].seq != seq:
+            return False
+        self._stand_still()
+        self._cursor = place
+        if not self._top <= place < self._top + max(1, self.size.height - 1):
+            self._top = max(0, place - self.size.height // 2)
+        self._moved()
+        return True
+
+    def move(self, steps: int) -> None:
+        """Move the cursor; upwards it ends following."""
+        if not self.lines or (self.following and steps > 0):
+            return
+        self._stand_still()
+        self._cursor = max(0, min(self._cursor + steps, len(self.lines) - 1))
+        height = max(1, self.size.height)
+        if self._cursor < self._top:
+            self._top = self._cursor
+        elif self._cursor not in {place for place, _ in self._visible()}:
+            self._top = max(self._top, self._cursor - height + 1)
+            while self._top < self._cursor and self._cursor not in {place for place, _ in self._visible()}:
+                self._top += 1
+        self._moved()
+        if self._top == 0:
+            self.post_message(self.AtTop())
+
+    def follow(self) -> None:
+        """Show the newest lines, and those to come."""
+        self.following = True
+        self._cursor = max(0, len(self.lines) - 1)
+        self._moved()
+
+    def first(self) -> None:
+        """The first line that is held."""
+        self.move(-len(self.lines))
+
+    def _stand_still(self) -> None:
+        if self.following:
+            rows = self._visible()
+            self._top = rows[0][0] if rows else 0
+            self.following = False
+
+    def _moved(self) -> None:
+        self.redraw()
+        self.post_message(self.Moved())
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """Back."""
+        event.stop()
+        self.move(-_WHEEL)
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """Forth."""
+        event.stop()
+        self.move(_WHEEL)
+
+    # Drawing
+
+    def redraw(self) -> None:
+        """Draw with the next flush; nothing while nobody looks."""
+        if self._flushing is None and self.is_running:
+            wait = max(0.01, self._flushed + self._period - time.monotonic()) if self.following else 0.01
+            self._flushing = self.set_timer(wait, self._flush, name="log-flush")
+
+    def _flush(self) -> None:
+        self._flushing = None
+        self._flushed = time.monotonic()
+        self._stale = True
+        if is_drawn(self):
+            self.refresh()
+
+    def on_resize(self) -> None:
+        """Other lines fit."""
+        self._stale = True
+
+    def notify_style_update(self) -> None:
+        """The theme changed."""
+        super().notify_style_update()
+        self._styles.clear()
+        self._stale = True
+
+    def render_line(self, y: int) -> Strip:
+        """A line in sight, with the tick of the right edge."""
+        if self._stale:
+            self._stale = False
+            self._rows = self._visible()
+        width, base = self.size.width, self._styles.base()
+        strip = self._rows[y][1] if y < len(self._rows) else Strip.blank(max(0, width - 1), base)
+        role = self._ticks.get(y)
+        tick = Segment("<", self._styles[role]) if role else Segment(" ", base)
+        return Strip([*strip, tick])
+
+    def _visible(self) -> list[Row]:
+        """The rows in sight, from the top; while following, the last ones that fit."""
+        height = max(1, self.size.height)
+        rows: list[Row] = []
+        if self.following:
+            for place in range(len(self.lines) - 1, -1, -1):
+                rows[:0] = self._drawn(place)
+                if len(rows) >= height:
+                    return rows[-height:]
+            return rows
+        for place in range(self._top, len(self.lines)):
+            rows += self._drawn(place)
+            if len(rows) >= height:
+                break
+        return rows[:height]
+
+    def _drawn(self, place: int) -> list[Row]:
+        line = self.lines[place]
+        width = max(1, self.size.width - 1)
+        parts = (*self._prefix(line), (line.text, _ROLES.get(line.severity, "")))
+        pieces = wrapped(TextLine(parts), width) if self.wrap else [TextLine(parts)]
+        return [(place, self._strip(piece, width, place == self._cursor)) for piece in pieces]
+
+    def _strip(self, piece: TextLine, width: int, here: bool) -> Strip:
+        base = self._styles.base()
+        cursor = self.get_component_rich_style("logpane--cursor", partial=True) if here else Style.null()
+        segments = [Segment(text, (self._styles[role] if role else base) + cursor) for text, role in piece.parts]
+        if self.pattern is not None and piece.parts:
+            look = self.get_component_rich_style("logpane--hit", partial=True)
+            for hit in self.pattern.finditer(piece.plain):
+                if hit.start() < hit.end():
+                    segments = restyle(segments, hit.start(), hit.end(), look)
+        return Strip(segments).crop_extend(0, width, base + cursor)
