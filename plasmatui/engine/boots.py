@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
+from plasmatui.engine.ordering import Ordering
 from plasmatui.engine.preludes import Preludes
 from plasmatui.engine.store import Store
 from plasmatui.engine.usual import UsualTimes
@@ -71,7 +72,8 @@ class BootWatch:
         self._pending_durations: list[Duration] = []
         self._counts: dict[str, int] = {}
         self._powered: dict[str, int] = {}  # the last operation that was looked at for switching a node on
-        self._meanwhile: list[tuple[Signal, float]] | None = None
+        self._meanwhile: list[tuple[Signal, float, bool]] | None = None
+        self._ordering = Ordering(self._take)
         self._unknown_changed = False
         self._know(nodes)
 
@@ -80,6 +82,7 @@ class BootWatch:
         identities = tuple(identity_of(node) for node in nodes)
         self.usual.profiles = {node.name: node.profile for node in nodes}
         self._macs = {mac: each.name for each in identities for mac in each.macs}
+        self._ips = {ip: each.name for each in identities for ip in each.ips}
         self._identity = Identity(identities)
         self._correlator = Correlator(identities, self.usual.of)
 
@@ -89,10 +92,12 @@ class BootWatch:
         """Go on from what the journal knows."""
         self.usual.recall(recalled.durations)
         await self._replay(recalled)
+        self._ordering.start()
         self._task = asyncio.create_task(self._run(), name="boot watch")
 
     async def replace(self, nodes: Iterable[Node]) -> None:
         """The nodes are these from now on."""
+        self._ordering.drain()
         self.keep()
         recalled = await self._journal.recall()
         nodes = tuple(nodes)
@@ -102,15 +107,20 @@ class BootWatch:
             for table in (self._shown, self._raised, self._base, self._closed, self._due, self._counts, self._dirty):
                 table.pop(node, None)
         self._know(nodes)
+        self._unknown_changed = True
         await self._replay(recalled)
+        self._wake.set()
 
-    async def close(self) -> None:
+    async def close(self, positions: dict[str, bytes]) -> None:
         """Keep what is known for the next engine."""
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
-        self.keep()
+        await self._ordering.close()
+        for node in tuple(self._dirty):
+            self._show(node)
+        self.keep(positions)
 
     async def _replay(self, recalled: Recalled) -> None:
         """Hear again what was heard of the running boots. Signals that come meanwhile wait their turn."""
@@ -130,25 +140,32 @@ class BootWatch:
             self._closed[node] = boot.number - 1
             self._show(node, quietly=True)
         meanwhile, self._meanwhile = self._meanwhile, None
-        for signal, heard in meanwhile:
-            self.feed(signal, heard)
+        for signal, heard, kept_already in meanwhile:
+            self._take(signal, heard, kept_already)
 
     # --- in -------------------------------------------------------------------------------------------------------
 
     def feed(self, signal: Signal, heard: float) -> str:
-        """Take a signal that was heard at Unix seconds `heard`; the node that it is about, "" for none we know."""
+        """Take a signal that was heard at Unix seconds `heard`; the node that it is about, as far as that is known
+        before its turn has come ("": it is not)."""
+        self._ordering.push(signal, heard)
+        return signal.node or self._macs.get(signal.mac, "") or self._ips.get(signal.ip, "")
+
+    def _take(self, signal: Signal, heard: float, kept: bool) -> None:
+        """A signal whose turn has come."""
         if self._meanwhile is not None:
-            self._meanwhile.append((signal, heard))
-            return signal.node
+            self._meanwhile.append((signal, heard, kept))
+            return
         node, new = self._hear(signal, heard)
-        if new and self._counts.get(node, 0) < SIGNALS_KEPT:
+        if new and not kept and self._counts.get(node, 0) < SIGNALS_KEPT:
             self._counts[node] = self._counts.get(node, 0) + 1
             self._pending.append((node, heard, signal))
-        return node
 
     def _hear(self, signal: Signal, heard: float) -> tuple[str, bool]:
         node = self._identity.node_of(signal)
         known = node in self._identity.nodes
+        if known and signal.ip and signal.kind is SignalKind.DHCP_ACK:
+            self._ips[signal.ip] = node
         if signal.mac and not known:
             self._unknown_changed = True
             self._wake.set()
@@ -214,6 +231,10 @@ class BootWatch:
 
     def keep(self, positions: dict[str, bytes] | None = None) -> None:
         """Give the journal what is new, together with how far the logs were read when it was heard."""
+        for heard, signal in self._ordering.unkept():
+            owner = signal.node or self._macs.get(signal.mac, "") or self._ips.get(signal.ip, "")
+            if owner:
+                self._pending.append((owner, heard, signal))
         signals = [KeptSignal(node, max(1, self._number(node)), heard, s) for node, heard, s in self._pending]
         self._journal.keep(signals, positions, self._pending_boots.values(), self._pending_durations)
         self._pending.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable
 
@@ -29,6 +30,9 @@ BACK = 900.0
 
 CATCHING_UP = 10.0
 """Seconds after its start during which a source's old lines count as heard when they were written."""
+
+MOMENT = 5.0
+"""Seconds that a line may be written before it is read; a clock that is farther away is not believed."""
 
 CONSOLE = "console "
 """Before a node's name: its console as a source of lines."""
@@ -76,6 +80,7 @@ class LogFeed:
         self._prefix = PrefixReader()
         self._last = 0.0
         self._begun = time.time()
+        self._latest = 0.0
         self._failed = 0
         lines.add_source(name, entry.kind)
         self.source: LogSource = make_source(
@@ -146,10 +151,15 @@ class LogFeed:
         return wall, owner or self._boots.owner_of(text)
 
     def _heard(self, signal: Signal, arrived: float) -> float:
-        """What was written before we read it was heard then; later on only the arrival counts, clocks being clocks."""
-        if signal.wall is None or arrived - self._begun > CATCHING_UP:
-            return arrived
-        return min(arrived, signal.wall)
+        """When a signal counts as heard: when its line was written, if that was a moment ago or we are catching up;
+        else on its arrival, clocks being clocks. Many logs know whole seconds only."""
+        wall = signal.wall
+        window = math.inf if arrived - self._begun < CATCHING_UP else MOMENT
+        heard = arrived
+        if wall is not None and 0 <= arrived - wall <= window:
+            heard = min(arrived, wall + 0.999) if wall.is_integer() else wall
+        self._latest = max(heard, min(self._latest, arrived))  # a log's own order is its order
+        return self._latest
 
     def _stamp(self) -> Callable[[bytes], float | None]:
         """Tells the time of a raw line, to find where to begin in a file."""

@@ -64,8 +64,7 @@ class WatchHub:
                 await self._task
         await self.followers.close()
         await self.logs.close()
-        self._write()
-        await self.boots.close()
+        await self.boots.close(self.logs.positions())
 
     def kind_of(self, source: str) -> str:
         """The kind of a source: "dhcp" "tftp" "http" "console"."""

@@ -107,7 +107,7 @@ def _recall(connection: sqlite3.Connection) -> Recalled:
     boots = [_timeline(row[0]) for row in connection.execute(last)]
     counts: dict[tuple[str, int], int] = {}
     signals: list[KeptSignal] = []
-    for node, boot, heard, blob in connection.execute("SELECT node, boot, heard, signal FROM signals ORDER BY number"):
+    for node, boot, heard, blob in connection.execute("SELECT node, boot, heard, signal FROM signals ORDER BY heard, number"):
         counts[node, boot] = counts.get((node, boot), 0) + 1
         if counts[node, boot] <= SIGNALS_KEPT:
             signals.append(KeptSignal(node, boot, heard, _signal(blob)))
