@@ -14,7 +14,7 @@ from plasmatui.engine.ordering import Ordering
 from plasmatui.engine.preludes import Preludes
 from plasmatui.engine.store import Store
 from plasmatui.engine.usual import UsualTimes
-from plasmatui.journal.boots import BootJournal, Duration, KeptSignal, Recalled
+from plasmatui.journal.boots import BootJournal, Duration, Recalled, encoded
 from plasmatui.model.boot import BootTimeline, Evidence, Signal, SignalKind
 from plasmatui.model.event import (
     BootDeviceSeen,
@@ -67,7 +67,7 @@ class BootWatch:
         self._due: dict[str, tuple[float, float]] = {}  # node -> next look, silent since
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._pending: list[tuple[str, float, Signal]] = []
+        self._pending: list[tuple[str, float, bytes]] = []
         self._pending_boots: dict[tuple[str, int], BootTimeline] = {}
         self._pending_durations: list[Duration] = []
         self._counts: dict[str, int] = {}
@@ -97,7 +97,7 @@ class BootWatch:
 
     async def replace(self, nodes: Iterable[Node]) -> None:
         """The nodes are these from now on."""
-        self._ordering.drain()
+        await self._ordering.drain()
         self.keep()
         recalled = await self._journal.recall()
         nodes = tuple(nodes)
@@ -159,7 +159,7 @@ class BootWatch:
         node, new = self._hear(signal, heard)
         if new and not kept and self._counts.get(node, 0) < SIGNALS_KEPT:
             self._counts[node] = self._counts.get(node, 0) + 1
-            self._pending.append((node, heard, signal))
+            self._pending.append((node, heard, encoded(signal)))
 
     def _hear(self, signal: Signal, heard: float) -> tuple[str, bool]:
         node = self._identity.node_of(signal)
@@ -234,8 +234,8 @@ class BootWatch:
         for heard, signal in self._ordering.unkept():
             owner = signal.node or self._macs.get(signal.mac, "") or self._ips.get(signal.ip, "")
             if owner:
-                self._pending.append((owner, heard, signal))
-        signals = [KeptSignal(node, max(1, self._number(node)), heard, s) for node, heard, s in self._pending]
+                self._pending.append((owner, heard, encoded(signal)))
+        signals = [(node, max(1, self._number(node)), heard, blob) for node, heard, blob in self._pending]
         self._journal.keep(signals, positions, self._pending_boots.values(), self._pending_durations)
         self._pending.clear()
         self._pending_boots.clear()

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import heapq
 import itertools
+import math
 import time
 from collections.abc import Callable, Iterator
 
@@ -53,7 +54,7 @@ class Ordering:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
-        self.drain()
+        await self.drain()
 
     def push(self, signal: Signal, heard: float) -> None:
         """Hold a signal that was heard at Unix seconds `heard`."""
@@ -71,10 +72,18 @@ class Ordering:
                 yield heard, signal
         self._kept = self._last
 
-    def drain(self) -> None:
+    async def drain(self) -> None:
         """Let everything go now."""
-        while self._heap:
+        await self._give_up_to(math.inf)
+
+    async def _give_up_to(self, limit: float) -> None:
+        """Let go what was heard up to a time, in slices."""
+        begun = time.perf_counter()
+        while self._heap and self._heap[0][0] <= limit:
             self._give()
+            if time.perf_counter() - begun > SLICE:
+                await asyncio.sleep(0)
+                begun = time.perf_counter()
 
     def _give(self) -> None:
         heard, _, number, signal = heapq.heappop(self._heap)
@@ -86,10 +95,5 @@ class Ordering:
             self._wake.clear()
             while self._heap:
                 limit, self._horizon = self._horizon, max(heard for heard, _, _, _ in self._heap)
-                begun = time.perf_counter()
-                while self._heap and self._heap[0][0] <= limit:
-                    self._give()
-                    if time.perf_counter() - begun > SLICE:
-                        await asyncio.sleep(0)
-                        begun = time.perf_counter()
+                await self._give_up_to(limit)
                 await asyncio.sleep(HOLD)

@@ -27,6 +27,15 @@ _signal = msgspec.msgpack.Decoder(Signal).decode
 _timeline = msgspec.msgpack.Decoder(BootTimeline).decode
 
 
+SignalRow = tuple[str, int, float, bytes]
+"""Node, number of the boot, when it was heard, and the signal as `encoded`."""
+
+
+def encoded(signal: Signal) -> bytes:
+    """A signal as it is kept; done when it comes, so that nobody waits for many at once."""
+    return _encode(signal)
+
+
 class KeptSignal(msgspec.Struct, frozen=True):
     """A signal of boot `boot` of a node, heard at Unix seconds `heard`."""
 
@@ -70,13 +79,13 @@ class BootJournal:
 
     def keep(
         self,
-        signals: Iterable[KeptSignal] = (),
+        signals: Iterable[SignalRow] = (),
         positions: Mapping[str, bytes] | None = None,
         boots: Iterable[BootTimeline] = (),
         durations: Iterable[Duration] = (),
     ) -> None:
         """Keep all of this together: who reads it back finds all or nothing, so that no line counts twice or never."""
-        rows: list[Row] = [(_SIGNAL, (s.node, s.boot, s.heard, _encode(s.signal))) for s in signals]
+        rows: list[Row] = [(_SIGNAL, row) for row in signals]
         rows += [(_POSITION, item) for item in (positions or {}).items()]
         for boot in boots:
             rows.append((_BOOT, (boot.node, boot.number, _encode(boot))))
@@ -107,7 +116,9 @@ def _recall(connection: sqlite3.Connection) -> Recalled:
     boots = [_timeline(row[0]) for row in connection.execute(last)]
     counts: dict[tuple[str, int], int] = {}
     signals: list[KeptSignal] = []
-    for node, boot, heard, blob in connection.execute("SELECT node, boot, heard, signal FROM signals ORDER BY heard, number"):
+    for node, boot, heard, blob in connection.execute(
+        "SELECT node, boot, heard, signal FROM signals ORDER BY heard, number"
+    ):
         counts[node, boot] = counts.get((node, boot), 0) + 1
         if counts[node, boot] <= SIGNALS_KEPT:
             signals.append(KeptSignal(node, boot, heard, _signal(blob)))

@@ -21,7 +21,7 @@ from plasmatui.inventory.inventory import Inventory
 from plasmatui.inventory.inventory import LogSource as LogEntry
 from plasmatui.inventory.loader import load
 from plasmatui.journal import schema
-from plasmatui.journal.boots import BootJournal, KeptSignal
+from plasmatui.journal.boots import BootJournal, encoded
 from plasmatui.journal.sqlite import SqliteJournal
 from plasmatui.model import wire
 from plasmatui.model.bmc import BootDevice, Device
@@ -491,7 +491,7 @@ async def test_a_journal_of_the_first_version_is_taken_over(tmp_path: Path) -> N
     signal = Signal(kind=SignalKind.PANIC, evidence=Evidence("console n1", 3, "panic"), node="n1")
     for number in (1, 2, 3):
         boot = BootTimeline("n1", number, None, S.KERNEL_START, "stopped", ())
-        kept.keep([KeptSignal("n1", number, 5.0, signal)], {"log": b"%d" % number}, [boot])
+        kept.keep([("n1", number, 5.0, encoded(signal))], {"log": b"%d" % number}, [boot])
     recalled = await kept.recall()
     assert journal.problem == ""
     assert [line.number for line in await journal.audit(10)] == [7]

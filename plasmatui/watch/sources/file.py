@@ -19,7 +19,7 @@ LOOK: Final = 1.0
 """Seconds between two looks at the path."""
 PATIENCE: Final = 3.0
 """Seconds that an unfinished line is kept for its end."""
-BATCH: Final = 512
+BATCH: Final = 256
 """Lines handed on at once."""
 
 

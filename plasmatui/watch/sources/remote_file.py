@@ -27,7 +27,7 @@ FETCH: Final = 'exec tail -c "+$1" -- "$2"'
 FOLLOW: Final = 'LC_ALL=C exec tail -c "+$1" -f -- "$2" 2>&1'
 _LOOK: Final = 2.0
 _PATIENCE: Final = 3.0
-_BATCH: Final = 512
+_BATCH: Final = 256
 _ASK_LIMIT: Final = 30.0
 
 
