@@ -149,6 +149,10 @@ class BootWatch:
         """Take a signal that was heard at Unix seconds `heard`; the node that it is about, as far as that is known
         before its turn has come ("": it is not)."""
         self._ordering.push(signal, heard)
+        return self.likely_owner(signal)
+
+    def likely_owner(self, signal: Signal) -> str:
+        """The node that a signal seems to be about, without learning from it; "" for none."""
         return signal.node or self._macs.get(signal.mac, "") or self._ips.get(signal.ip, "")
 
     def _take(self, signal: Signal, heard: float, kept: bool) -> None:
@@ -232,7 +236,7 @@ class BootWatch:
     def keep(self, positions: dict[str, bytes] | None = None) -> None:
         """Give the journal what is new, together with how far the logs were read when it was heard."""
         for heard, signal in self._ordering.unkept():
-            owner = signal.node or self._macs.get(signal.mac, "") or self._ips.get(signal.ip, "")
+            owner = self.likely_owner(signal)
             if owner:
                 self._pending.append((owner, heard, encoded(signal)))
         signals = [(node, max(1, self._number(node)), heard, blob) for node, heard, blob in self._pending]

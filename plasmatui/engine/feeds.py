@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
+import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 from msgspec.structs import replace
@@ -20,7 +23,7 @@ from plasmatui.watch.console import ConsoleReader
 from plasmatui.watch.lines import LineStore
 from plasmatui.watch.parsers import make_parser
 from plasmatui.watch.parsers.prefix import PrefixReader
-from plasmatui.watch.sources.base import Batch, LogLine, LogSource, Position, SourceStatus
+from plasmatui.watch.sources.base import Batch, LogLine, LogSource, Mark, Position, SourceStatus
 from plasmatui.watch.sources.factory import make_source, source_name
 
 log = logging.getLogger(__name__)
@@ -33,6 +36,11 @@ CATCHING_UP = 10.0
 
 MOMENT = 5.0
 """Seconds that a line may be written before it is read; a clock that is farther away is not believed."""
+
+RECALLED = 512 * 1024
+"""Bytes of a log that an engine keeps again when it begins."""
+
+RECALL_STEP = 128
 
 CONSOLE = "console "
 """Before a node's name: its console as a source of lines."""
@@ -114,6 +122,33 @@ class LogFeed:
         self.moved = False
         return _encode(self.source.position)
 
+    async def recall(self) -> None:
+        """Keep again the last lines that a former engine read, so that they are shown and bundled. Their signals have
+        been heard; only of files on this host."""
+        position = self.source.position
+        if self.entry.ssh or not self.entry.file or not position.marks:
+            return
+        data = await asyncio.to_thread(_before, Path(self.entry.file), position.marks[-1])
+        raws = data.split(b"\n")
+        del raws[-1:]
+        number = position.number - len(raws)
+        parser, now = make_parser(self.entry.format, self.name), time.time()
+        for begin in range(0, len(raws), RECALL_STEP):
+            lines = [
+                LogLine(self.name, number + i, raw)
+                for i, raw in enumerate(raws[begin : begin + RECALL_STEP], begin + 1)
+            ]
+            walls: list[float | None] = []
+            nodes: list[str] = []
+            for line in lines:
+                text = decode(line.raw)
+                signals = parser.feed(text, line.number)
+                owners = (self._boots.likely_owner(signal) for signal in signals)
+                nodes.append(next((owner for owner in owners if owner), "") or self._boots.owner_of(text))
+                walls.append(signals[0].wall if signals else self._prefix.split(text)[0])
+            self._lines.append(self.name, lines, now, walls, nodes)
+            await asyncio.sleep(0)
+
     def _on_batch(self, batch: Batch) -> None:
         walls: list[float | None] = []
         nodes: list[str] = []
@@ -175,6 +210,21 @@ class LogFeed:
         return stamp
 
 
+def _before(path: Path, mark: Mark) -> bytes:
+    """The last whole lines of a file before a mark; nothing when it is another file by now."""
+    try:
+        with path.open("rb") as file:
+            info = os.fstat(file.fileno())
+            if info.st_ino != mark.inode or info.st_size < mark.offset:
+                return b""
+            begin = max(0, mark.offset - RECALLED)
+            file.seek(begin)
+            data = file.read(mark.offset - begin)
+    except OSError:
+        return b""
+    return data.partition(b"\n")[2] if begin else data
+
+
 class LogFeeds:
     """All log sources of an inventory."""
 
@@ -211,6 +261,7 @@ class LogFeeds:
                 position = stored_position(positions.get(name))
                 feed = LogFeed(name, entry, self._lines, self._boots, self._commands, position, self._on_lines)
                 self._feeds[name] = feed
+                await feed.recall()
                 feed.source.start()
         return frozenset(gone) - wanted.keys()
 

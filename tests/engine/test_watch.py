@@ -179,6 +179,12 @@ async def test_an_engine_that_begins_in_the_middle_of_a_boot_goes_on_with_it(
     assert spans[S.IPXE_SCRIPT].tries == 1, "no line counts twice"
     lines = [line.text for line in running.engine._store.events if line.node == "n1"]
     assert lines.count("boot: ipxe-script") == 1, "what was told is not told again"
+    if not rotated:
+        directory = server.http.parent / "bundle"
+        async with await running.client() as client:
+            await client.ask(wire.MakeBundle(("n1",), str(directory)))
+        (log,) = directory.glob("*access.log")
+        assert log.read_bytes() == server.http.read_bytes()
 
 
 async def test_a_log_that_is_rotated_in_the_middle_of_a_boot_loses_nothing(
