@@ -1,4 +1,4 @@
-"""Draws `docs/screen.svg`: the real screen on a simulated rack with faults. `python docs/make_screen.py FILE [KEYS]`."""
+"""Draws the real screen on a simulated rack with faults: `python docs/make_screen.py docs/screen.svg [KEYS]`."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import tempfile
 from pathlib import Path
 
 SIZE = (132, 38)
-FAULTS = {"node05": "bmc-dead", "node09": "no-dhcp-answer"}
-KEYS = ("down",)
+FAULTS = {"node05": "bmc-dead", "node09": "kernel-missing"}
+KEYS = ("down",) * 8 + ("e", "e")
 
 
-async def draw(path: Path, keys: tuple[str, ...], size: tuple[int, int], theme: str, ascii_only: bool) -> None:
-    """Start a rack and an engine, open the screen without a terminal, press the keys, and save what is drawn."""
+async def draw(keys: tuple[str, ...], size: tuple[int, int], theme: str, ascii_only: bool) -> str:
+    """Start a rack and an engine, open the screen without a terminal, press the keys, and give back what is drawn."""
     from plasmatui.client import connect_or_start
     from plasmatui.model import wire
     from plasmatui.model.operation import PowerOrder
@@ -45,7 +45,21 @@ async def draw(path: Path, keys: tuple[str, ...], size: tuple[int, int], theme: 
             await engine.close()
     svg = re.sub(r"@font-face\s*{[^}]*}", "", svg)  # no fonts from elsewhere: the reader's own monospace does
     svg = svg.replace("font-family: Fira Code, monospace", "font-family: monospace")
-    path.write_text(re.sub(r"[ \t]+$", "", svg, flags=re.MULTILINE), encoding="utf-8")
+    svg = re.sub(
+        r'(<text class="[^"]*" x=")([0-9.]+)(" y="[0-9.]+" textLength=")([0-9.]+)("[^>]*>)((?:&#160;)+)', _indent, svg
+    )
+    return re.sub(r"[ \t]+$", "", svg, flags=re.MULTILINE)
+
+
+def _indent(match: re.Match[str]) -> str:
+    """Leading blanks become a place: some programs drop them."""
+    before, x, between, length, rest, blanks = match.groups()
+    count, text = blanks.count("&#160;"), match.string[match.end() : match.string.index("</text>", match.end())]
+    cells = len(re.sub(r"&#?\w+;", "x", text))
+    cell = float(length) / (count + cells)
+    if not cells:
+        return match.group()
+    return f"{before}{float(x) + count * cell:g}{between}{cells * cell:g}{rest}"
 
 
 def main() -> None:
@@ -61,7 +75,8 @@ def main() -> None:
         for name in ("CONFIG_HOME", "STATE_HOME", "CACHE_HOME", "RUNTIME_DIR"):
             os.environ[f"XDG_{name}"] = directory
         os.environ |= {"COLORTERM": "truecolor", "TERM": "xterm-256color"}
-        asyncio.run(draw(options.path, tuple(options.keys), (width, height), options.theme, options.ascii))
+        svg = asyncio.run(draw(tuple(options.keys), (width, height), options.theme, options.ascii))
+    options.path.write_text(svg, encoding="utf-8")
 
 
 if __name__ == "__main__":

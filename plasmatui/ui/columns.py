@@ -152,10 +152,10 @@ COLUMNS: tuple[Field, ...] = (
     Field("bmc", "BMC", 19, 0, _bmc, lambda node, state: str(state.bmc.status)),
     Field("stage", "STAGE", 22, 0, _stage, lambda node, state: str(state.stage.stage) if state.stage else ""),
     Field("console", "CONSOLE", 14, 100, _console, lambda node, state: str(state.console.status)),
-    Field("boot", "BOOT", 16, 110, _boot, lambda node, state: boot_text(state)),
-    Field("profile", "PROFILE", 14, 135, lambda node, state, glyph: _plain(node.profile),
+    Field("boot", "BOOT", 16, 130, _boot, lambda node, state: boot_text(state)),
+    Field("profile", "PROFILE", 14, 160, lambda node, state, glyph: _plain(node.profile),
            lambda node, state: node.profile),
-    Field("place", "RACK", 8, 120, _place, lambda node, state: (natural(node.rack), node.unit or 0)),
+    Field("place", "RACK", 8, 140, _place, lambda node, state: (natural(node.rack), node.unit or 0)),
     Field("findings", "FINDINGS", 24, 170, _findings, lambda node, state: -glyphs.rank(glyphs.worst(state))),
     Field("address", "BMC ADDRESS", 20, 190, lambda node, state, glyph: _plain(node.bmc_address),
            lambda node, state: natural(node.bmc_address)),
@@ -171,17 +171,20 @@ def columns_for(width: int, wide: bool) -> tuple[Field, ...]:
 
 
 NARROWEST_NAME, WIDEST_NAME = 8, 28
+NARROW_STAGE = 18
+"""Room for the longest stage with its percentage; how it compares with the usual shows on wider screens."""
 
 
 def grid_columns(fields: tuple[Field, ...], order: str, reverse: bool, glyph: Glyphs, longest: int) -> list[Column]:
     """The grid's columns; the one that rows are ordered by carries an arrow. `longest` is the length of node names."""
     name = max(NARROWEST_NAME, min(longest, WIDEST_NAME))
     arrow = glyph["down" if reverse else "up"]
+    narrow = all(field.id != "console" for field in fields)
     return [
         Column(
             field.id,
             f"{field.title}{arrow}" if field.id == order else field.title,
-            name if field.id == "node" else field.width or 12,
+            name if field.id == "node" else NARROW_STAGE if narrow and field.id == "stage" else field.width or 12,
             flex=0 if field.width else 1,
         )
         for field in fields

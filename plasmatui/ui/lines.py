@@ -52,7 +52,7 @@ class Line(Widget):
         self._left, self._right = new
         after = self._cells(width)
         changed = [x for x, (old, now) in enumerate(zip(before, after, strict=False)) if old != now]
-        if len(before) != width or len(after) != width:  # wide characters: cells and characters differ
+        if not width or len(before) != width or len(after) != width:  # out of sight, or wider and narrower characters
             self.refresh()
         elif changed:
             self.refresh(Region(changed[0], 0, changed[-1] - changed[0] + 1, 1))

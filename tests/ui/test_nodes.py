@@ -175,6 +175,18 @@ async def test_the_pane_says_what_is_behind_the_worst_finding(cockpit) -> None:
         assert "Correct `bmc_defaults`." in ui.text()
 
 
+async def test_the_pane_names_its_node_after_another_view(cockpit) -> None:
+    async with cockpit(size=(120, 40)) as ui:
+        await ui.press("down", "e")
+        await ui.settle(lambda: " node02  console  boot" in ui.text())
+        for view in ("3", "4", "6", "2"):
+            await ui.press(view)
+            await ui.pilot.pause(0.1)
+            await ui.press("1")
+            await ui.pilot.pause(0.1)
+            assert " node02  console  boot" in ui.text(), view
+
+
 async def test_the_last_event_does_not_repeat_the_name_of_its_row(cockpit) -> None:
     async with cockpit(size=(200, 60)) as ui:
         ui.world.change("node03", last_event="BMC waiting: node03: no answer", last_event_at=NOW)

@@ -16,6 +16,9 @@ from plasmatui.ui.spans import span_text
 LATE = 5.0
 """Seconds of lag from which on it is a warning."""
 
+NAME = 30
+"""Columns for the name of a source; of a longer one its end tells more."""
+
 _STATUS = {"running": ("ok", "ok"), "waiting": ("wait", "warning"), "failed": ("error", "error")}
 
 
@@ -26,7 +29,8 @@ def source_parts(context: Context, source: SourceState) -> list[Part]:
     last = f", last {age(context.clock() - source.last)} ago" if source.last else ""
     parts: list[Part] = [
         (f"{context.glyphs[sign]} {source.status:<8} ", f"role-{role}"),
-        (f"{source.name:<22} ", "bold"),
+        (f"{source.kind:<5} ", "role-muted"),
+        (f"{_end_of(source.name):<{NAME}} ", "bold"),
         (f"lag {span_text(source.lag):<6} ", "role-warning" if late else "role-muted"),
         (f"{source.lines} lines{last}", "role-muted"),
     ]
@@ -35,6 +39,10 @@ def source_parts(context: Context, source: SourceState) -> list[Part]:
     if source.message:
         parts.append((f"  {source.message}", f"role-{role}"))
     return parts
+
+
+def _end_of(name: str) -> str:
+    return name if len(name) <= NAME else "..." + name[3 - NAME :]
 
 
 class SourcesDialog(Dialog[tuple[str, ...]]):

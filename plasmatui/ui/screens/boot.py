@@ -74,7 +74,7 @@ class BootView(ActingView):
         if not unknown:
             lines.append(text_line((" none", "role-muted")))
         self.services.set_lines(lines)
-        self.services.styles.height = min(len(lines), max(4, self.size.height // 2))
+        self.services.styles.height = min(len(lines), max(4, self.app.size.height // 2 - 2))
         if unknown and not self.services.cursor:
             self.services.choose(unknown[0].mac)
 

@@ -182,7 +182,7 @@ class LogsView(ActingView):
             parts.append((f" {day}{clock_text(line.wall)}.{int(line.wall % 1 * 1000):03d}", "role-muted"))
         marked = self.mark is not None and line.seq == self.mark.seq
         sign = self.context.glyphs["mark"] if marked else " "
-        parts.append((f" {sign}{line.kind:<5}", "role-mark" if marked else "role-muted"))
+        parts.append((f" {sign}{line.kind:<8}", "role-mark" if marked else "role-muted"))
         parts.append((f"{line.node[:14]:<10} ", "bold" if line.node else ""))
         return parts
 

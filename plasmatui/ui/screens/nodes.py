@@ -19,6 +19,9 @@ from plasmatui.ui.widgets.grid import Cell, NodeGrid, Row
 PANE_ROWS, PANE_LEAST = 36, 20
 """Lines of the terminal from which on the detail pane is open by itself, and below which it cannot be opened."""
 
+BARS, PANE_SHORTEST = 3, 12
+"""Lines of the bars above and below the view, and of the pane at least."""
+
 STAGES = 2.0
 """Seconds between two looks at how long running stages have taken."""
 
@@ -65,6 +68,13 @@ class NodesView(ActingView):
         on = height >= PANE_LEAST and (height >= PANE_ROWS if self._pane_wanted is None else self._pane_wanted)
         if on != self.detail.has_class("on"):
             self._open_pane(on)
+        self._share_height()
+
+    def _share_height(self) -> None:
+        """The pane takes what the rows leave, and a third at least."""
+        part = 0.7 if self.detail.has_class("big") else 0.35
+        lines = self.app.size.height - BARS
+        self.detail.styles.height = max(PANE_SHORTEST, int(part * lines), lines - len(self.context.store.nodes) - 1)
 
     def _open_pane(self, on: bool) -> None:
         self.detail.set_class(on, "on")
@@ -109,6 +119,7 @@ class NodesView(ActingView):
     def update_view(self, dirt: Dirt) -> None:
         if Topic.NODES in dirt.topics:
             self._lay_out()
+            self._share_height()
             self._fill()
         elif dirt.names:
             for name in dirt.names & self.context.store.nodes.keys():
@@ -307,6 +318,7 @@ class NodesView(ActingView):
         if on and not self.detail.has_class("on"):
             self.action_pane()
         self.detail.set_class(on, "big")
+        self._share_height()
 
     def back(self) -> bool:
         if self.range_from:
