@@ -85,7 +85,7 @@ _ALL = (
         Severity.ERROR,
         "The machine got an address but no boot file name.",
         "Set option 67 (and next-server) for this client's architecture, or for iPXE (user class iPXE) "
-        "the script's URL; `plasmatui render --check` compares the server's configuration.",
+        "the script's URL, and reload the DHCP server.",
     ),
     FindingKind(
         "wrong-arch-loader",
@@ -98,15 +98,15 @@ _ALL = (
         "pool-exhausted",
         Severity.ERROR,
         "The DHCP server has no free address left.",
-        "Enlarge the pool, shorten lease times, or reserve an address for the node: `provisioning_ip` in "
-        "the inventory, then `plasmatui render`.",
+        "Enlarge the pool, shorten lease times, or reserve an address for the node in the DHCP server "
+        "(`provisioning_ip` in the inventory).",
     ),
     FindingKind(
         "unknown-mac",
         Severity.ERROR,
         "The DHCP server does not know this machine's MAC and ignores it.",
-        "Compare `mac` in the inventory with the card that asks, then `plasmatui render` and reload the "
-        "DHCP server; a new machine is enrolled with `E` in the Boot view.",
+        "Compare `mac` in the inventory with the card that asks, correct the DHCP server's reservation and "
+        "reload it; a new machine is enrolled with `E` in the Boot view.",
     ),
     FindingKind(
         "rogue-dhcp",
@@ -146,8 +146,7 @@ _ALL = (
         "boot-script-missing",
         Severity.ERROR,
         "The web server does not have the boot script.",
-        "Publish the script under the path of the URL, readable for the server; `plasmatui render "
-        "--check` shows the expected files.",
+        "Publish the script under the path of the URL, readable for the server.",
     ),
     FindingKind(
         "boot-script-error",
@@ -174,29 +173,28 @@ _ALL = (
         "kernel-missing",
         Severity.ERROR,
         "The server does not have the kernel.",
-        "Build and publish the image: `plasmatui images verify`, then `plasmatui images deploy`; check "
-        "the path in the boot script and the file's permissions.",
+        "Publish the kernel under that path, of the same build as script and initrd; check the path in the "
+        "boot script and the file's permissions.",
     ),
     FindingKind(
         "kernel-not-executable",
         Severity.ERROR,
         "What was fetched as the kernel is none that this machine can start.",
         "Check the file (`file bzImage`), its architecture, and that the URL does not answer with an "
-        "error page; publish the image again: `plasmatui images deploy`.",
+        "error page; publish the image again.",
     ),
     FindingKind(
         "initrd-missing",
         Severity.ERROR,
         "The server does not have the initial RAM disk, or it is empty.",
-        "Publish it again: `plasmatui images verify`, then `plasmatui images deploy`; check the path in "
-        "the boot script.",
+        "Publish it again, of the same build as the kernel; check its size and the path in the boot script.",
     ),
     FindingKind(
         "initrd-truncated",
         Severity.ERROR,
         "The initial RAM disk came incomplete or damaged.",
         "Compare its size on the server with what was sent, look for proxies and full disks, publish it "
-        "again: `plasmatui images verify`; then boot again with B.",
+        "again; then boot again with B.",
     ),
     FindingKind(
         "kernel-panic",
@@ -249,7 +247,7 @@ _ALL = (
         "ssh-hostkey-changed",
         Severity.ERROR,
         "The SSH host key is not the one that is known.",
-        "If the machine was installed anew, remove the old key: `plasmatui sshkeys rotate NODE`; "
+        "If the machine was installed anew, remove the old key: `ssh-keygen -R ADDRESS`; "
         "otherwise somebody else answers at its address.",
     ),
     FindingKind(
@@ -318,7 +316,7 @@ _ALL = (
         "certificate-expired",
         Severity.ERROR,
         "A certificate has expired.",
-        "Issue it anew: `plasmatui certs rotate NODE`; check the clock of the node.",
+        "Issue it anew; check the clock of the node.",
     ),
     FindingKind(
         "quorum-lost",
