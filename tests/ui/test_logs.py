@@ -120,6 +120,20 @@ async def test_marks_times_wrap_and_saving(cockpit, private_directories) -> None
         assert path.read_text().splitlines()[0].endswith("node01 DHCPACK number 1 [/]")
 
 
+async def test_the_time_of_a_line_is_shown_once(cockpit) -> None:
+    made = world(1)
+    made.log(
+        "2026-11-21 05:24:04.676 INFO  [kea] one", "Nov 21 05:24:01 pxe01 in.tftpd[3]: two", "2 or 3 of 2023-11-14"
+    )
+    async with cockpit(made) as ui:
+        await ui.press("3")
+        await ui.settle(lambda: "2 or 3 of 2023-11-14" in ui.text())
+        assert "node01     INFO  [kea] one" in ui.text()
+        assert "node01     pxe01 in.tftpd[3]: two" in ui.text()
+        await ui.press("t", "t")
+        await ui.settle(lambda: "2026-11-21 05:24:04.676 INFO" in ui.text())
+
+
 async def test_frozen_logs_stand_still_and_skipped_lines_are_said(cockpit) -> None:
     async with cockpit(world(5)) as ui:
         await ui.press("3")

@@ -165,6 +165,15 @@ async def test_the_pane_is_open_where_there_is_room_and_obeys_p(cockpit) -> None
         assert "needs 20 lines" in ui.toasts()[-1]
 
 
+async def test_the_pane_takes_what_the_rows_leave(cockpit) -> None:
+    async with cockpit(size=(120, 40)) as ui:
+        await ui.settle(lambda: ui.main.view.detail.size.height > 20)
+        ui.world.push(nodes=rack(60))
+        await ui.settle(lambda: ui.main.view.detail.outer_size.height == 12)
+        await ui.press("plus")
+        await ui.settle(lambda: ui.main.view.detail.outer_size.height == 25)
+
+
 async def test_the_pane_says_what_is_behind_the_worst_finding(cockpit) -> None:
     async with cockpit(size=(120, 40)) as ui:
         await ui.settle(lambda: ui.context.hub.open_nodes == {"node01"})

@@ -31,13 +31,15 @@ def source_parts(context: Context, source: SourceState) -> list[Part]:
         (f"{context.glyphs[sign]} {source.status:<8} ", f"role-{role}"),
         (f"{source.kind:<5} ", "role-muted"),
         (f"{_end_of(source.name):<{NAME}} ", "bold"),
+    ]
+    if source.message:
+        parts.append((f"{source.message}  ", f"role-{role}"))
+    parts += [
         (f"lag {span_text(source.lag):<6} ", "role-warning" if late else "role-muted"),
         (f"{source.lines} lines{last}", "role-muted"),
     ]
     if source.dropped:
         parts.append((f", {source.dropped} dropped", "role-warning"))
-    if source.message:
-        parts.append((f"  {source.message}", f"role-{role}"))
     return parts
 
 

@@ -26,6 +26,14 @@ from plasmatui.ui.widgets.logpane import LogPane
 PERIOD = 0.2
 """Seconds between two looks at what was pushed."""
 
+_OWN_TIME = re.compile(
+    r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?\s+"
+    r"|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d "
+)
+"""The time at the begin of a line, as programs and syslog write it."""
+
+_ROLES = {"error": "role-error", "warning": "role-warning"}
+
 HELD = 10_000
 """Lines that are taken in while somebody reads; beyond, they are read from the engine when they come into sight."""
 
@@ -56,7 +64,7 @@ class LogsView(ActingView):
 
     def compose(self) -> ComposeResult:
         self.feed = LogFeed(self.context.link, self._pushed)
-        self.pane = LogPane(self._prefix)
+        self.pane = LogPane(self._parts)
         yield self.pane
 
     def focus_view(self) -> None:
@@ -172,18 +180,22 @@ class LogsView(ActingView):
         here = self.pane.current
         return bisect_right(self.hits, here.seq) if here is not None else 0
 
-    def _prefix(self, line: LogLine) -> list[Part]:
+    def _parts(self, line: LogLine) -> list[Part]:
         parts: list[Part] = []
+        text = line.text
         if self.elapsed and self.mark is not None:
             delta = line.wall - self.mark.wall
             parts.append((f" {'-' if delta < 0 else '+'}{span_text(abs(delta)):<7}", "role-busy"))
         elif self.stamps != "none":
             day = time.strftime("%m-%d ", time.gmtime(line.wall)) if self.stamps == "date" else ""
+            if not line.arrived:
+                text = text[found.end() :] if (found := _OWN_TIME.match(text)) else text  # it stands in front already
             parts.append((f" {day}{clock_text(line.wall)}.{int(line.wall % 1 * 1000):03d}", "role-muted"))
         marked = self.mark is not None and line.seq == self.mark.seq
         sign = self.context.glyphs["mark"] if marked else " "
         parts.append((f" {sign}{line.kind:<8}", "role-mark" if marked else "role-muted"))
         parts.append((f"{line.node[:14]:<10} ", "bold" if line.node else ""))
+        parts.append((text, _ROLES.get(line.severity, "")))
         return parts
 
     def _show_ticks(self) -> None:

@@ -31,14 +31,13 @@ KEPT: Final = 20_000
 
 _SLACK: Final = 2_000  # lines dropped at once, so that a flood does not shift a list with each line
 _WHEEL: Final = 3
-_ROLES: Final = {"error": "role-error", "warning": "role-warning"}
 
 Row = tuple[int, Strip]
 """Place of its line in the window, and what is drawn."""
 
 
 class LogPane(Widget, can_focus=True):
-    """See the module. `prefix` gives what stands before a line's text."""
+    """See the module. `shown_as` gives the parts that a line is drawn as."""
 
     ALLOW_SELECT = False
     COMPONENT_CLASSES: ClassVar[set[str]] = {"logpane--cursor", "logpane--hit"}
@@ -57,9 +56,9 @@ class LogPane(Widget, can_focus=True):
     class Moved(Message):
         """The reader moved, or follows again."""
 
-    def __init__(self, prefix: Callable[[LogLine], list[Part]], *, hz: float = 5.0) -> None:
+    def __init__(self, shown_as: Callable[[LogLine], list[Part]], *, hz: float = 5.0) -> None:
         super().__init__()
-        self._prefix = prefix
+        self._shown_as = shown_as
         self._period = 1 / hz
         self.lines: list[LogLine] = []
         self.following = True
@@ -227,7 +226,7 @@ class LogPane(Widget, can_focus=True):
     def _drawn(self, place: int) -> list[Row]:
         line = self.lines[place]
         width = max(1, self.size.width - 1)
-        parts = (*self._prefix(line), (line.text, _ROLES.get(line.severity, "")))
+        parts = tuple(self._shown_as(line))
         pieces = wrapped(TextLine(parts), width) if self.wrap else [TextLine(parts)]
         return [(place, self._strip(piece, width, place == self._cursor)) for piece in pieces]
 
