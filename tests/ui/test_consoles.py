@@ -202,6 +202,13 @@ async def test_the_first_tile_is_the_node_under_the_cursor(cockpit) -> None:
         await ui.settle(lambda: ui.world.engine.open == {"node01", "node02", "node03", "node04"})
 
 
+async def test_the_last_tiles_are_full(cockpit) -> None:
+    async with cockpit() as ui:
+        await ui.press("G", "2")
+        await ui.settle(lambda: ui.world.engine.open == {"node09", "node10", "node11", "node12"})
+        assert ui.main.view.tile.node == "node12"
+
+
 async def test_keys_typed_while_the_view_is_made_reach_it(cockpit) -> None:
     async with cockpit() as ui:
         await ui.pilot.press("down", "2", "enter")

@@ -65,8 +65,9 @@ class ConsolesView(ActingView):
         else:
             names = tuple(context.store.nodes) if not context.order else context.order
             self._picked = ()
-            self.first = names.index(context.current) if context.current in names else 0
-            self.focused_tile = 0
+            place = names.index(context.current) if context.current in names else 0
+            self.first = max(0, min(place, len(names) - self.layout_size))
+            self.focused_tile = place - self.first
             self._arrange_in_sight()
 
     def _arrange_in_sight(self) -> None:
