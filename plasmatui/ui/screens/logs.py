@@ -34,6 +34,9 @@ _OWN_TIME = re.compile(
 
 _ROLES = {"error": "role-error", "warning": "role-warning"}
 
+ERRORS_KEPT = 5_000
+"""Places of errors that have a tick and that `e` goes to."""
+
 HELD = 10_000
 """Lines that are taken in while somebody reads; beyond, they are read from the engine when they come into sight."""
 
@@ -139,6 +142,8 @@ class LogsView(ActingView):
         if not lines:
             return
         self._errors |= {line.seq for line in lines if line.severity == "error"}
+        if len(self._errors) > 2 * ERRORS_KEPT:
+            self._errors = set(sorted(self._errors)[-ERRORS_KEPT:])
         if self._tail:
             self.pane.append(lines)
         if not self.pane.following:
