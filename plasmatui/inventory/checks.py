@@ -7,6 +7,7 @@ section 4) with what was found under each. `CHECKS` look at the inventory alone;
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
@@ -265,6 +266,26 @@ def credentials(inventory: Inventory, places: Places, problems: Problems) -> Non
     gathered.report()
 
 
+def cluster_access(inventory: Inventory, places: Places, problems: Problems) -> None:
+    """Add why the cluster's CA or token cannot be had here. Reads variables and files, runs no command."""
+    if inventory.ca and (trouble := _unusable_ca(inventory.ca)):
+        problems.warning(_at(places, "cluster", "ca"), f"cluster.ca: {inventory.ca}: {trouble}")
+    if inventory.token.given:
+        _, trouble = _peek(inventory.token)
+        if trouble:
+            problems.warning(_at(places, "cluster", "token"), f"cluster.token: it cannot be had here: {trouble}")
+
+
+def _unusable_ca(file: str) -> str:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=file)
+    except ssl.SSLError:
+        return "found no certificate that can be used, expected CAs in PEM"
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
+
+
 def _peek(secret: Secret) -> tuple[str | None, str]:
     """The secret when it is cheap to have, and why it cannot be had. A command is not run."""
     if secret.command:
@@ -290,3 +311,4 @@ CHECKS = (
 )
 
 CREDENTIALS = Check("credentials", "BMC passwords can be had and are not the vendor's", credentials)
+CLUSTER_ACCESS = Check("cluster-access", "the cluster's CA and token can be had", cluster_access)

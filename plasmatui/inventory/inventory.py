@@ -148,6 +148,8 @@ class Inventory:
         path: the file it was read from.
         nodes: by name, in the file's order, ranges unfolded.
         bmcs: by node name; a node without one is missing here.
+        ca: file with the CA of the cluster's services, "" for the system's CAs.
+        token: bearer token for IAM; not given when `token.given` is False.
         warnings: what is suspicious but usable.
     """
 
@@ -165,4 +167,6 @@ class Inventory:
     policy: Policy = Policy()
     profiles: dict[str, Profile] = field(default_factory=dict)
     services: dict[str, Service] = field(default_factory=dict)
+    ca: str = ""
+    token: Secret = field(default_factory=Secret)
     warnings: tuple[Diagnostic, ...] = ()

@@ -22,7 +22,17 @@ from plasmatui.inventory.inventory import (
     Ssh,
     Tftp,
 )
-from plasmatui.inventory.nodes import BMC_KEYS, BmcDefaults, NodeReader, Places, read_bmc_settings, tls_reader
+from plasmatui.inventory.nodes import (
+    BMC_KEYS,
+    BmcDefaults,
+    NodeReader,
+    Places,
+    local_path,
+    read_bmc_settings,
+    read_secret,
+    tls_reader,
+)
+from plasmatui.inventory.secrets import Secret
 from plasmatui.inventory.tree import Mapping, Node, Scalar, parse, position
 
 VERSION = 1
@@ -31,6 +41,7 @@ TOP_KEYS = (
     "version", "cluster", "networks", "pxe", "logs", "bmc_defaults", "ssh", "flake", "policy", "profiles", "services",
     "nodes",
 )  # fmt: skip
+CLUSTER_KEYS = ("name", "domain", "environment", "ca", "token")
 DHCP_SERVERS = ("kea", "dhcpd", "dnsmasq", "dnsmasq-proxy")
 TFTP_SERVERS = ("tftpd-hpa", "atftpd", "dnsmasq")
 LOG_FORMATS = {
@@ -162,6 +173,8 @@ class _Reader:
             policy=self._policy(top),
             profiles=profiles,
             services=self._services(top),
+            ca=local_path(ca, self.directory) if (ca := cluster.get("ca", text, "")) else "",
+            token=self._token(cluster),
         )
 
     def _section(self, parent: Section, key: str, known: tuple[str, ...] | None = None) -> Section:
@@ -192,10 +205,16 @@ class _Reader:
             self.problems.error(entry[1], f"version: found {describe(entry[1])}, expected {VERSION}")
 
     def _cluster(self, top: Section) -> Section:
-        cluster = self._section(top, "cluster", ("name", "domain", "environment"))
+        cluster = self._section(top, "cluster", CLUSTER_KEYS)
         if cluster.valid and "cluster" in top.entries and cluster.at("name") is None:
             self.problems.error(top.entries["cluster"][0], "cluster: found no name, expected name: NAME")
         return cluster
+
+    def _token(self, cluster: Section) -> Secret:
+        node = cluster.at("token")
+        self._place(cluster.at("ca"), "cluster", "ca")
+        self._place(node, "cluster", "token")
+        return Secret() if node is None else read_secret(node, "cluster.token", self.directory, self.problems)
 
     def _networks(self, top: Section) -> dict[str, Network]:
         networks: dict[str, Network] = {}

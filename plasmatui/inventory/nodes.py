@@ -78,7 +78,7 @@ def read_secret(node: Node, label: str, directory: Path, problems: Problems) -> 
         return Secret()
     problems.warning(
         node,
-        f"{label}: the password is written here; better {{env: NAME}}, {{file: PATH}} or {{command: [...]}}",
+        f"{label}: the secret is written here; better {{env: NAME}}, {{file: PATH}} or {{command: [...]}}",
     )
     return Secret(literal=node.text)
 

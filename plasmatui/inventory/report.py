@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from plasmatui.inventory.checks import CHECKS, CREDENTIALS
+from plasmatui.inventory.checks import CHECKS, CLUSTER_ACCESS, CREDENTIALS
 from plasmatui.inventory.fields import Problems
 from plasmatui.inventory.inventory import Diagnostic, Inventory, InventoryError
 from plasmatui.inventory.loader import read, read_text
@@ -68,7 +68,7 @@ def check(path: Path) -> CheckReport:
         _result("values", "every key is known and every value is understood", problems),
     ]
     found = [*problems.diagnostics()]
-    for each in (*CHECKS, CREDENTIALS):
+    for each in (*CHECKS, CREDENTIALS, CLUSTER_ACCESS):
         own = Problems(problems.file)
         each.run(inventory, reading.places, own)
         results.append(_result(each.id, each.title, own))

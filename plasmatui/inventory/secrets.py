@@ -40,6 +40,10 @@ class Secret:
         raise TypeError("a secret is not pickled")
 
     @property
+    def given(self) -> bool:
+        return bool(self.env or self.file or self.command or self.literal is not None)
+
+    @property
     def origin(self) -> str:
         """Where it comes from, for people."""
         if self.env:

@@ -217,3 +217,34 @@ def test_files_that_give_no_secret(tmp_path: Path) -> None:
     for name, message in (("none", "No such file"), ("bin", "not UTF-8")):
         with pytest.raises(SecretError, match=message):
             Secret(file=str(tmp_path / name)).reveal()
+
+
+def test_the_clusters_ca_and_token_are_read_and_looked_at_where_they_stand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "i.yaml"
+    path.write_text("version: 1\ncluster: {name: c, ca: ca.pem, token: {env: PLASMATUI_TEST_TOKEN}}\nnodes: {}\n")
+    monkeypatch.delenv("PLASMATUI_TEST_TOKEN", raising=False)
+    missing = check(path)
+    assert messages(missing) == [
+        f"2:24 warning cluster.ca: {tmp_path / 'ca.pem'}: No such file or directory",
+        "2:39 warning cluster.token: it cannot be had here: environment variable PLASMATUI_TEST_TOKEN is not set",
+    ]
+    (tmp_path / "ca.pem").write_text("no certificate")
+    monkeypatch.setenv("PLASMATUI_TEST_TOKEN", "s3cret-token")
+    empty = check(path)
+    assert messages(empty) == [
+        f"2:24 warning cluster.ca: {tmp_path / 'ca.pem'}: found no certificate that can be used, expected CAs in PEM"
+    ]
+    assert empty.inventory is not None
+    assert empty.inventory.ca == str(tmp_path / "ca.pem")
+    assert empty.inventory.token.reveal() == "s3cret-token"
+    assert "s3cret" not in repr(empty)
+
+
+def test_a_cluster_without_ca_and_token_is_not_complained_about(tmp_path: Path) -> None:
+    found = report(tmp_path, "nodes: {}\n")
+    assert messages(found) == []
+    assert found.inventory is not None
+    assert not found.inventory.ca
+    assert not found.inventory.token.given

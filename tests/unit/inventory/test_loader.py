@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from plasmatui.inventory import values
 from plasmatui.inventory.catalogue import SERVICES
-from plasmatui.inventory.checks import CHECKS, CREDENTIALS
+from plasmatui.inventory.checks import CHECKS, CLUSTER_ACCESS, CREDENTIALS
 from plasmatui.inventory.inventory import Diagnostic, Inventory, InventoryError
-from plasmatui.inventory.loader import TOP_KEYS, load
+from plasmatui.inventory.loader import CLUSTER_KEYS, TOP_KEYS, load
 from plasmatui.inventory.nodes import BMC_KEYS, NODE_KEYS, SECRET_KEYS
 
 HERE = Path(__file__).parent
@@ -254,7 +254,7 @@ def test_a_literal_password_is_a_warning_that_does_not_show_it(tmp_path: Path) -
         tmp_path, HEAD + "bmc_defaults: {username: u, password: hunter2}\nnodes: {a: {bmc: 10.0.0.1}}\n"
     )
     (warning,) = inventory.warnings
-    assert "the password is written here" in warning.message
+    assert "the secret is written here" in warning.message
     assert "hunter2" not in repr(inventory)
     assert inventory.bmcs["a"].password.reveal() == "hunter2"
 
@@ -367,9 +367,9 @@ def test_the_references_example_loads_and_every_key_is_described(tmp_path: Path)
     inventory = load_text(tmp_path, text.split("```yaml\n")[1].split("```")[0])
     assert len(inventory.nodes) == 33
     assert inventory.warnings == ()
-    keys = {*TOP_KEYS, *BMC_KEYS, *NODE_KEYS, *SECRET_KEYS}
+    keys = {*TOP_KEYS, *CLUSTER_KEYS, *BMC_KEYS, *NODE_KEYS, *SECRET_KEYS}
     assert [key for key in sorted(keys) if not re.search(rf"`\{{?{key}\b", text)] == []
-    for check in (*CHECKS, CREDENTIALS):
+    for check in (*CHECKS, CREDENTIALS, CLUSTER_ACCESS):
         assert f"| `{check.id}` |" in text
     for service in SERVICES.values():
         assert re.search(rf"\| {service.name} \| {service.port} \|", text)
