@@ -11,6 +11,7 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
+from pathlib import Path
 
 from plasmatui.inventory.catalogue import DEFAULT_BMC_PORTS, VENDOR_LOGINS
 from plasmatui.inventory.fields import Problems, close_to
@@ -247,6 +248,19 @@ def _disks(inventory: Inventory, places: Places, problems: Problems) -> None:
     unstable.report()
 
 
+def _secrets(inventory: Inventory, places: Places, problems: Problems) -> None:
+    flake = inventory.flake_directory
+    if not inventory.secrets or flake is None:
+        return
+    secrets = Path(inventory.secrets).resolve()
+    if secrets.is_relative_to(flake):
+        problems.error(
+            _at(places, "secrets"),
+            f"secrets: found {secrets}, which lies in the flake {flake}, expected a directory outside it: "
+            "nix copies a flake into its store, where everybody can read it",
+        )
+
+
 def credentials(inventory: Inventory, places: Places, problems: Problems) -> None:
     """Add what is wrong with the BMCs' logins. Reads variables and files, runs no command, prints no secret."""
     known: dict[int, tuple[str | None, str]] = {}  # by identity: most nodes share one reference
@@ -308,6 +322,7 @@ CHECKS = (
     Check("names", "no node or profile has the name of a group", _names),
     Check("rack-units", "no rack unit is used twice", _rack_units),
     Check("disks", "disks have names that last", _disks),
+    Check("secrets", "the nodes' secrets lie outside the flake", _secrets),
 )
 
 CREDENTIALS = Check("credentials", "BMC passwords can be had and are not the vendor's", credentials)

@@ -150,6 +150,9 @@ class Inventory:
         bmcs: by node name; a node without one is missing here.
         ca: file with the CA of the cluster's services, "" for the system's CAs.
         token: bearer token for IAM; not given when `token.given` is False.
+        flake: what nix understands as a flake, empty for none.
+        tools: directory that is searched before PATH for nix and the like; empty for none.
+        secrets: directory with one directory of files per node, which an installation takes along; empty for none.
         warnings: what is suspicious but usable.
     """
 
@@ -164,9 +167,27 @@ class Inventory:
     logs: tuple[LogSource, ...] = ()
     ssh: Ssh = Ssh()
     flake: str = ""
+    tools: str = ""
+    secrets: str = ""
     policy: Policy = Policy()
     profiles: dict[str, Profile] = field(default_factory=dict)
     services: dict[str, Service] = field(default_factory=dict)
     ca: str = ""
     token: Secret = field(default_factory=Secret)
     warnings: tuple[Diagnostic, ...] = ()
+
+    @property
+    def flake_directory(self) -> Path | None:
+        """Where the flake's files lie on this host; None when it lies elsewhere, or there is none.
+
+        A relative path is relative to the inventory's directory. Forms: nix manual, "Flake references".
+        """
+        uri = self.flake.partition("#")[0].partition("?")[0]
+        for scheme in ("path:", "git+file:"):
+            if uri.startswith(scheme):
+                uri = uri.removeprefix(scheme).removeprefix("//")
+                break
+        else:
+            if not uri.startswith(("/", ".", "~")):
+                return None
+        return (self.path.absolute().parent / Path(uri).expanduser()).resolve()

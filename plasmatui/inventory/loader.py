@@ -38,8 +38,8 @@ from plasmatui.inventory.tree import Mapping, Node, Scalar, parse, position
 VERSION = 1
 LARGEST_FILE = 16 * 1024 * 1024
 TOP_KEYS = (
-    "version", "cluster", "networks", "pxe", "logs", "bmc_defaults", "ssh", "flake", "policy", "profiles", "services",
-    "nodes",
+    "version", "cluster", "networks", "pxe", "logs", "bmc_defaults", "ssh", "flake", "tools", "secrets", "policy",
+    "profiles", "services", "nodes",
 )  # fmt: skip
 CLUSTER_KEYS = ("name", "domain", "environment", "ca", "token")
 DHCP_SERVERS = ("kea", "dhcpd", "dnsmasq", "dnsmasq-proxy")
@@ -170,12 +170,20 @@ class _Reader:
             logs=self._logs(top),
             ssh=Ssh(user=ssh.get("user", fields.as_text(values.label), "root"), key=ssh.get("key", text, "")),
             flake=top.get("flake", text, ""),
+            tools=self._directory(top, "tools"),
+            secrets=self._directory(top, "secrets"),
             policy=self._policy(top),
             profiles=profiles,
             services=self._services(top),
             ca=local_path(ca, self.directory) if (ca := cluster.get("ca", text, "")) else "",
             token=self._token(cluster),
         )
+
+    def _directory(self, top: Section, key: str) -> str:
+        """A directory's path, relative ones from the inventory's directory; it need not exist."""
+        self._place(top.at(key), key)
+        found = top.get(key, text, "")
+        return local_path(found, self.directory) if found else ""
 
     def _section(self, parent: Section, key: str, known: tuple[str, ...] | None = None) -> Section:
         return Section(parent.at(key), parent.path(key), self.problems, known)
