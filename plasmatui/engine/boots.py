@@ -44,6 +44,8 @@ SIGNALS_KEPT = 2000
 
 SOURCE = "watch"
 
+_VAIN = (OperationState.FAILED, OperationState.CANCELLED)
+
 _MAC = re.compile(r"(?<![0-9a-fA-F:])(?:[0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}(?![0-9a-fA-F:])")
 
 
@@ -100,13 +102,14 @@ class BootWatch:
         await self._ordering.drain()
         self.keep()
         recalled = await self._journal.recall()
-        nodes = tuple(nodes)
+        nodes, strangers = tuple(nodes), self._identity
         names = {node.name for node in nodes}
         for node in self._shown.keys() - names:
             self._preludes.forget(node)
             for table in (self._shown, self._raised, self._base, self._closed, self._due, self._counts, self._dirty):
                 table.pop(node, None)
         self._know(nodes)
+        self._identity.recall_unknown(strangers)
         self._unknown_changed = True
         await self._replay(recalled)
         self._wake.set()
@@ -195,9 +198,11 @@ class BootWatch:
                 self._preludes.override(node, wall, Evidence(event.source, 0, text), shown, failed=not verified)
             case PowerSeen(value=Power.ON) if before.power.value is Power.OFF:
                 self._preludes.power(node, wall, _told(event, f"power on{_by(payload.by)}"), shown, on=True)
-            case PowerSeen(value=Power.OFF) if before.power.value is Power.ON and node in self._shown:
-                told = _told(event, f"power off{_by(payload.by)}")
-                self.feed(Signal(kind=SignalKind.POWER_OFF, evidence=told, wall=wall, node=node), wall)
+            case PowerSeen(value=Power.OFF) if before.power.value is Power.ON:
+                self._preludes.off(node)
+                if node in self._shown:
+                    told = _told(event, f"power off{_by(payload.by)}")
+                    self.feed(Signal(kind=SignalKind.POWER_OFF, evidence=told, wall=wall, node=node), wall)
             case _:
                 return
         self._touch(node)
@@ -209,15 +214,21 @@ class BootWatch:
             return
         for each in record.nodes:
             node = each.node
-            if each.state is not OperationState.RUNNING or self._powered.get(node) == record.number:
-                continue
-            self._powered[node] = record.number
             state = self._store.states.get(node)
-            if state is None or (order.action is PowerAction.ON and state.power.value is Power.ON):
+            if state is None:
                 continue
-            told = Evidence(f"operation {record.number}", 0, f"power {order.action}")
-            self._preludes.power(node, time.time(), told, self._number(node), on=False)
-            self._touch(node)
+            runs = state.power.value is Power.ON
+            source = f"operation {record.number}"
+            if each.state is OperationState.RUNNING and self._powered.get(node) != record.number:
+                self._powered[node] = record.number
+                if runs and order.action is PowerAction.ON:
+                    continue
+                told = Evidence(source, 0, f"power {order.action}")
+                self._preludes.power(node, time.time(), told, self._number(node), on=False, runs=runs)
+                self._touch(node)
+            elif each.state in _VAIN and self._powered.get(node) == record.number:
+                self._preludes.failed(node, Evidence(source, 0, each.message or str(each.state)))
+                self._touch(node)
 
     # --- out ------------------------------------------------------------------------------------------------------
 
@@ -302,8 +313,8 @@ class BootWatch:
             self._store.recall_boot(node, stage_of(boot), boot.findings)
             return
         self._pending_durations += self.usual.learn(boot)
-        self._findings(node, boot)
         self._store.tell(node, SOURCE, StageSeen(stage_of(boot)))
+        self._findings(node, boot)  # after the stage: the last event of a stopped boot is why it stopped
 
     def _look_again(self, node: str, boot: BootTimeline, former: BootTimeline | None, now: float) -> None:
         """A running boot is looked at again and again, ever less often, while nothing is heard of it."""

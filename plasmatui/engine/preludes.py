@@ -15,14 +15,20 @@ OVERRIDE_KEPT = 3600.0
 NEAR = 30.0
 """Seconds that a BMC may tell of the power later than the machine was heard."""
 
+EARLY = 1.0
+"""Seconds that clocks may differ by: what was heard earlier than that before our order is no boot of that order."""
+
 STAGES = (Stage.OVERRIDE_SET, Stage.POWERING_ON)
 
 
 @dataclass
 class _Prelude:
-    """`after`: the number of the boot that was shown when it began."""
+    """`after`: the number of the boot that was shown when it began; `ordered`: by us, so it was not heard before;
+    `quiet`: the machine still runs, and its boot so far is what is to be shown."""
 
     after: int
+    ordered: bool = False
+    quiet: bool = False
     override: StageSpan | None = None
     power: StageSpan | None = None
 
@@ -45,8 +51,8 @@ class Preludes:
         prelude.override = StageSpan(Stage.OVERRIDE_SET, wall, end, "failed" if failed else "done", (told,))
         self._waiting[node] = prelude
 
-    def power(self, node: str, wall: float, told: Evidence, shown: int, *, on: bool) -> None:
-        """The machine is being switched on, or (`on`) has power."""
+    def power(self, node: str, wall: float, told: Evidence, shown: int, *, on: bool, runs: bool = False) -> None:
+        """The machine is being switched on, or (`on`) has power. `runs`: it is on and will be switched off before."""
         joined = self._joined.get(node)
         prelude = self._waiting.get(node)
         if prelude is None and joined is not None and _is_running(joined[1].power):
@@ -56,20 +62,38 @@ class Preludes:
         if prelude.override is not None and wall - (prelude.override.begin or wall) > OVERRIDE_KEPT:
             prelude.override = None
         if not on:
-            prelude.after = shown
+            if prelude.power is None:  # else the boot that is shown is this one already
+                prelude.after = shown
+            prelude.ordered, prelude.quiet = True, runs
             prelude.power = StageSpan(Stage.POWERING_ON, wall, None, "running", (told,))
-        elif _is_running(prelude.power) and prelude.power is not None:
+        elif prelude.power is not None and prelude.power.state != "done":
             power = prelude.power
             prelude.power = replace(power, end=wall, state="done", evidence=(*power.evidence, told))
         elif prelude.power is None:
             prelude.power = StageSpan(Stage.POWERING_ON, wall, wall, "done", (told,))
+
+    def off(self, node: str) -> None:
+        """The machine has no power now: what it did before is over."""
+        if node in self._waiting:
+            self._waiting[node].quiet = False
+
+    def failed(self, node: str, told: Evidence) -> None:
+        """An order to switch the machine on failed. One that still runs goes on as it was."""
+        prelude = self._waiting.get(node)
+        if prelude is None or prelude.power is None or not _is_running(prelude.power):
+            return
+        if prelude.quiet:
+            prelude.power = None
+        else:
+            prelude.power = replace(prelude.power, state="failed", evidence=(*prelude.power.evidence, told))
+        prelude.quiet = False
 
     def recall(self, boot: BootTimeline) -> bool:
         """Take up what a former engine knew of a node's last boot; whether that is all that was known of it."""
         found = {span.stage: span for span in boot.stages if span.stage in STAGES}
         if not found:
             return False
-        prelude = _Prelude(boot.number - 1, found.get(Stage.OVERRIDE_SET), found.get(Stage.POWERING_ON))
+        prelude = _Prelude(boot.number - 1, override=found.get(Stage.OVERRIDE_SET), power=found.get(Stage.POWERING_ON))
         alone = len(found) == len(boot.stages)
         if alone:
             self._waiting[boot.node] = prelude
@@ -92,7 +116,7 @@ class Preludes:
         if waiting is not None:
             if boot is not None and _belongs(waiting, boot):
                 self._join(node, boot.number, self._waiting.pop(node))
-            elif waiting.power is not None:
+            elif waiting.power is not None and not waiting.quiet:
                 return _alone(node, waiting)
         number, prelude = self._joined.get(node, (0, None))
         if boot is None or prelude is None or number != boot.number:
@@ -116,15 +140,16 @@ def _belongs(prelude: _Prelude, boot: BootTimeline) -> bool:
     if boot.number > prelude.after:
         return True
     begin = prelude.power.begin if prelude.power is not None else None
-    return (
-        boot.number == prelude.after and begin is not None and boot.begin is not None and abs(boot.begin - begin) < NEAR
-    )
+    if boot.number != prelude.after or begin is None or boot.begin is None:
+        return False
+    return -(EARLY if prelude.ordered else NEAR) < boot.begin - begin < NEAR
 
 
 def _alone(node: str, prelude: _Prelude) -> BootTimeline:
     spans = prelude.spans
     done = [span.stage for span in spans if span.state == "done"]
-    return BootTimeline(node, prelude.after + 1, spans[0].begin, done[-1] if done else None, "running", spans)
+    outcome = "stopped" if spans[-1].state == "failed" else "running"
+    return BootTimeline(node, prelude.after + 1, spans[0].begin, done[-1] if done else None, outcome, spans)
 
 
 def _with(boot: BootTimeline, prelude: _Prelude) -> BootTimeline:

@@ -100,6 +100,10 @@ class Identity:
             for c in self._unknown.values()
         )
 
+    def recall_unknown(self, former: Identity) -> None:
+        """Know the machines that another knew as unknown, but for those that are named now."""
+        self._unknown.update({mac: each for mac, each in former._unknown.items() if mac not in self._macs})
+
     def owners(self) -> dict[str, tuple[str, ...]]:
         """The nodes that each leased address belonged to, one after the other ("" for machines without a name)."""
         return {ip: tuple(lease.node for lease in leases) for ip, leases in self._leases.items()}

@@ -2,42 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import dataclasses
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
-from plasmatui.client import EngineClient
 from plasmatui.engine.engine import Engine
 from plasmatui.engine.process import make_directories
 from plasmatui.inventory.inventory import Inventory
-from plasmatui.paths import EnginePaths, engine_paths
+from plasmatui.paths import engine_paths
+from tests.engine.bootserver import IPS, MACS, Server
 from tests.engine.fakes import FakeBackend, rack
+from tests.engine.running import Running, Start, until
 
-
-@dataclass
-class Running:
-    """An engine that serves."""
-
-    engine: Engine
-    backend: FakeBackend
-    paths: EnginePaths
-    closed: bool = False
-
-    async def client(self, *, read_only: bool = False) -> EngineClient:
-        return await EngineClient.connect(self.paths.socket, kind="cli", read_only=read_only)
-
-    async def close(self) -> None:
-        if not self.closed:
-            self.closed = True
-            self.engine.stop("end of the test")
-            await self.engine.close()
-
-
-Start = Callable[..., Awaitable[Running]]
+__all__ = ("Running", "Start", "until")
 
 
 @pytest.fixture
@@ -63,9 +44,16 @@ async def start(private_directories: Path) -> AsyncIterator[Start]:
         yield make
 
 
-async def until(condition: Callable[[], object], limit: float = 5.0) -> None:
-    """Wait until `condition` holds; a failure names it by its line."""
-    end = asyncio.get_running_loop().time() + limit
-    while not condition():
-        assert asyncio.get_running_loop().time() < end, "the condition did not come true in time"
-        await asyncio.sleep(0.005)
+@pytest.fixture
+def server(tmp_path: Path) -> Server:
+    return Server(tmp_path)
+
+
+@pytest.fixture
+def inventory(server: Server, private_directories: Path) -> Inventory:
+    made = rack(2, private_directories / "inventory.yaml")
+    nodes = {
+        name: replace(node, macs=(MACS[name],), provisioning_ip=IPS[name], profile="worker")
+        for name, node in made.nodes.items()
+    }
+    return dataclasses.replace(made, nodes=nodes, logs=server.entries)
