@@ -27,6 +27,7 @@ from plasmatui.bmc.controller import BmcError, BmcTarget
 from plasmatui.bmc.redfish_tls import TlsContexts, shown_fingerprint, untrusted
 from plasmatui.inventory.secrets import SecretError
 from plasmatui.text import clean_line
+from plasmatui.tls import causes
 
 PORT: Final = 443
 ROOT: Final = "/redfish/v1/"
@@ -241,7 +242,7 @@ class RedfishHttp:
             raise BmcError("bmc-unreachable", f"{what}: no whole answer within {REQUEST_LIMIT:.0f} s") from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
             found = self._network_error(error, what)
-            if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error)):
+            if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes(error)):
                 shown = await shown_fingerprint(self._target.address, self.port, CONNECT_LIMIT)
                 found = BmcError("certificate-untrusted", f"{found}{f' (it shows {shown})' if shown else ''}")
             raise found from error
@@ -271,7 +272,7 @@ class RedfishHttp:
 
     def _network_error(self, error: BaseException, what: str) -> BmcError | _DroppedError:
         """The words for a failed exchange, from the exception or the system's one behind it."""
-        for cause in _causes(error):
+        for cause in causes(error):
             if reason := untrusted(cause):
                 return BmcError("certificate-untrusted", f"{self.where}: {reason}")
             if isinstance(cause, ssl.SSLError) and isinstance(error, httpx.ConnectError | ssl.SSLError):
@@ -348,17 +349,9 @@ class RedfishHttp:
         self._session = ""
 
 
-def _causes(error: BaseException | None) -> list[BaseException]:
-    found: list[BaseException] = []
-    while error is not None and error not in found:
-        found.append(error)
-        error = error.__cause__ or error.__context__
-    return found
-
-
 def _reason(error: BaseException) -> str:
     """The system's words ("Connection refused") rather than a library's ("All connection attempts failed")."""
-    for cause in reversed(_causes(error)):
+    for cause in reversed(causes(error)):
         if isinstance(cause, OSError) and cause.errno and cause.errno > 0:
             return os.strerror(cause.errno)
         if isinstance(cause, socket.gaierror):

@@ -1,0 +1,316 @@
+"""Requests to the services' HTTPS APIs: one client per node, TLS contexts shared by all, every exchange bounded.
+
+A client shared by many hosts costs O(hosts) a request (httpcore scans its pool). Requests go to the node's production
+address while name and certificate are those of NODE.DOMAIN, so that no DNS is needed, which may itself be down.
+Nothing is tried again by itself. The services are not trusted: answers are bounded in size and time, compressed ones
+are refused, redirects are not followed, and texts are cleaned.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Final
+
+import httpx
+import msgspec
+
+from plasmatui.cluster.errors import REJECTED, UNTRUSTED, ServiceError, from_network
+from plasmatui.cluster.shapes import Json, cleaned, mapping, text
+from plasmatui.cluster.trust import Trust, TrustError
+from plasmatui.inventory.inventory import Inventory, Service
+from plasmatui.inventory.secrets import SecretError
+
+CONNECT_LIMIT: Final = 3.0
+REQUEST_LIMIT: Final = 5.0
+"""Seconds for a connection with its handshake, and for a whole exchange."""
+BODY_LIMIT: Final = 64 * 1024
+LIST_LIMIT: Final = 4 * 1024 * 1024
+"""Bytes of an answer; of one that lists what may be thousands."""
+_CONNECTIONS: Final = 16
+_KEEP_ALIVE: Final = 600.0
+
+# Its debug lines hold request headers, and with them tokens.
+logging.getLogger("httpcore").setLevel(logging.INFO)
+logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a service answered.
+
+    Attributes:
+        status: of HTTP.
+        body: JSON with clean text (see `shapes`); None when there was none.
+        verified: False when the certificate was not verified, by the inventory's own setting: to be shown.
+        latency: seconds of the exchange.
+    """
+
+    node: str
+    service: str
+    status: int
+    body: Json
+    verified: bool
+    latency: float
+
+
+@dataclass
+class _Held:
+    """A client of one node; `retired` closes it when the last request on it has ended."""
+
+    client: httpx.AsyncClient
+    address: str
+    trust: Trust
+    context: object
+    busy: int = 0
+    retired: bool = False
+
+    async def release(self) -> None:
+        self.busy -= 1
+        if self.retired and not self.busy:
+            await self.client.aclose()
+
+
+class ClusterClients:
+    """The services of all nodes of an inventory. `close` in the end."""
+
+    def __init__(self, inventory: Inventory) -> None:
+        self.inventory = inventory
+        self._trust = Trust(inventory.ca)
+        self._held: dict[tuple[str, bool | str], _Held] = {}
+
+    # --- what there is -----------------------------------------------------------------------------------------
+
+    def services_of(self, node: str) -> tuple[Service, ...]:
+        """The services that the node's profile runs, in the profile's order."""
+        known = self.inventory.nodes.get(node)
+        profile = self.inventory.profiles.get(known.profile) if known is not None else None
+        names = profile.services if profile is not None else ()
+        return tuple(self.inventory.services[name] for name in names if name in self.inventory.services)
+
+    def nodes_of(self, service: str) -> tuple[str, ...]:
+        """The nodes whose profile runs the service: voters first, then in the inventory's order."""
+        profiles = {name for name, profile in self.inventory.profiles.items() if service in profile.services}
+        found = [node for node in self.inventory.nodes.values() if node.profile in profiles]
+        return tuple(node.name for node in sorted(found, key=lambda node: not node.voter))
+
+    def host_name(self, node: str) -> str:
+        """NODE.DOMAIN, which the certificate is issued to."""
+        return f"{node}.{self.inventory.domain}" if self.inventory.domain else node
+
+    def address(self, node: str) -> str:
+        """Where requests to the node go: its production address, else its name."""
+        known = self.inventory.nodes.get(node)
+        return known.production_ip if known is not None and known.production_ip else self.host_name(node)
+
+    # --- requests ----------------------------------------------------------------------------------------------
+
+    async def get(self, node: str, service: str, path: str, *, body_limit: int = BODY_LIMIT) -> Answer:
+        """Read something. See `call`."""
+        return await self.call("GET", node, service, path, body_limit=body_limit)
+
+    async def call(
+        self,
+        method: str,
+        node: str,
+        service: str,
+        path: str,
+        body: Mapping[str, object] | None = None,
+        *,
+        limit: float = REQUEST_LIMIT,
+        body_limit: int = BODY_LIMIT,
+        authorised: bool = False,
+    ) -> Answer:
+        """One exchange with the service's API that succeeded (2xx).
+
+        Raises:
+            ServiceError: as `ask`, and "rejected" for any other status of HTTP, with what the service said.
+        """
+        answer = await self.ask(
+            method, node, service, path, body, limit=limit, body_limit=body_limit, authorised=authorised
+        )
+        if not 200 <= answer.status < 300:
+            raise refusal(answer, f"{method} {path}")
+        return answer
+
+    async def ask(
+        self,
+        method: str,
+        node: str,
+        service: str,
+        path: str,
+        body: Mapping[str, object] | None = None,
+        *,
+        port: int | None = None,
+        limit: float = REQUEST_LIMIT,
+        body_limit: int = BODY_LIMIT,
+        authorised: bool = False,
+    ) -> Answer:
+        """One exchange, whatever its status. `port`: another than the API's; `authorised`: with the cluster's token.
+
+        Raises:
+            ServiceError: "service-silent", "certificate-expired", "certificate-untrusted"; "rejected": no such
+                service in the inventory, no token, or an answer that is too long or no JSON.
+        """
+        known = self.inventory.services.get(service)
+        if known is None:
+            raise ServiceError(REJECTED, node, service, "the inventory has no such service")
+        headers = {"Host": f"{self.host_name(node)}:{port or known.port}"}
+        if authorised:
+            headers["Authorization"] = f"Bearer {await self._token(node, service)}"
+        held = await self._open(node, known)
+        held.busy += 1
+        begin = time.monotonic()
+        try:
+            async with asyncio.timeout(limit):
+                status, data = await self._exchange(
+                    held, method, f"{port or known.port}{path}", body, headers, body_limit
+                )
+        except _UnfitError as unfit:
+            raise ServiceError(REJECTED, node, service, str(unfit), uncertain=method != "GET") from None
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
+            told = from_network(
+                error,
+                node,
+                service,
+                name=self.host_name(node),
+                port=port or known.port,
+                changing=method != "GET",
+            )
+            if told.id == UNTRUSTED:
+                await held.trust.refresh(known.verify_tls)
+            raise told from error
+        finally:
+            await held.release()
+        latency = time.monotonic() - begin
+        verified = known.verify_tls is not False
+        return Answer(node, service, status, _decoded(data, node, service, status, method), verified, latency)
+
+    async def _open(self, node: str, service: Service) -> _Held:
+        """The node's client for this way of trusting, made when it is not there or the CA's file changed."""
+        trust = self._trust
+        try:
+            context = await trust.get(service.verify_tls)
+        except TrustError as error:
+            remedy = "Correct `cluster.ca` or the service's `verify_tls` in the inventory."
+            raise ServiceError(UNTRUSTED, node, service.name, f"the CA cannot be used: {error}", remedy) from None
+        key = (node, service.verify_tls)
+        held = self._held.get(key)
+        if held is not None and held.context is context:
+            return held
+        client = httpx.AsyncClient(
+            verify=context,
+            trust_env=False,
+            follow_redirects=False,
+            timeout=httpx.Timeout(REQUEST_LIMIT, connect=CONNECT_LIMIT, pool=CONNECT_LIMIT),
+            limits=httpx.Limits(max_connections=_CONNECTIONS, keepalive_expiry=_KEEP_ALIVE),
+            headers={"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "plasmatui"},
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        )
+        fresh = _Held(client, self.address(node), trust, context)
+        self._held[key] = fresh
+        if held is not None:
+            await _retire(held)
+        return fresh
+
+    async def _exchange(
+        self,
+        held: _Held,
+        method: str,
+        target: str,
+        body: Mapping[str, object] | None,
+        headers: Mapping[str, str],
+        body_limit: int,
+    ) -> tuple[int, bytes]:
+        name = headers["Host"].rpartition(":")[0]
+        request = held.client.build_request(
+            method,
+            f"https://{held.address}:{target}",
+            json=body,
+            headers=dict(headers),
+            extensions={"sni_hostname": name, "timeout": held.client.timeout.as_dict()},
+        )
+        response = await held.client.send(request, stream=True)
+        try:
+            if response.headers.get("content-encoding", "identity").lower() != "identity":
+                raise _UnfitError("the answer is compressed although that was not asked for")
+            data = bytearray()
+            async for chunk in response.aiter_raw():
+                data += chunk
+                if len(data) > body_limit:
+                    raise _UnfitError(f"the answer is longer than {body_limit // 1024} KiB")
+            return response.status_code, bytes(data)
+        finally:
+            await response.aclose()
+
+    async def _token(self, node: str, service: str) -> str:
+        try:
+            return await asyncio.to_thread(self.inventory.token.reveal)
+        except SecretError as error:
+            remedy = "Give `cluster.token` in the inventory, and make it available to the engine."
+            raise ServiceError(REJECTED, node, service, f"no token: {error}", remedy) from None
+
+    # --- upkeep ------------------------------------------------------------------------------------------------
+
+    async def retarget(self, inventory: Inventory) -> None:
+        """Follow a changed inventory: clients of nodes that went, moved or are trusted otherwise are closed.
+
+        Requests that are under way end as they began.
+        """
+        before, self.inventory = self.inventory, inventory
+        if (inventory.ca, inventory.domain) != (before.ca, before.domain):
+            self._trust = Trust(inventory.ca)
+        for key, held in list(self._held.items()):
+            gone = key[0] not in inventory.nodes or held.address != self.address(key[0])
+            if gone or held.trust is not self._trust:
+                del self._held[key]
+                await _retire(held)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        clients, self._held = [held.client for held in self._held.values()], {}
+        for client in clients:
+            await client.aclose()
+
+
+class _UnfitError(Exception):
+    """An answer that is not read to its end."""
+
+
+async def _retire(held: _Held) -> None:
+    held.retired = True
+    if not held.busy:
+        await held.client.aclose()
+
+
+def _decoded(data: bytes, node: str, service: str, status: int, method: str) -> Json:
+    if not data:
+        return None
+    try:
+        found: object = msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeError, RecursionError, ValueError):
+        if status >= 400 or method != "GET":  # the status says enough
+            return None
+        told = f"HTTP {status}, but the answer is no JSON that can be read"
+        remedy = f"Check that {service} and nothing else listens at its port: `services.{service}` in the inventory."
+        raise ServiceError(REJECTED, node, service, told, remedy, status=status) from None
+    return cleaned(found)
+
+
+def refusal(answer: Answer, what: str) -> ServiceError:
+    """The error for an answer that is none of success; `what` was asked for."""
+    said = text(mapping(answer.body), "message", "error", "detail", "reason")
+    told = f"{what}: HTTP {answer.status}{f': {said}' if said else ''}"
+    remedy = ""
+    if answer.status in (401, 403):
+        remedy = "It wants a login: check `cluster.token` in the inventory."
+    elif answer.status in (404, 405, 501):
+        remedy = f"It does not offer this: check the port of `services.{answer.service}` in the inventory."
+    elif answer.status >= 500:
+        remedy = f"Look at `journalctl -u {answer.service}.service` on {answer.node}."
+    uncertain = answer.status >= 500 and not what.startswith("GET")
+    return ServiceError(REJECTED, answer.node, answer.service, told, remedy, status=answer.status, uncertain=uncertain)
