@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv4Address
+from typing import TYPE_CHECKING
 
 from plasmatui.model.bmc import Device
 from plasmatui.sim.dhcplogs import Query
@@ -15,8 +16,15 @@ from plasmatui.sim.identity import Identity
 from plasmatui.sim.services import BootServices
 from plasmatui.sim.steps import KERNEL
 
+if TYPE_CHECKING:
+    from plasmatui.sim.host import Host
+
 UEFI_LOADER = ("ipxe.efi", 1_060_864)
 BIOS_LOADER = ("undionly.kpxe", 74_213)
+
+
+def _nobody_listens(_unit: str) -> None:
+    pass
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,8 @@ class Boot:
         numbers: jitter.
         services: the boot server on the provisioning network.
         faults: asked at the moment where they act.
+        host: the operating system that is started; None before it is known which.
+        reached: called with the name of each unit that the operating system has started.
     """
 
     identity: Identity
@@ -37,6 +47,8 @@ class Boot:
     numbers: random.Random
     services: BootServices
     faults: NodeFaults
+    host: Host | None = None
+    reached: Callable[[str], None] = _nobody_listens
 
     def around(self, seconds: float) -> float:
         return seconds * self.numbers.uniform(0.85, 1.2)

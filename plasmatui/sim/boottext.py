@@ -5,13 +5,13 @@ The shapes (escape sequences, carriage returns, wording) are those of real boots
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 from plasmatui.model.bmc import Device
 from plasmatui.sim import crashes
 from plasmatui.sim.boot import Boot
 from plasmatui.sim.bootfiles import INITRD_HEAD, INITRD_TAIL
-from plasmatui.sim.identity import Identity
 from plasmatui.sim.ipxe import Loaded
 from plasmatui.sim.kernellog import KERNEL_LINES
 from plasmatui.sim.steps import KERNEL, RELEASE, Scene, Step, line
@@ -37,8 +37,10 @@ def system(facts: Boot, loaded: Loaded | None) -> Scene[bool]:
 def _commandline(facts: Boot, loaded: Loaded | None) -> str:
     if loaded is not None:
         return loaded.arguments
-    init = f"init=/nix/store/3kq9-nixos-system-{facts.identity.name}-{RELEASE}/init"
-    return f"{init} console=tty0 console=ttyS0,115200n8 loglevel=7 root=fstab"
+    system = facts.host.system if facts.host is not None else None
+    booted = system.booted if system is not None else None
+    path = booted.path if booted is not None else f"/nix/store/3kq9-nixos-system-{facts.identity.name}-{RELEASE}"
+    return f"init={path}/init console=tty0 console=ttyS0,115200n8 loglevel=7 root=fstab"
 
 
 def _is_whole(loaded: Loaded) -> bool:
@@ -52,7 +54,7 @@ def _kernel(facts: Boot, loaded: Loaded | None) -> Scene[bool]:
     identity, hardware = facts.identity, facts.identity.hardware
     memory = hardware.memory_gib << 30
     values = {
-        "kernel": KERNEL,
+        "kernel": facts.host.kernel if facts.host is not None else KERNEL,
         "cmdline": _commandline(facts, loaded),
         "memory_end": memory + (1 << 32) - 1,
         "efi": "efi: EFI v2.8 by American Megatrends" if identity.uefi else "DMI: BIOS boot, no EFI",
@@ -119,7 +121,8 @@ def _stage1(facts: Boot) -> Scene[bool]:
     else:
         yield line(0.1, "kbd_mode: KDSKBMODE: Inappropriate ioctl for device")
         yield line(facts.around(0.4), "mounting /dev/disk/by-label/nixos on /...")
-        yield line(0.2, f"[{4.302:12.6f}] EXT4-fs (nvme0n1p2): mounted filesystem r/w with ordered data mode.")
+        root = "nvme0n1p2" if identity.uefi else "sda2"
+        yield line(0.2, f"[{4.302:12.6f}] EXT4-fs ({root}): mounted filesystem r/w with ordered data mode.")
     yield Step(facts.around(0.5), b"\r\n<<< NixOS Stage 2 >>>\r\n\r\n")
     yield line(0.2, "running activation script...")
     yield line(facts.around(0.8), "setting up /etc...")
@@ -181,14 +184,17 @@ def _stage2(facts: Boot) -> Scene[bool]:
         if unit == "Network is Online" and not (yield from _online(facts)):
             continue
         yield line(facts.around(0.09), unit_line(verb, unit))
+        if unit == "SSH Daemon":
+            yield Step(0.0, b"", facts.happens(facts.reached, "sshd.service"))
     if facts.device is Device.DISK:
         for service in services(facts.profile):
             yield Step(
                 facts.around(0.5), b"         Starting \x1b[0;1;39m" + service.encode() + b" service\x1b[0m...\r\n"
             )
             yield line(facts.around(0.4), unit_line("Started", f"{service} service"))
-    else:
-        yield line(0.1, f"SSH host key fingerprint: SHA256:{host_key(identity)} (ED25519)")
+            yield Step(0.0, b"", facts.happens(facts.reached, f"{service}.service"))
+    elif facts.host is not None:
+        yield line(0.1, facts.host.fingerprint())
     yield line(0.2, unit_line("Reached target", "Multi-User System"))
     yield Step(0.4, b"\r\n\r\n" + banner(facts) + login_prompt(facts))
     return True
@@ -215,16 +221,10 @@ def _online(facts: Boot) -> Scene[bool]:
 def services(profile: str) -> tuple[str, ...]:
     """Units of an installed machine."""
     return (
-        ("chainfire", "flaredb", "iam", "plasmavmc", "prismnet")
+        ("chainfire", "flaredb", "iam", "plasmavmc", "prismnet", "flashdns", "fiberlb", "k8shost")
         if profile == "control-plane"
         else ("plasmavmc", "prismnet")
     )
-
-
-def host_key(identity: Identity) -> str:
-    numbers = identity.random("host-key")
-    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-    return "".join(numbers.choice(letters) for _ in range(43))
 
 
 def banner(facts: Boot) -> bytes:
@@ -239,7 +239,11 @@ def login_prompt(facts: Boot) -> bytes:
 
 
 def shutdown(facts: Boot, verb: str) -> Iterator[Step]:
-    """What systemd writes while it stops the machine; `verb` is "Power Off" or "Reboot". About three seconds."""
+    """What systemd writes while it stops the machine. About three seconds.
+
+    Args:
+        verb: "Power Off", "Reboot" or "Kexec".
+    """
     yield Step(0.1, b"\r\n")
     for service in services(facts.profile) if facts.device is Device.DISK else ():
         yield line(0.05, f"         Stopping \x1b[0;1;39m{service} service\x1b[0m...")
@@ -256,4 +260,12 @@ def shutdown(facts: Boot, verb: str) -> Iterator[Step]:
     yield line(facts.around(0.5), "[  512.004417] systemd-shutdown[1]: Syncing filesystems and block devices.")
     yield line(0.2, "[  512.219004] systemd-shutdown[1]: Sending SIGTERM to remaining processes...")
     yield line(0.3, "[  512.402114] systemd-shutdown[1]: All filesystems unmounted.")
-    yield line(0.1, f"[  512.508851] reboot: {'Power down' if verb == 'Power Off' else 'Restarting system'}")
+    ends = {"Power Off": "reboot: Power down", "Kexec": "kexec_core: Starting new kernel"}
+    yield line(0.1, f"[  512.508851] {ends.get(verb, 'reboot: Restarting system')}")
+
+
+def stop_job() -> Iterator[Step]:
+    """A service that does not stop, with a job that has no limit."""
+    for seconds in itertools.count(1):
+        yield Step(1.0, f"\r\x1b[K[\x1b[0;31m*\x1b[0m     ] A stop job is running for chainfire service "
+                        f"({seconds // 60}min {seconds % 60}s / no limit)".encode())  # fmt: skip

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 from plasmatui.sim.boot import Boot
 from plasmatui.sim.identity import Identity
-from plasmatui.sim.steps import KERNEL, RELEASE, Step, line
+from plasmatui.sim.steps import Step, line
+from plasmatui.sim.system import Generation, InstalledSystem
+
+_MENU_ROWS = 8
 
 
 def self_test(facts: Boot) -> Iterator[Step]:
@@ -43,8 +47,8 @@ def _uefi_post(facts: Boot) -> Iterator[Step]:
     yield Step(facts.around(2.0), b"\x1b[2J\x1b[01;01H\x1b[=3h\x1b[2J\x1b[01;01H")
 
 
-def disk_loader(facts: Boot) -> Iterator[Step]:
-    """The menu of systemd-boot, or of GRUB on BIOS machines, with its countdown."""
+def disk_loader(facts: Boot, system: InstalledSystem) -> Iterator[Step]:
+    """The menu of systemd-boot, or of GRUB on BIOS machines, with its countdown; the entry that it boots is marked."""
     if not facts.identity.uefi:
         yield Step(facts.around(0.6), b"\r\nBooting from Hard Disk...\r\n")
         yield Step(
@@ -56,16 +60,22 @@ def disk_loader(facts: Boot) -> Iterator[Step]:
             b'BdsDxe: loading Boot0000 "Linux Boot Manager" from HD(1,GPT)/\\EFI\\systemd\\systemd-bootx64.efi\r\n',
         )
         yield Step(0.2, b"\x1b[0m\x1b[37m\x1b[40m\x1b[2J\x1b[01;01H")
-    entries = [
-        f"NixOS (Generation {n} NixOS {RELEASE[:5]}.20250{8 - i}01 (Linux {KERNEL}))" for i, n in enumerate((3, 2, 1))
-    ]
+    chosen = system.oneshot if system.oneshot in system.entries else system.default
+    entries = [_entry(system.generations[number]) for number in sorted(system.entries, reverse=True)[:_MENU_ROWS]]
     entries.append("Reboot Into Firmware Interface")
+    marked = _entry(system.generations[chosen])
     for row, entry in enumerate(entries, 9):
-        colours = "\x1b[30m\x1b[47m" if row == 9 else "\x1b[37m\x1b[40m"
-        yield Step(0.01, f"\x1b[{row:02d};10H{colours}{entry:^60}\x1b[0m".encode())
+        colours = "\x1b[30m\x1b[47m" if entry == marked else "\x1b[37m\x1b[40m"
+        yield Step(0.01, f"\x1b[{row:02d};10H{colours}{entry[:60]:^60}\x1b[0m".encode())
     for left in (3, 2, 1):
         yield Step(1.0 if left < 3 else 0.1, f"\x1b[20;10H\x1b[37m\x1b[40m{f'Boot in {left} s.':^60}".encode())
     yield Step(1.0, b"\x1b[0m\x1b[37m\x1b[40m\x1b[2J\x1b[01;01H")
+
+
+def _entry(generation: Generation) -> str:
+    day = time.strftime("%Y-%m-%d", time.gmtime(generation.date))
+    build = generation.build
+    return f"NixOS (Generation {generation.number} NixOS {build.version[:5]} (Linux {build.kernel}), built on {day})"
 
 
 def setup(facts: Boot) -> Iterator[Step]:

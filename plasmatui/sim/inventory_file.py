@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plasmatui.sim.bootserver import DOCUMENT_ROOT
+from plasmatui.sim.boottext import services as services_of
 from plasmatui.sim.dhcplogs import INTERFACE
 from plasmatui.sim.identity import BOOT_SERVER, GATEWAY, POOL, PRODUCTION, PROVISIONING, Identity
 from plasmatui.sim.services import HTTP_PORT, BootServices
@@ -86,8 +87,8 @@ def render(entries: list[Entry], account: Account, services: BootServices) -> st
     lines += [
         "policy: {parallel: 16, stagger: 0s}",
         "profiles:",
-        "  control-plane: {voter: true, services: [chainfire, flaredb, iam, plasmavmc, prismnet]}",
-        "  worker: {services: [plasmavmc, prismnet]}",
+        f"  control-plane: {{voter: true, services: [{', '.join(services_of('control-plane'))}]}}",
+        f"  worker: {{services: [{', '.join(services_of('worker'))}]}}",
         "nodes:",
     ]
     for entry in entries:

@@ -12,19 +12,21 @@ from enum import StrEnum
 from plasmatui.model.bmc import Device
 from plasmatui.model.words import PowerAction
 from plasmatui.sim import boottext, firmware, hostile, pxerom, sdr
+from plasmatui.sim.background import IDLE_LINES, PAST_EVENTS
 from plasmatui.sim.boot import Boot
 from plasmatui.sim.bootflags import BootFlags
 from plasmatui.sim.clock import Clock
 from plasmatui.sim.console import Line
 from plasmatui.sim.faults import NodeFaults
 from plasmatui.sim.fru import Fru
+from plasmatui.sim.hosting import Hosting
 from plasmatui.sim.identity import Identity
 from plasmatui.sim.ipxe import Ipxe, Loaded
 from plasmatui.sim.ipxescript import Ending
 from plasmatui.sim.sel import SENSOR_SPECIFIC, Event, Sel
 from plasmatui.sim.services import BootServices
 from plasmatui.sim.shell import SYSRQ_HELP, Shell, System
-from plasmatui.sim.steps import KERNEL, Player
+from plasmatui.sim.steps import Player
 
 POWER_ON_DELAY = 0.3
 POWER_OFF_DELAY = 0.5
@@ -56,7 +58,7 @@ class Counters:
     breaks: int = 0
 
 
-class Machine:
+class Machine(Hosting):
     """A machine and its state.
 
     Args:
@@ -69,7 +71,6 @@ class Machine:
     Attributes:
         powered: what the BMC reports.
         flags: the boot override; booted: the device of the last boot.
-        installed: there is a system on its disk; without one it boots from the network unless told otherwise.
     """
 
     def __init__(
@@ -83,17 +84,13 @@ class Machine:
         *,
         tireless: bool = False,
     ) -> None:
-        self.identity = identity
-        self.clock = clock
-        self.faults = faults
+        super().__init__(identity, clock, faults, profile)
         self.services = services
-        self.profile = profile
         self.console_rate = console_rate
         self.tireless = tireless
         self.powered = False
         self.phase = Phase.OFF
         self.booted: Device | None = None
-        self.installed = False
         self.flags = BootFlags()
         self.counters = Counters()
         self.line = Line(lambda: "console-silent" in faults)
@@ -107,17 +104,13 @@ class Machine:
         self._sensor_phase = identity.random("sensors").uniform(0.0, 6.28)
         self._remember_the_past()
 
-    @property
-    def name(self) -> str:
-        return self.identity.name
-
     def _remember_the_past(self) -> None:
         """A few events from before the rack was switched on: each machine has its own."""
         numbers = self.identity.random("events")
         now = int(self.clock.wall())
         times = sorted(now - numbers.randrange(3600, 60 * 86400) for _ in range(numbers.randint(2, 6)))
         for time_ in times:
-            kind, sensor, data = numbers.choice(_PAST_EVENTS)
+            kind, sensor, data = numbers.choice(PAST_EVENTS)
             self.sel.restore(Event(time_, kind, sensor, SENSOR_SPECIFIC, data))
 
     def fru(self) -> Fru:
@@ -156,6 +149,7 @@ class Machine:
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+        self.end_host()
 
     def _run(self, work: Coroutine[object, object, None]) -> None:
         if self._task is not None:
@@ -187,12 +181,29 @@ class Machine:
         await self._boot_up()
 
     async def _reboot(self) -> None:
+        if self.host is not None and self.host.installer and self.installed:
+            self._sent_back = "rebooted-to-network" in self.faults
         await self._shut_down("Reboot")
         await self._reset()
 
+    async def _kexec(self) -> None:
+        """Start the installer from a running system, without firmware."""
+        await self._shut_down("Kexec")
+        self._enter(Phase.BOOTING)
+        self.counters.boots += 1
+        self.booted = Device.PXE
+        boot = self._boot = self.with_host(self._make_boot(Device.PXE), None, self.counters.boots, kexec=True)
+        if await Player(self.line, self.clock).perform(boottext.system(boot, None)):
+            await self._stay_up()
+        else:
+            self._enter(Phase.STUCK)
+
     async def _installed(self) -> None:
+        disk = self.system_disk
+        assert disk is not None
         self.booted = Device.DISK
-        self._boot = self._make_boot(Device.DISK)
+        self._boot = self.with_host(self._make_boot(Device.DISK), disk.system, self.counters.boots)
+        self.reached("sshd.service")
         await self._stay_up()
 
     def _switched_on(self) -> None:
@@ -208,6 +219,8 @@ class Machine:
         self.sel.log(sdr.ACPI_STATE, 43, b"\x05\xff\xff")
 
     def _enter(self, phase: Phase) -> None:
+        if phase in (Phase.OFF, Phase.BOOTING):
+            self.end_host()
         self.phase = phase
         self._phase_since = self.clock.now()
         self._shell = None
@@ -241,7 +254,8 @@ class Machine:
         device = self.flags.device
         if device in (Device.PXE, Device.DISK, Device.BIOS):
             return device
-        return Device.DISK if self.installed and not self._sent_back else Device.PXE
+        from_network = self._sent_back or "install-loop" in self.faults
+        return Device.DISK if self.installed and not from_network else Device.PXE
 
     def _make_boot(self, device: Device) -> Boot:
         numbers = self.identity.random(f"boot {self.counters.boots}")
@@ -262,8 +276,15 @@ class Machine:
             else:
                 await player.play(pxerom.nothing_boots(boot))
                 return False
+        disk = self.system_disk
         if boot.device is Device.DISK:
-            await player.play(firmware.disk_loader(boot))
+            if disk is None:
+                await player.play(pxerom.nothing_boots(boot))
+                return False
+            assert disk.system is not None
+            await player.play(firmware.disk_loader(boot, disk.system))
+        system = disk.system if disk is not None and boot.device is Device.DISK else None
+        boot = self._boot = self.with_host(boot, system, self.counters.boots)
         return await player.perform(boottext.system(boot, loaded))
 
     async def _network_boot(self, boot: Boot, player: Player) -> Loaded | Ending:
@@ -280,6 +301,9 @@ class Machine:
         running = self.phase is Phase.UP and self._boot is not None
         self._enter(Phase.STOPPING)
         if running and self._boot is not None:
+            if verb == "Reboot" and "reboot-hangs" in self.faults:  # for ever, and sshd goes on
+                await Player(self.line, self.clock).play(boottext.stop_job())
+            self.end_host()
             await Player(self.line, self.clock).play(boottext.shutdown(self._boot, verb))
         else:
             await self.clock.sleep(POWER_OFF_DELAY)
@@ -292,8 +316,11 @@ class Machine:
             self._enter(Phase.UP)
             await self._numbered_lines()
         self._enter(Phase.UP)
+        assert self.host is not None
+        if self.host.system is not None:
+            self.host.system.start_units()
         host = boottext.login_prompt(boot).decode().split()[0]
-        shell = Shell(System(host, KERNEL, self.line.write, self._uptime, self._dmesg, self._leave))
+        shell = Shell(System(host, self.host.kernel, self.line.write, self._uptime, self._dmesg, self.leave))
         self._shell = shell
         numbers = boot.numbers
         if boot.device is Device.PXE and not self._sent_back:
@@ -304,13 +331,15 @@ class Machine:
                 self.line.write(hostile.fragment(numbers))
                 continue
             await self.clock.sleep(numbers.uniform(20.0, 60.0))
-            shell.interrupt_line(f"[{self._uptime() + 30:12.6f}] {numbers.choice(_IDLE_LINES)}")
+            shell.interrupt_line(f"[{self._uptime() + 30:12.6f}] {numbers.choice(IDLE_LINES)}")
 
     async def _leave_installer(self) -> None:
         """With the faults that say so: the installer ends with a reboot, and the boot order is wrong."""
         for fault in ("rebooted-to-network", "install-loop"):
             if fault in self.faults:
                 await self.clock.sleep(self.faults.number(fault))
+                if self.host is None or self.host.used:  # an install leaves it in its own time
+                    return
                 self._sent_back = fault == "rebooted-to-network"
                 self._run(self._reboot())  # ends this task at its next wait
 
@@ -343,14 +372,16 @@ class Machine:
         if self._shell is not None:
             self._shell.interrupt_line(f"[{self._uptime() + 30:12.6f}] {SYSRQ_HELP}")
 
-    def _leave(self, how: str) -> None:
-        self._run(self._reboot() if how == "reboot" else self._soft_off())
+    def leave(self, how: str) -> None:
+        ways = {"reboot": self._reboot, "kexec": self._kexec, "power-lost": self._power_off}
+        self._run(ways.get(how, self._soft_off)())
 
     def _uptime(self) -> float:
         return self.clock.now() - self._phase_since
 
     def _dmesg(self) -> str:
-        return f"[    0.000000] Linux version {KERNEL}\n[    2.524556] Run /init as init process"
+        kernel = self.host.kernel if self.host is not None else ""
+        return f"[    0.000000] Linux version {kernel}\n[    2.524556] Run /init as init process"
 
     # What a BMC sees
 
@@ -376,25 +407,3 @@ class Machine:
     def reading(self, sensor: sdr.Sensor) -> float | None:
         """What a sensor measures now, None without a value."""
         return sensor.reading(self.powered, self.load(), self.clock.now(), self._sensor_phase)
-
-
-# type, sensor and data: power supply lost and back, drive, log cleared, system boot, power state
-_PAST_EVENTS = (
-    (sdr.POWER_SUPPLY, 40, b"\x03\xff\xff"),
-    (sdr.POWER_SUPPLY, 41, b"\x00\xff\xff"),
-    (sdr.DRIVE_SLOT, 42, b"\x00\xff\xff"),
-    (0x10, 0, b"\x02\xff\xff"),
-    (0x1D, 0, b"\x01\xff\xff"),
-    (sdr.ACPI_STATE, 43, b"\x05\xff\xff"),
-)
-
-_IDLE_LINES = (
-    "systemd[1]: Starting Cleanup of Temporary Directories...",
-    "systemd[1]: Finished Cleanup of Temporary Directories.",
-    "systemd[1]: Started Session 4 of User root.",
-    "systemd-timesyncd[712]: Contacted time server 10.100.0.1:123 (10.100.0.1).",
-    "audit: type=1334 audit(1754302353.120:88): prog-id=41 op=LOAD",
-    "perf: interrupt took too long (2511 > 2500), lowering kernel.perf_event_max_sample_rate to 79500",
-    "systemd[1]: logrotate.service: Deactivated successfully.",
-    "EXT4-fs (nvme0n1p2): re-mounted r/w.",
-)

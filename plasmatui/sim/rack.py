@@ -9,22 +9,25 @@ import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
 from plasmatui.model.words import PowerAction
-from plasmatui.sim import addresses, inventory_file
+from plasmatui.sim import addresses, inventory_file, siteconfig
 from plasmatui.sim.bootfiles import Client
 from plasmatui.sim.clock import Clock
 from plasmatui.sim.control import ControlSocket
 from plasmatui.sim.faults import UEFI_ONLY, FaultError, NodeFaults, group, parse_fault
-from plasmatui.sim.identity import make_identity, node_name
+from plasmatui.sim.filetree import FileTree
+from plasmatui.sim.identity import Identity, make_identity, node_name
 from plasmatui.sim.ipmi_commands import COMMANDS
 from plasmatui.sim.ipmi_server import IpmiBmc
 from plasmatui.sim.machine import Machine
 from plasmatui.sim.redfish import RedfishBmc
 from plasmatui.sim.services import BootServices, ServiceOptions
 from plasmatui.sim.session import Privilege, User
+from plasmatui.sim.system import CLUSTER_CONFIG
 from plasmatui.sim.tls import Authority
 
 HOUSEKEEPING = 1.0
@@ -250,6 +253,8 @@ class Rack:
         identity = make_identity(index, options.nodes, options.seed)
         profile = inventory_file.profile_of(index, options.nodes)
         machine = Machine(identity, self.clock, NodeFaults(), self.services, profile, options.console_rate)
+        machine.address = endpoint.address
+        machine.furnish = partial(self._furnish, identity, profile)
         self.services.clients[str(identity.provisioning)] = Client(identity.name, profile, machine.faults)
         loop = asyncio.get_running_loop()
         _, bmc = await loop.create_datagram_endpoint(
@@ -263,6 +268,13 @@ class Rack:
             await redfish.start(endpoint.https)
         entry = inventory_file.Entry(identity, profile, endpoint.address, port, driver)
         self.nodes[identity.name] = Node(machine, bmc, redfish, entry)
+
+    def _furnish(self, identity: Identity, profile: str, files: FileTree) -> None:
+        """The files that an installation brings, for a machine that was installed before the rack was switched on."""
+        count = self.options.nodes
+        voters = [node_name(i, count) for i in range(count) if inventory_file.profile_of(i, count) == "control-plane"]
+        config = siteconfig.cluster_config(identity, profile, voters)
+        files.put(CLUSTER_CONFIG, siteconfig.config_file(config), 0o600)
 
     def _write_inventory(self) -> None:
         inventory_file.write_private(self.password_path, self.password + "\n")

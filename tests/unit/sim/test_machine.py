@@ -23,6 +23,7 @@ from plasmatui.sim.machine import Machine, Phase
 from plasmatui.sim.services import BootServices, ServiceOptions
 from plasmatui.sim.shell import Shell, System
 from plasmatui.sim.steps import Step
+from plasmatui.sim.system import InstalledSystem, past_builds
 
 
 async def until(condition: Callable[[], bool], limit: float = 5.0) -> None:
@@ -186,9 +187,10 @@ def _play(directory: Path, index: int, device: Device, seed: int) -> tuple[bytes
     facts = Boot(identity, device, "worker", identity.random("boot 1"), services, NodeFaults())
     scenes: dict[Device, Callable[[Boot], Iterable[Step]]] = {
         Device.PXE: pxerom.network_boot,
-        Device.DISK: firmware.disk_loader,
+        Device.DISK: lambda boot: firmware.disk_loader(boot, system),
         Device.BIOS: firmware.setup,
     }
+    system = InstalledSystem.with_history(past_builds(identity.name, boottext.services("worker")), lambda: 1e9, None)
     steps = [*firmware.self_test(facts), *scenes[device](facts)]
     if device is Device.DISK:
         steps += boottext.system(facts, None)

@@ -1,0 +1,149 @@
+"""The operating system that runs on a simulated machine from boot to end: an installer, or an installed system."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from plasmatui.sim.builds import Build
+from plasmatui.sim.clock import Clock
+from plasmatui.sim.disk import Disk
+from plasmatui.sim.faults import NodeFaults
+from plasmatui.sim.filetree import FileTree
+from plasmatui.sim.hostkeys import fingerprint_line, make_key, public_key
+from plasmatui.sim.identity import Identity
+from plasmatui.sim.nodejournal import Journal
+from plasmatui.sim.steps import KERNEL, RELEASE
+from plasmatui.sim.system import BASE_UNITS, InstalledSystem
+from plasmatui.sim.units import Units
+
+HOST_KEY = "/etc/ssh/ssh_host_ed25519_key"
+
+
+class Host:
+    """See the module.
+
+    Args:
+        power: obeys "reboot", "poweroff", "kexec" and "power-lost"; what runs here ends with it.
+        number: of the machine's boot; with the rack's seed it decides a key that is made now.
+
+    Attributes:
+        system: the installed system that was booted; None in the installer.
+        boot_id: of this boot.
+        disks: what the kernel sees.
+        store: builds in the Nix store of this host, by path; target: those below `/mnt`.
+        kexec: an installer that was started by kexec, not from the network.
+        up: answers SSH. used: somebody ran a command over SSH.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        clock: Clock,
+        faults: NodeFaults,
+        disks: list[Disk],
+        system: InstalledSystem | None,
+        power: Callable[[str], None],
+        *,
+        number: int = 0,
+        kexec: bool = False,
+    ) -> None:
+        self.identity = identity
+        self.clock = clock
+        self.faults = faults
+        self.disks = disks
+        self.system = system
+        self.power = power
+        self.number = number
+        self.kexec = kexec
+        self.boot_id = str(uuid.uuid4())  # every boot has another, also of racks with the same seed
+        self.began = clock.now()
+        self.up = False
+        self.used = False
+        self.target: dict[str, Build] = {}
+        self.tasks: set[asyncio.Task[Any]] = set()
+        self._files = FileTree(clock.wall) if system is None else None
+        self._journal = Journal(clock.wall)
+        self._units = Units(self._journal, clock.wall)
+        self.store: dict[str, Build] = {} if system is None else dict(system.store)
+        if system is None:
+            self._journal.boot_id = self.boot_id
+            for directory in ("/etc/ssh", "/root/.ssh", "/tmp", "/mnt", "/run", "/var/log"):  # noqa: S108
+                self.files.mkdir(directory, parents=True)
+            for name, description in BASE_UNITS:
+                self._units.define(name, description)
+
+    @property
+    def installer(self) -> bool:
+        return self.system is None
+
+    @property
+    def hostname(self) -> str:
+        return self.identity.name if self.system is not None else "nixos"
+
+    @property
+    def kernel(self) -> str:
+        booted = self.system.booted if self.system is not None else None
+        return booted.kernel if booted is not None else KERNEL
+
+    @property
+    def version(self) -> str:
+        """Of NixOS, as `nixos-version` prints it without the name."""
+        current = self.system.current if self.system is not None else None
+        return current.version if current is not None else RELEASE
+
+    @property
+    def files(self) -> FileTree:
+        if self.system is not None:
+            return self.system.files
+        assert self._files is not None
+        return self._files
+
+    @property
+    def journal(self) -> Journal:
+        return self.system.journal if self.system is not None else self._journal
+
+    @property
+    def units(self) -> Units:
+        return self.system.units if self.system is not None else self._units
+
+    def uptime(self) -> float:
+        """Seconds since the kernel's start."""
+        return self.clock.now() - self.began
+
+    def host_key(self) -> bytes:
+        """The OpenSSH private key that sshd shows; made when it is first needed, as at the first start of sshd."""
+        found = self.files.find(HOST_KEY)
+        if found is None:
+            key = make_key(f"{self.identity.seed}/{self.identity.name}/host-key/{self.number}")
+            self.files.put(HOST_KEY, key, 0o600)
+            self.files.put(f"{HOST_KEY}.pub", public_key(key, f"root@{self.hostname}").encode() + b"\n")
+            return key
+        return found.data
+
+    def fingerprint(self) -> str:
+        """The line of `ssh-keygen -lf` for its host key; "" when the key file holds none."""
+        try:
+            return fingerprint_line(self.host_key(), f"root@{self.hostname}")
+        except ValueError:
+            return ""
+
+    def system_disk(self) -> Disk | None:
+        """The disk with the system that runs here."""
+        return next((disk for disk in self.disks if disk.system is not None and disk.system is self.system), None)
+
+    def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
+        """Let something run here until it ends, or the system does."""
+        task = asyncio.create_task(work, name=f"sim-{self.identity.name}-{name}")
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        return task
+
+    def down(self) -> None:
+        """The system ends: what runs here dies."""
+        self.up = False
+        for task in tuple(self.tasks):
+            task.cancel()
+        self.units.stop_all()
