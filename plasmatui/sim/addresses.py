@@ -1,4 +1,4 @@
-"""Addresses of simulated BMCs: loopback, one per machine, probed so that several racks live side by side."""
+"""Addresses of simulated machines: loopback, one for the BMC and one for the node, so that racks live side by side."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ HTTPS_OFFSET = 213
 """Redfish listens on the IPMI port plus this: 6443 beside 6230."""
 
 _LOOPBACK = IPv4Network("127.0.0.0/8")
+_HALVES = tuple(_LOOPBACK.subnets(1))
 _PER_BLOCK = 250
+_CLAIM_HOST, _CLAIM_PORT = 254, 6229
 
 
 class AddressError(Exception):
@@ -63,24 +65,65 @@ def reserve(count: int, redfish: frozenset[int], base: str | None, port: int | N
         first = IPv4Address(base)
         return _bind_all([str(first + index) for index in range(count)], redfish, chosen)
     error: AddressError | None = None
-    for block in _blocks(count):
-        addresses = [str(block + (index // _PER_BLOCK * 256) + 1 + index % _PER_BLOCK) for index in range(count)]
+    for block in _blocks(count, _HALVES[0]):
         try:
-            return _bind_all(addresses, redfish, chosen)
+            return _bind_all(_in_blocks(block, count), redfish, chosen)
         except AddressError as failed:
             error = failed
     raise AddressError(f"no {count} free addresses in 127/8 on port {chosen}; the last try: {error}")
 
 
-def _blocks(count: int) -> Iterator[IPv4Address]:
+def networks(bmc: str) -> tuple[IPv4Network, IPv4Network]:
+    """The halves of 127/8: the one that a BMC's address is in, or the lower one, and the other one for nodes."""
+    upper = IPv4Address(bmc) in _HALVES[1]
+    return _HALVES[upper], _HALVES[not upper]
+
+
+@dataclass
+class NodeAddresses:
+    """Addresses of nodes, kept from other racks until `close`."""
+
+    addresses: list[str]
+    claims: list[socket.socket]
+
+    def close(self) -> None:
+        for claim in self.claims:
+            claim.close()
+
+
+def reserve_nodes(count: int, network: IPv4Network) -> NodeAddresses:
+    """An address for each of `count` nodes, in a half of 127/8. Any port may be opened there.
+
+    Raises:
+        AddressError: nothing free.
+    """
+    error: AddressError | None = None
+    for block in _blocks(count, network):
+        claims: list[socket.socket] = []
+        try:
+            for number in range((count - 1) // _PER_BLOCK + 1):
+                claims.append(_bind(socket.SOCK_DGRAM, str(block + number * 256 + _CLAIM_HOST), _CLAIM_PORT))
+        except AddressError as failed:
+            error = failed
+            for claim in claims:
+                claim.close()
+        else:
+            return NodeAddresses(_in_blocks(block, count), claims)
+    raise AddressError(f"no {count} free addresses in {network}; the last try: {error}")
+
+
+def _in_blocks(first: IPv4Address, count: int) -> list[str]:
+    return [str(first + index // _PER_BLOCK * 256 + 1 + index % _PER_BLOCK) for index in range(count)]
+
+
+def _blocks(count: int, network: IPv4Network) -> Iterator[IPv4Address]:
     """Where to look, in order: the same place first, then places that differ between processes."""
     size = (count - 1) // _PER_BLOCK + 1
-    first = IPv4Address("127.23.0.0")
-    yield first
-    last = _LOOPBACK.num_addresses // 256 - 256 - size
+    yield network[0x1700 * 256]
+    last = network.num_addresses // 256 - 256 - size
     for attempt in range(64):
         block = 0x1800 + (os.getpid() * 61 + attempt * size * 7919) % (last - 0x1800)
-        yield _LOOPBACK[block * 256]
+        yield network[block * 256]
 
 
 def _bind_all(addresses: list[str], redfish: frozenset[int], port: int) -> list[Endpoint]:

@@ -77,7 +77,7 @@ MODELS = (
 
 @dataclass(frozen=True)
 class Identity:
-    """One machine. `index` counts from 0."""
+    """One machine. `index` counts from 0. A rack that serves its nodes gives them other production addresses."""
 
     index: int
     name: str

@@ -6,10 +6,11 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from plasmatui.sim.addresses import networks
 from plasmatui.sim.bootserver import DOCUMENT_ROOT
 from plasmatui.sim.boottext import services as services_of
 from plasmatui.sim.dhcplogs import INTERFACE
-from plasmatui.sim.identity import BOOT_SERVER, GATEWAY, POOL, PRODUCTION, PROVISIONING, Identity
+from plasmatui.sim.identity import BOOT_SERVER, GATEWAY, POOL, PROVISIONING, Identity
 from plasmatui.sim.services import HTTP_PORT, BootServices
 from plasmatui.sim.tftplogs import ROOT
 
@@ -59,15 +60,16 @@ def write_private(path: Path, text: str) -> None:
 
 def render(entries: list[Entry], account: Account, services: BootServices) -> str:
     """The inventory's text."""
+    management, production = networks(entries[0].address)
     count = len(entries)
     lines = [
         "# A simulated rack. Written by `plasmatui sim`; valid while it runs.",
         "version: 1",
         "cluster: {name: sim, domain: sim.example.com, environment: lab}",
         "networks:",
-        "  management:   {cidr: 127.0.0.0/8}",
+        f"  management:   {{cidr: {management}}}",
         f"  provisioning: {{cidr: {PROVISIONING}, vlan: 100, gateway: {GATEWAY}, pool: {POOL[0]}-{POOL[1]}}}",
-        f"  production:   {{cidr: {PRODUCTION}, vlan: 200, gateway: {PRODUCTION[1]}}}",
+        f"  production:   {{cidr: {production}, vlan: 200, gateway: {production[1]}}}",
         "pxe:",
         f"  server: {BOOT_SERVER}",
         f"  interface: {INTERFACE}",

@@ -8,8 +8,9 @@ import secrets
 import tempfile
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from ipaddress import IPv4Address
 from pathlib import Path
 from types import TracebackType
 
@@ -115,6 +116,7 @@ class Rack:
         self.ca_path: Path | None = None
         self._services: BootServices | None = None
         self._strangers: list[Machine] = []
+        self._addresses: addresses.NodeAddresses | None = None
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._directory = Path()
         self._control: ControlSocket | None = None
@@ -205,6 +207,8 @@ class Rack:
         if authority is not None:
             self.ca_path = authority.ca_path
         self._services = BootServices(options.boot, self._directory / "logs", self.clock)
+        _, network = addresses.networks(options.address or "127.0.0.1")
+        self._addresses = addresses.reserve_nodes(options.nodes, network)
         endpoints = addresses.reserve(options.nodes, redfish, options.address, options.port)
         users = self._users()
         host = endpoints[0].address
@@ -251,9 +255,11 @@ class Rack:
     ) -> None:
         options = self.options
         identity = make_identity(index, options.nodes, options.seed)
+        if self._addresses is not None:
+            identity = replace(identity, production=IPv4Address(self._addresses.addresses[index]))
         profile = inventory_file.profile_of(index, options.nodes)
         machine = Machine(identity, self.clock, NodeFaults(), self.services, profile, options.console_rate)
-        machine.address = endpoint.address
+        machine.address = str(identity.production)
         machine.furnish = partial(self._furnish, identity, profile)
         self.services.clients[str(identity.provisioning)] = Client(identity.name, profile, machine.faults)
         loop = asyncio.get_running_loop()
@@ -298,6 +304,8 @@ class Rack:
             await stranger.stop()
         if self._services is not None:
             await self._services.stop()
+        if self._addresses is not None:
+            self._addresses.close()
         await asyncio.sleep(0)  # datagram transports close their sockets in the next turn of the loop
         if self._temporary is not None:
             self._temporary.cleanup()

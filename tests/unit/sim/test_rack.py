@@ -46,7 +46,8 @@ async def test_racks_live_side_by_side_and_clean_up() -> None:
         Rack(RackOptions(nodes=3)) as three,
     ):
         addresses = [node.entry.address for rack in (one, two, three) for node in rack.nodes.values()]
-        assert len(set(addresses)) == 306
+        addresses += [str(node.entry.identity.production) for rack in (one, two, three) for node in rack.nodes.values()]
+        assert len(set(addresses)) == 612
         directory = one.inventory_path.parent
         assert directory.exists()
     assert not directory.exists()
