@@ -281,6 +281,31 @@ _ALL = (
         "Check the network and SSH to the node, trusted keys and free space, then resume: what was copied is kept.",
     ),
     FindingKind(
+        "build-failed",
+        Severity.ERROR,
+        "The system could not be built.",
+        "Correct what the evidence names; `nix build FLAKE#nixosConfigurations.NODE.config.system.build.toplevel` "
+        "shows all of it. Nothing was changed on the node.",
+    ),
+    FindingKind(
+        "kexec-failed",
+        Severity.ERROR,
+        "The node could not be turned into an installer.",
+        "Boot the installer from the network instead (B); kexec needs 1.5 GB of memory and no lockdown by Secure Boot.",
+    ),
+    FindingKind(
+        "install-failed",
+        Severity.ERROR,
+        "The installation failed.",
+        "Read the evidence and the operation's output; correct it and resume. The node's disk may be half written.",
+    ),
+    FindingKind(
+        "activation-failed",
+        Severity.ERROR,
+        "The new system could not be activated in full.",
+        "Look at the failed units with `systemctl status UNIT` on the node; go back with R.",
+    ),
+    FindingKind(
         "bootloader-failed",
         Severity.ERROR,
         "The boot loader could not be installed.",
