@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from plasmatui.inventory.inventory import Profile, Service
 
+DEFAULT_SSH_PORT = 22
+
 SERVICES: dict[str, Service] = {
     service.name: service
     for service in (

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from plasmatui.inventory.catalogue import DEFAULT_BMC_PORTS, VENDOR_LOGINS
+from plasmatui.inventory.catalogue import DEFAULT_BMC_PORTS, DEFAULT_SSH_PORT, VENDOR_LOGINS
 from plasmatui.inventory.fields import Problems, close_to
 from plasmatui.inventory.inventory import BmcEntry, Inventory
 from plasmatui.inventory.nodes import Places
@@ -151,6 +151,26 @@ def _reservations(inventory: Inventory, places: Places, problems: Problems) -> N
                 message = f"{key} lies inside the DHCP pool {low}-{high} of {home}, expected an address outside it"
                 inside.add(_at(places, "nodes", name, key), message, name)
     inside.report()
+
+
+def _ssh(inventory: Inventory, places: Places, problems: Problems) -> None:
+    owners: dict[tuple[str, int], str] = {}
+    for name, entry in inventory.ssh_entries.items():
+        if not entry.address:
+            continue
+        port = entry.port or inventory.ssh.port or DEFAULT_SSH_PORT
+        owner = owners.setdefault((entry.address, port), name)
+        if owner != name:
+            message = (
+                f"{name}: found ssh.address {entry.address} port {port}, which {owner} has already, expected another"
+            )
+            problems.error(_at(places, "nodes", name, "ssh"), message)
+    if inventory.ssh.host_keys == "accept-new":
+        problems.warning(
+            _at(places, "ssh", "host_keys"),
+            "ssh.host_keys: accept-new believes whoever answers at an installer's address, expected strict and an "
+            "image that prints its host key's fingerprint on the serial console",
+        )
 
 
 def _networks(inventory: Inventory, places: Places, problems: Problems) -> None:
@@ -313,6 +333,7 @@ def _peek(secret: Secret) -> tuple[str | None, str]:
 CHECKS = (
     Check("macs", "no MAC address is used twice", _duplicate_macs),
     Check("addresses", "no address is used twice", _duplicate_addresses),
+    Check("ssh", "no two nodes are reached by SSH at one place, and host keys are checked", _ssh),
     Check("networks", "networks, gateways, pools and the PXE server fit together", _networks),
     Check("address-in-network", "every address lies in its network", _addresses_in_networks),
     Check("reservations", "no reservation lies inside a DHCP pool", _reservations),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plasmatui.inventory.checks import cross_check
-from plasmatui.inventory.inventory import InventoryError
+from plasmatui.inventory.inventory import Inventory, InventoryError
 from plasmatui.inventory.loader import Reading, decode, read, read_text
 from plasmatui.inventory.nodes import NODE_KEYS
 from plasmatui.inventory.ranges import expand
@@ -266,9 +266,13 @@ class Editor:
         reading = self._load(text)
         old, new = self._reading.inventory, reading.inventory
         for name in (old.nodes.keys() | new.nodes.keys()) - changed:
-            if old.nodes.get(name) != new.nodes.get(name) or old.bmcs.get(name) != new.bmcs.get(name):
+            if _said_of(old, name) != _said_of(new, name):
                 raise EditError(f"this would change {name} as well; edit the inventory by hand")
         self._text, self._reading = text, reading
+
+
+def _said_of(inventory: Inventory, name: str) -> tuple[object, ...]:
+    return inventory.nodes.get(name), inventory.bmcs.get(name), inventory.ssh_entries.get(name)
 
 
 def _known_key(key: str) -> None:

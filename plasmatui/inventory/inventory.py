@@ -95,8 +95,30 @@ class BmcEntry:
 
 @dataclass(frozen=True)
 class Ssh:
+    """How to log in on nodes.
+
+    Attributes:
+        key: file of the private key; empty for the agent's and the user's own.
+        port: None for 22.
+        jump: `[user@]host[:port]` that nodes are reached through; empty for directly.
+        sudo: whether commands run by sudo when the user is not root.
+        host_keys: "strict", or "accept-new": an installer whose key nobody vouches for is believed for its boot.
+    """
+
     user: str = "root"
     key: str = ""
+    port: int | None = None
+    jump: str = ""
+    sudo: bool = False
+    host_keys: str = "strict"
+
+
+@dataclass(frozen=True)
+class SshEntry:
+    """Where a node is reached by SSH if not at its own addresses; empty and None for what is not said."""
+
+    address: str = ""
+    port: int | None = None
 
 
 @dataclass(frozen=True)
@@ -148,6 +170,7 @@ class Inventory:
         path: the file it was read from.
         nodes: by name, in the file's order, ranges unfolded.
         bmcs: by node name; a node without one is missing here.
+        ssh_entries: by node name; only nodes with an `ssh` of their own.
         ca: file with the CA of the cluster's services, "" for the system's CAs.
         token: bearer token for IAM; not given when `token.given` is False.
         flake: what nix understands as a flake, empty for none.
@@ -166,6 +189,7 @@ class Inventory:
     pxe: Pxe = Pxe()
     logs: tuple[LogSource, ...] = ()
     ssh: Ssh = Ssh()
+    ssh_entries: dict[str, SshEntry] = field(default_factory=dict)
     flake: str = ""
     tools: str = ""
     secrets: str = ""

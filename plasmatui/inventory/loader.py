@@ -19,7 +19,6 @@ from plasmatui.inventory.inventory import (
     Profile,
     Pxe,
     Service,
-    Ssh,
     Tftp,
 )
 from plasmatui.inventory.nodes import (
@@ -33,6 +32,7 @@ from plasmatui.inventory.nodes import (
     tls_reader,
 )
 from plasmatui.inventory.secrets import Secret
+from plasmatui.inventory.ssh import SSH_KEYS, read_ssh
 from plasmatui.inventory.tree import Mapping, Node, Scalar, parse, position
 
 VERSION = 1
@@ -146,7 +146,8 @@ class _Reader:
         cluster = self._cluster(top)
         defaults = self._section(top, "bmc_defaults", BMC_KEYS)
         self._place(defaults.at("password"), "bmc_defaults", "password")
-        ssh = self._section(top, "ssh", ("user", "key"))
+        ssh = self._section(top, "ssh", SSH_KEYS)
+        self._place(ssh.at("host_keys"), "ssh", "host_keys")
         profiles = self._profiles(top)
         reader = NodeReader(
             problems=self.problems,
@@ -156,6 +157,7 @@ class _Reader:
             places=self.places,
             nodes={},
             bmcs={},
+            ssh_entries={},
         )
         reader.read(self._section(top, "nodes"))
         return Inventory(
@@ -168,7 +170,8 @@ class _Reader:
             networks=self._networks(top),
             pxe=self._pxe(top),
             logs=self._logs(top),
-            ssh=Ssh(user=ssh.get("user", fields.as_text(values.label), "root"), key=ssh.get("key", text, "")),
+            ssh=read_ssh(ssh),
+            ssh_entries=reader.ssh_entries,
             flake=top.get("flake", text, ""),
             tools=self._directory(top, "tools"),
             secrets=self._directory(top, "secrets"),

@@ -11,9 +11,10 @@ from typing import TypeVar
 from plasmatui.inventory import fields, values
 from plasmatui.inventory.catalogue import DEFAULT_BMC_PORTS
 from plasmatui.inventory.fields import Problems, Section, WrongError, close_to, describe, text
-from plasmatui.inventory.inventory import BmcEntry, Profile
+from plasmatui.inventory.inventory import BmcEntry, Profile, SshEntry
 from plasmatui.inventory.ranges import expand
 from plasmatui.inventory.secrets import Secret
+from plasmatui.inventory.ssh import NODE_SSH_KEYS, read_entry
 from plasmatui.inventory.tree import Mapping, Node, Scalar, Sequence, shown
 from plasmatui.model import node as words
 
@@ -24,7 +25,7 @@ Places = dict[tuple[str, ...], tuple[int, int]]
 
 DRIVERS = ("ipmi", "redfish")
 BMC_KEYS = ("driver", "port", "username", "password", "cipher_suite", "verify_tls", "system")
-NODE_KEYS = ("profile", "mac", "bmc", "provisioning_ip", "production_ip", "disks", "rack", "unit", "tags")
+NODE_KEYS = ("profile", "mac", "bmc", "provisioning_ip", "production_ip", "ssh", "disks", "rack", "unit", "tags")
 SECRET_KEYS = ("env", "file", "command")
 CIPHER_SUITES = (3, 17)
 """The IPMI cipher suites that the driver can speak (IPMI 2.0, table 22-20)."""
@@ -125,7 +126,7 @@ def tls_reader(directory: Path) -> Callable[[Node], bool | str]:
 
 @dataclass
 class NodeReader:
-    """Reads `nodes`; the results pile up in `nodes`, `bmcs` and `places`."""
+    """Reads `nodes`; the results pile up in `nodes`, `bmcs`, `ssh_entries` and `places`."""
 
     problems: Problems
     directory: Path
@@ -134,6 +135,7 @@ class NodeReader:
     places: Places
     nodes: dict[str, words.Node]
     bmcs: dict[str, BmcEntry]
+    ssh_entries: dict[str, SshEntry]
 
     def read(self, section: Section) -> None:
         taken: dict[str, Node] = {}  # by lower case: DNS and DHCP do not tell cases apart
@@ -166,6 +168,7 @@ class NodeReader:
         production = self._addresses(entry, "production_ip", count)
         units = self._units(entry, count)
         bmcs = self._bmcs(entry, count)
+        ssh_entries = self._ssh_entries(entry, count)
         profile = entry.get("profile", fields.as_text(values.label), "")
         disks = entry.each("disks", fields.as_text(values.disk))
         rack = entry.get("rack", fields.as_text(values.label), "")
@@ -175,7 +178,7 @@ class NodeReader:
             bmc = bmcs[index]
             place = self.places
             place["nodes", name] = (key.line, key.column)
-            for key_text in ("profile", "rack", "unit", "production_ip", "provisioning_ip", "bmc"):
+            for key_text in ("profile", "rack", "unit", "production_ip", "provisioning_ip", "bmc", "ssh"):
                 value = entry.at(key_text)
                 if value is not None:
                     at = value.items[index] if isinstance(value, Sequence) and len(value.items) == count else value
@@ -188,6 +191,9 @@ class NodeReader:
                 self.bmcs[name] = bmc
                 if bmc.password is not self.defaults.password:
                     place["nodes", name, "password"] = place["nodes", name, "bmc"]
+            ssh_entry = ssh_entries[index]
+            if ssh_entry is not None:
+                self.ssh_entries[name] = ssh_entry
             self.nodes[name] = words.Node(
                 name=name,
                 profile=profile,
@@ -285,6 +291,14 @@ class NodeReader:
 
         return self._spread(entry, "bmc", count, read, None)
 
+    def _ssh_entries(self, entry: Section, count: int) -> list[SshEntry | None]:
+        def read(node: Node, nodes: int) -> list[SshEntry | None]:
+            section = Section(node, entry.path("ssh"), self.problems, NODE_SSH_KEYS)
+            at = section.at("address")
+            return [*read_entry(section, _count_hosts(at, nodes) if at is not None else [""] * nodes)]
+
+        return self._spread(entry, "ssh", count, read, None)
+
 
 def _entry(settings: BmcDefaults, address: str, port: int | None) -> BmcEntry:
     return BmcEntry(
@@ -330,3 +344,11 @@ def _count_bmcs(node: Node, count: int) -> list[tuple[str, int | None]]:
     if count > 1:
         raise WrongError(node, f"{describe(node)} for {count} nodes", "an address that counts up, such as 10.0.10.50+")
     return [address]
+
+
+def _count_hosts(node: Node, count: int) -> list[str]:
+    """Hosts without a port; only IPv4 addresses count up."""
+    hosts = _count_bmcs(node, count)
+    if any(port is not None for _, port in hosts):
+        raise WrongError(node, describe(node), "an address without a port, and the port at port:")
+    return [host for host, _ in hosts]

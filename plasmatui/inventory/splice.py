@@ -19,7 +19,7 @@ from plasmatui.inventory.tree import Mapping, Node, Scalar, Sequence
 Value = str | int | bool | Row["Value"] | Dictionary[str, "Value"]
 """What a field can be set to."""
 
-_SPREAD = ("mac", "bmc", "provisioning_ip", "production_ip", "unit")
+_SPREAD = ("mac", "bmc", "provisioning_ip", "production_ip", "ssh", "unit")
 """Fields that may give each node of a range its own value."""
 
 _PLAIN = re.compile(r"[A-Za-z/~][A-Za-z0-9 ./_+@=~-]*")

@@ -118,6 +118,18 @@ def bmc_address(text: str) -> tuple[str, int | None]:
         raise ValueError("an IP address or host name, with or without a port, such as 10.0.10.50:623") from None
 
 
+def ssh_host(text: str) -> str:
+    """A host to log in on, with or without user and port: `[user@]host[:port]`."""
+    user, at, host = text.rpartition("@")
+    try:
+        if at:
+            label(user)
+        bmc_address(host)
+    except ValueError:
+        raise ValueError("a host to log in on, such as ops@gate.example.com or ops@10.0.10.2:2222") from None
+    return text
+
+
 def duration(text: str) -> float:
     """Seconds of `2s`, `500ms`, `1.5m`, `0`."""
     match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(ms|s|min|m|h)", text)
