@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
+
+import msgspec
+
+_SHOWN: Final = 200
 
 
 class CommandError(Exception):
     """A program could not be started, or its output ended early because the way to it broke.
 
     Attributes:
-        id: "ssh-refused", "ssh-hostkey-changed" (ids of findings), "ssh-lost" or "program-missing".
+        id: "ssh-refused", "ssh-hostkey-changed" (ids of findings), "ssh-lost", "ssh-timeout", "sudo-refused",
+            "command-failed" or "program-missing".
         message: one line: what happened, on which host, why, what to do. Never a secret.
         lasting: whether a person must do something before another try can succeed.
     """
@@ -20,6 +26,46 @@ class CommandError(Exception):
         self.id = id
         self.message = message
         self.lasting = lasting
+
+
+class Completed(msgspec.Struct, frozen=True):
+    """What a program that has ended leaves: untrusted bytes.
+
+    Attributes:
+        status: exit status; minus the signal's number when a signal ended it.
+        out, err: what it wrote to standard output and standard error.
+        left_out: bytes of either that were too many to be kept.
+    """
+
+    status: int
+    out: bytes = b""
+    err: bytes = b""
+    left_out: int = 0
+
+
+class CommandFailedError(CommandError):
+    """A program ended with another status than 0.
+
+    Attributes:
+        node: where. argv: what ran. status: as in `Completed`.
+        lines: the last of what it wrote, clean, in the order in which it came.
+    """
+
+    def __init__(self, node: str, argv: Sequence[str], status: int, lines: Sequence[str] = ()) -> None:
+        ended = f"ended with status {status}" if status >= 0 else f"was ended by signal {-status}"
+        said = f": {lines[-1]}" if lines else ""
+        super().__init__("command-failed", f"{node}: {shown(argv)} {ended}{said}")
+        self.node = node
+        self.argv = tuple(argv)
+        self.status = status
+        self.lines = tuple(lines)
+
+
+def shown(argv: Sequence[str]) -> str:
+    """A program and its arguments as one line for people, cut where it is long."""
+    line = shlex.join(argv)
+    line = line if line.isprintable() else ascii(line)[1:-1]
+    return line if len(line) <= _SHOWN else f"{line[: _SHOWN - 1]}…"
 
 
 class CommandStream(Protocol):

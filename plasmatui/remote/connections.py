@@ -14,6 +14,9 @@ import asyncssh
 
 from plasmatui.inventory.inventory import Ssh
 from plasmatui.model.command import CommandError, CommandStream
+from plasmatui.remote.failures import explained
+from plasmatui.remote.judge import is_about_host_key
+from plasmatui.remote.knownhosts import KnownHosts
 from plasmatui.text import clean_line, decode
 
 CONNECT_LIMIT: Final = 15.0
@@ -24,11 +27,6 @@ AT_ONCE: Final = 16
 _FULL: Final = 1 << 20
 _ERRORS: Final = 4096
 _CLOSE_LIMIT: Final = 2.0
-
-
-def default_known_hosts() -> tuple[Path, ...]:
-    """The system's and the user's files of host keys."""
-    return Path("/etc/ssh/ssh_known_hosts"), Path("~/.ssh/known_hosts").expanduser()
 
 
 def split_host(host: str, user: str) -> tuple[str, str, int | None]:
@@ -51,12 +49,11 @@ class Connections:
     ) -> None:
         self._ssh = ssh
         self._key = str(Path(ssh.key).expanduser()) if ssh.key else ""
-        self._files = tuple(default_known_hosts() if known_hosts is None else known_hosts)
+        self._known_hosts = KnownHosts(known_hosts)
         self._limit = connect_limit
         self._open: dict[str, asyncssh.SSHClientConnection] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._gate = asyncio.Semaphore(AT_ONCE)
-        self._keys: tuple[tuple[tuple[int, int] | None, ...], asyncssh.SSHKnownHosts] | None = None
 
     def commands(self, host: str) -> HostCommands:
         """Programs on one host; connects when the first is started."""
@@ -92,7 +89,7 @@ class Connections:
 
     async def _connect(self, host: str) -> asyncssh.SSHClientConnection:
         user, name, port = split_host(host, self._ssh.user)
-        known = self._known_hosts()
+        known = self._known_hosts.read()
         more: dict[str, object] = {} if port is None else {"port": port}
         if self._key:
             more["client_keys"] = [self._key]
@@ -107,32 +104,13 @@ class Connections:
                     password=None,
                     **more,
                 )
-        except TimeoutError as error:
-            raise CommandError("ssh-refused", f"ssh to {host}: no answer within {self._limit:.0f} s") from error
         except (asyncssh.Error, OSError, ValueError) as error:
             raise self._explain(host, name, port or 22, known, error) from error
-
-    def _known_hosts(self) -> asyncssh.SSHKnownHosts:
-        """Host keys, read again only when a file has changed."""
-        stamp = tuple(_stamp(path) for path in self._files)
-        if self._keys is None or self._keys[0] != stamp:
-            there = [str(path) for path, seen in zip(self._files, stamp, strict=True) if seen is not None]
-            try:
-                keys = asyncssh.read_known_hosts(there) if there else asyncssh.import_known_hosts("")
-            except (OSError, ValueError) as error:
-                raise CommandError(
-                    "ssh-refused", f"{' and '.join(there)} cannot be read: {clean_line(str(error), 200)}", lasting=True
-                ) from error
-            self._keys = (stamp, keys)
-        return self._keys[1]
 
     def _explain(
         self, host: str, name: str, port: int, known: asyncssh.SSHKnownHosts, error: Exception
     ) -> CommandError:
-        why = clean_line(str(error), 200)
-        if isinstance(error, asyncssh.HostKeyNotVerifiable) or (
-            isinstance(error, asyncssh.KeyExchangeFailed) and "host key" in str(error)
-        ):
+        if is_about_host_key(error):
             shown = name if port == 22 else f"[{name}]:{port}"
             if any(known.match(name, "", port)[0]):
                 return CommandError(
@@ -146,28 +124,15 @@ class Connections:
                 f"ssh to {host}: its host key is not known; compare its fingerprint once with: ssh {host}",
                 lasting=True,
             )
-        if isinstance(error, asyncssh.PermissionDenied):
-            key = f"key {self._ssh.key}" if self._ssh.key else "no key of the user's"
-            return CommandError(
-                "ssh-refused",
-                f"ssh to {host}: {key} is not accepted; add the public key to authorized_keys there",
-                lasting=True,
-            )
         if isinstance(error, ValueError | FileNotFoundError | PermissionError):
             return CommandError(
                 "ssh-refused",
-                f"ssh to {host}: key {self._ssh.key} cannot be used: {why}; see `ssh` in the inventory",
+                f"ssh to {host}: key {self._ssh.key} cannot be used: {clean_line(str(error), 200)}; see `ssh` in the "
+                "inventory",
                 lasting=True,
             )
-        return CommandError("ssh-refused", f"ssh to {host}: {why}; see that sshd runs there and can be reached")
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    try:
-        info = path.stat()
-    except OSError:
-        return None
-    return info.st_mtime_ns, info.st_size
+        login = f"key {self._ssh.key}" if self._ssh.key else "no key of the user's"
+        return explained(error, host, login, self._limit)
 
 
 class HostCommands:
