@@ -1,106 +1,122 @@
-"""Lines per second through parsers and correlation, beside `grep -c` on the same file; filtering a million lines."""
+"""Lines per second through boot watch, as an engine runs it, beside `grep -c` and lnav on the same files."""
 
 from __future__ import annotations
 
-import asyncio
-import os
 import shutil
 import tempfile
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+from plasmatui.engine.boots import identity_of
+from plasmatui.engine.store import Store
+from plasmatui.engine.watch import WatchHub
+from plasmatui.inventory.inventory import Inventory, LogSource
+from plasmatui.journal.boots import BootJournal
+from plasmatui.journal.sqlite import SqliteJournal
 from plasmatui.model.boot import Signal
-from plasmatui.watch.identity import NodeIdentity
+from plasmatui.model.node import Node
 from plasmatui.watch.parsers import make_parser
 from plasmatui.watch.timeline import Correlator
-from tests.bench.report import Figure, Report, median
+from tests.bench.racklogs import MIXES, rack_nodes, write_logs
+from tests.bench.report import Figure, Report, child_cpu, median, own_cpu
+from tests.engine.conftest import until
 
 LINES = 200_000
+LIMIT = 120.0
 ROUNDS = 3
 GOAL = 100_000
-_KEA = (
-    "2026-11-21 00:29:{s:06.3f} INFO  [kea-dhcp4.leases/31833.140505323282944] DHCP4_LEASE_{what} "
-    "[hwtype=1 {mac}], cid=[no info], tid=0x{tid:x}: lease {ip} {how}"
-)
-_NGINX = '{ip} - - [21/Nov/2026:00:{m:02d}:{s:02d} +0000] "GET {path} HTTP/1.1" 200 {size} "-" "iPXE/1.21.1+git"'
-_FILES = (
-    ("/boot/ipxe/boot.ipxe", 755),
-    ("/boot/nixos/worker/bzImage", 14186432),
-    ("/boot/nixos/worker/initrd", 3407420),
-)
-
-
-def _mac(node: int) -> str:
-    return f"52:54:00:01:{node >> 8:02x}:{node & 255:02x}"
-
-
-def _ip(node: int) -> str:
-    return f"10.{100 + (node >> 16)}.{node >> 8 & 255}.{node & 255}"
-
-
-def write_logs(directory: Path, nodes: int, lines: int) -> dict[str, Path]:
-    """A DHCP and an HTTP log of `lines` lines together, of boots spread over all nodes."""
-    dhcp, http = [], []
-    boot = 0
-    while len(dhcp) + len(http) < lines:
-        node = boot % nodes + 1
-        second = boot % 60
-        for _ in range(2):
-            for what, how in (("ADVERT", "will be advertised"), ("ALLOC", "has been allocated for 600 seconds")):
-                dhcp.append(_KEA.format(s=second, what=what, mac=_mac(node), tid=boot, ip=_ip(node), how=how))
-        http += [_NGINX.format(ip=_ip(node), m=30, s=second, path=path, size=size) for path, size in _FILES]
-        boot += 1
-    paths = {"kea": directory / f"kea-{nodes}.log", "nginx-access": directory / f"access-{nodes}.log"}
-    paths["kea"].write_text("\n".join(dhcp) + "\n")
-    paths["nginx-access"].write_text("\n".join(http) + "\n")
-    return paths
+KINDS = {"kea": "dhcp", "nginx-access": "http"}
 
 
 async def lines_per_second(report: Report) -> None:
-    with tempfile.TemporaryDirectory(prefix="pt-") as name:
+    """Files that are followed, parsed, kept, ordered, correlated and journaled: CPU time of all threads."""
+    for mix in MIXES:
         for nodes in (1, 100, 1000):
-            logs = write_logs(Path(name), nodes, LINES)
-            reference = median([await _grep(list(logs.values())) for _ in range(ROUNDS)])
-            taken = [_once(logs, nodes) for _ in range(ROUNDS)]
-            report.add(
-                Figure(
-                    f"{LINES // 1000} k log lines, {nodes} nodes: parse and correlate",
-                    median(taken),
-                    "s",
-                    reference,
-                    "grep -c",
-                    goal=LINES / GOAL,
-                    note=f"{LINES / median(taken):.0f} lines/s",
-                )
-            )
+            with tempfile.TemporaryDirectory(prefix="pt-") as name:
+                logs = write_logs(Path(name), mix, nodes, LINES)
+                grep = median([_grep(list(logs.values())) for _ in range(ROUNDS)])
+                lnav = _lnav(list(logs.values()))
+                taken = [await _followed(Path(name), logs, rack_nodes(nodes)) for _ in range(ROUNDS)]
+                alone = [_parsed(logs, rack_nodes(nodes)) for _ in range(ROUNDS)]
+            what = f"{LINES // 1000} k lines, {mix}, {nodes} nodes"
+            for text, value in ((f"{what}: followed", median(taken)), (f"{what}: parse, correlate", median(alone))):
+                note = f"{LINES / value:.0f} lines/s" + (f", lnav {LINES / lnav:.0f}" if lnav else ", no lnav here")
+                report.add(Figure(text, value, "s", grep, "grep -c", goal=LINES / GOAL, note=note))
 
 
-def _once(logs: dict[str, Path], nodes: int) -> float:
-    correlator = Correlator([NodeIdentity(name=f"n{i}", macs=(_mac(i),), ips=(_ip(i),)) for i in range(1, nodes + 1)])
+async def _followed(directory: Path, logs: dict[str, Path], nodes: list[Node]) -> float:
+    """CPU seconds of this process until boot watch has taken in everything that is appended to the logs."""
+    texts = {format_: path.read_bytes() for format_, path in logs.items()}
+    live = {format_: directory / f"live-{path.name}" for format_, path in logs.items()}
+    for path in live.values():
+        path.write_bytes(b"")
+    async with _hub(directory, live, nodes) as (hub, journal):
+        await until(lambda: all(feed.source.state.status == "running" for feed in hub.logs.feeds), LIMIT)
+        before = own_cpu()
+        for format_, path in live.items():
+            path.write_bytes(texts[format_])
+        wanted = sum(text.count(b"\n") for text in texts.values())
+        await until(lambda: _read(hub) == wanted and _settled(hub), LIMIT)
+        hub.boots.keep(hub.logs.positions())
+        await journal.flush()
+        return own_cpu() - before
+
+
+@asynccontextmanager
+async def _hub(
+    directory: Path, logs: dict[str, Path], nodes: list[Node]
+) -> AsyncIterator[tuple[WatchHub, SqliteJournal]]:
+    """The part of an engine that boot watch is."""
+    entries = tuple(LogSource(KINDS[format_], format_, str(path)) for format_, path in logs.items())
+    named = {node.name: node for node in nodes}
+    inventory = Inventory(directory / "inventory.yaml", "bench", "example.com", "lab", named, {}, logs=entries)
+    (directory / "journal.db").unlink(missing_ok=True)
+    journal = SqliteJournal(directory / "journal.db")
+    await journal.open()
+    hub = WatchHub(inventory, Store(nodes, on_line=journal.add_event, on_audit=journal.add_audit), BootJournal(journal))
+    await hub.start()
+    try:
+        yield hub, journal
+    finally:
+        await hub.close()
+        await journal.close()
+
+
+def _read(hub: WatchHub) -> int:
+    return sum(feed.source.position.number for feed in hub.logs.feeds)
+
+
+def _settled(hub: WatchHub) -> bool:
+    """Whether no signal waits for its turn and no node for being looked at."""
+    return not hub.boots._ordering._heap and not hub.boots._dirty
+
+
+def _parsed(logs: dict[str, Path], nodes: list[Node]) -> float:
+    """CPU seconds of parsers and correlation alone."""
+    correlator = Correlator(identity_of(node) for node in nodes)
     signals: list[Signal] = []
-    begin = time.perf_counter()
+    begin = own_cpu()
     for format_, path in logs.items():
         parser = make_parser(format_, path.name, reference=time.time())
         with path.open() as file:
             for number, line in enumerate(file, 1):
                 signals.extend(parser.feed(line.rstrip("\n"), number))
-    # As the engine does it: merged by time, for the sources are read side by side.
     signals.sort(key=lambda signal: signal.wall or 0.0)
     now = time.time()
-    changed = 0
     for signal in signals:
-        changed += len(correlator.feed(signal, now))
-    seconds = time.perf_counter() - begin
-    assert changed > len(signals) // 2
-    return seconds
+        correlator.feed(signal, now)
+    return own_cpu() - begin
 
 
-async def _grep(paths: list[Path]) -> float:
-    program = shutil.which("grep")
-    assert program is not None
-    begin = time.perf_counter()
-    process = await asyncio.create_subprocess_exec(
-        *(program, "-c", "-E", "LEASE_ALLOC|initrd", *map(os.fspath, paths)), stdout=asyncio.subprocess.PIPE
-    )
-    await process.communicate()  # not /dev/null: grep stops at the first match then
-    return time.perf_counter() - begin
+def _grep(paths: list[Path]) -> float:
+    """CPU seconds of `grep -c`."""
+    return child_cpu(["grep", "-c", "-E", "LEASE_ALLOC|initrd", *map(str, paths)])
+
+
+def _lnav(paths: list[Path]) -> float | None:
+    """CPU seconds of lnav reading the files without a screen; None when it is not there."""
+    if shutil.which("lnav") is None:
+        return None
+    return child_cpu(["lnav", "-n", "-q", "-c", ":goto 0", *map(str, paths)])
