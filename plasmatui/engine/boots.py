@@ -31,7 +31,7 @@ from plasmatui.watch.identity import Identity, NodeIdentity
 from plasmatui.watch.timeline import Correlator
 
 INTERVAL = 0.1
-"""Seconds between two looks at the nodes that something was heard of."""
+"""Seconds between two looks at the nodes that something was heard of; more when looking takes longer."""
 
 SLICE = 0.004
 """Seconds of work after which the loop gets its turn."""
@@ -185,6 +185,8 @@ class BootWatch:
 
     def owner_of(self, text: str) -> str:
         """The node whose MAC a line names first; "" for none."""
+        if text.count(":") < 5:
+            return ""
         found = _MAC.search(text)
         return self._macs.get(found[0].lower(), "") if found is not None else ""
 
@@ -279,15 +281,16 @@ class BootWatch:
             if self._unknown_changed:
                 self._unknown_changed = False
                 self._store.unknown_clients(self._identity.unknown_clients())
-            begun = time.perf_counter()
+            begun, worked = time.perf_counter(), 0.0
             while self._dirty:
                 node = next(iter(self._dirty))
                 del self._dirty[node]
                 self._show(node)
                 if time.perf_counter() - begun > SLICE:
+                    worked += time.perf_counter() - begun
                     await asyncio.sleep(0)
                     begun = time.perf_counter()
-            await asyncio.sleep(INTERVAL)
+            await asyncio.sleep(min(max(INTERVAL, worked), LOOK))
 
     def _show(self, node: str, *, quietly: bool = False) -> None:
         """Tell what is known of a node's boot now, as far as it is new; quietly what a former engine told already."""
@@ -328,13 +331,12 @@ class BootWatch:
 
     def _ended(self, node: str, base: int) -> None:
         """Boots that another has followed are kept as they ended."""
-        for old in self._correlator.history(node):
-            if old.number + base > self._closed.get(node, 0):
-                ended = self._preludes.ended(node, replace(old, number=old.number + base))
-                self._closed[node] = ended.number
-                self._counts.pop(node, None)
-                self._pending_boots[node, ended.number] = ended
-                self._store.timeline(ended)
+        for old in self._correlator.history(node, self._closed.get(node, 0) - base):
+            ended = self._preludes.ended(node, replace(old, number=old.number + base))
+            self._closed[node] = ended.number
+            self._counts.pop(node, None)
+            self._pending_boots[node, ended.number] = ended
+            self._store.timeline(ended)
 
     def _findings(self, node: str, boot: BootTimeline) -> None:
         former = self._raised.get(node, {})

@@ -14,9 +14,11 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import TypeVar
 
@@ -347,6 +349,18 @@ def _is_corrupt(error: Exception) -> bool:
     return code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
+def _write_some(connection: sqlite3.Connection, statement: str, rows: Iterator[tuple[object, ...]]) -> int:
+    """Write rows; return how many SQLite can never take. Those before and after such a row are written."""
+    lost = 0
+    while True:
+        try:
+            connection.executemany(statement, rows)
+        except (UnicodeEncodeError, OverflowError):
+            lost += 1  # the row that `rows` gave last
+        else:
+            return lost
+
+
 def _commit(connection: sqlite3.Connection, work: _Work) -> int:
     """Write in one transaction; return how many rows SQLite can never take (a lone surrogate, a number too big)."""
     if not work.rows and not work.operations:
@@ -354,11 +368,8 @@ def _commit(connection: sqlite3.Connection, work: _Work) -> int:
     lost = 0
     connection.execute("BEGIN IMMEDIATE")
     try:
-        for statement, values in work.rows:
-            try:
-                connection.execute(statement, values)
-            except (UnicodeEncodeError, OverflowError):
-                lost += 1
+        for statement, rows in groupby(work.rows, key=itemgetter(0)):
+            lost += _write_some(connection, statement, (values for _, values in rows))
         for record in work.operations.values():
             values = (record.number, record.begin, int(record.state.ended), _encode(record))
             connection.execute(_OPERATION, values)

@@ -62,7 +62,7 @@ class SignalKind(StrEnum):
     POWER_OFF = "power-off"
 
 
-class Evidence(msgspec.Struct, frozen=True):
+class Evidence(msgspec.Struct, frozen=True, gc=False):
     """Where a fact was read: the file's or source's name, its line counted from 1 (of a console: the line of text),
     and that line, clean."""
 
@@ -71,7 +71,7 @@ class Evidence(msgspec.Struct, frozen=True):
     text: str = ""
 
 
-class Signal(msgspec.Struct, frozen=True, kw_only=True):
+class Signal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One observation. Only what the line says is given; text is clean.
 
     Attributes:

@@ -40,7 +40,7 @@ def starts_boot(facts: BootFacts, signal: Signal) -> bool:
         far = facts.fetched >= 1 or facts.console >= 2
         return far and role_of(signal.file) is Role.LOADER and _later(facts, signal)
     if kind is K.HTTP_REQUEST:
-        script = facts.fetched >= 2 and role_of(signal.file) is Role.SCRIPT and is_boot_client(signal)
+        script = facts.fetched >= 2 and is_boot_client(signal) and role_of(signal.file) is Role.SCRIPT
         return script and _after_fetch(facts, signal)
     return False
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from plasmatui.model.boot import Signal, SignalKind
 from plasmatui.watch.names import Role, role_of
@@ -60,6 +61,13 @@ def is_boot_client(signal: Signal) -> bool:
     return signal.ipxe is not False or not signal.text or _BOOT_AGENT.match(signal.text) is not None
 
 
+def _is_aside(signal: Signal) -> bool:
+    """Whether an HTTP line is about what a running system fetches, packages for one: of any number of such lines it
+    matters only that they were."""
+    good = signal.status is not None and signal.status < 400
+    return good and not is_boot_client(signal) and role_of(signal.file) is Role.UNKNOWN
+
+
 @dataclass(slots=True)
 class Mark:
     """Signals of one kind about one thing: the first, the last, how many. `order` counts the signals of a boot."""
@@ -74,6 +82,9 @@ class Mark:
     @property
     def kind(self) -> SignalKind:
         return self.first.kind
+
+
+_first_order = attrgetter("first_order")
 
 
 @dataclass(slots=True)
@@ -143,6 +154,7 @@ class BootFacts:
         self.number = number
         self.order = 0
         self.marks: dict[tuple[SignalKind, str, str], Mark] = {}
+        self._by_kind: dict[SignalKind, list[Mark]] = {}  # in order of first sighting
         self.exchanges: list[Exchange] = []
         self.begin: float | None = None
         self.last_wall: float | None = None
@@ -183,10 +195,14 @@ class BootFacts:
 
     def find(self, *kinds: SignalKind) -> list[Mark]:
         """The marks of these kinds, in order of first sighting."""
-        return sorted((m for (kind, _, _), m in self.marks.items() if kind in kinds), key=lambda m: m.first_order)
+        if len(kinds) == 1:
+            return self._by_kind.get(kinds[0], [])[:]
+        found = [mark for kind in dict.fromkeys(kinds) for mark in self._by_kind.get(kind, ())]
+        found.sort(key=_first_order)
+        return found
 
     def has(self, *kinds: SignalKind) -> bool:
-        return any(kind in kinds for kind, _, _ in self.marks)
+        return any(kind in self._by_kind for kind in kinds)
 
     def take_last_question(self) -> Exchange | None:
         """Give away the last conversation, when it turns out to be the first of the next boot."""
@@ -203,9 +219,11 @@ class BootFacts:
 
     def _mark(self, signal: Signal) -> bool:
         kind = signal.kind
+        aside = False
         if kind in _FILES:
             status = "" if signal.status is None else str(signal.status)
-            key = (kind, signal.file, f"{signal.code}{status}")
+            aside = kind is SignalKind.HTTP_REQUEST and _is_aside(signal)
+            key = (kind, "", "aside") if aside else (kind, signal.file, f"{signal.code}{status}")
         else:
             key = (kind, "", signal.code)
         mark = self.marks.get(key)
@@ -213,9 +231,10 @@ class BootFacts:
             key = (kind, "", "")
             mark = self.marks.get(key)
         if mark is None:
-            self.marks[key] = Mark(signal, signal, self.order, self.order, 1, signal.bytes or 0)
+            mark = self.marks[key] = Mark(signal, signal, self.order, self.order, 1, signal.bytes or 0)
+            self._by_kind.setdefault(kind, []).append(mark)
             return True
-        changed = kind is not SignalKind.IPXE_FETCH or signal.percent != mark.last.percent
+        changed = not aside and (kind is not SignalKind.IPXE_FETCH or signal.percent != mark.last.percent)
         mark.last, mark.last_order = signal, self.order
         mark.count += 1
         mark.bytes = mark.bytes + (signal.bytes or 0) if signal.status == 206 else max(mark.bytes, signal.bytes or 0)
@@ -247,9 +266,9 @@ class BootFacts:
             self._exchange_of_round = answered
 
     def _http(self, signal: Signal) -> None:
-        role = role_of(signal.file)
         if not is_boot_client(signal) or (signal.status is not None and signal.status >= 400):
             return
+        role = role_of(signal.file)
         level = {Role.SCRIPT: 1, Role.KERNEL: 2, Role.INITRD: 3}.get(role, 0)
         if level > self.fetched:
             self.fetched = level

@@ -24,6 +24,7 @@ _SCRIPT = re.compile(
     r"\.(ipxe|php|cgi|gpxe)$|^(boot|menu|autoexec|grub)\.cfg$|^grub\.cfg|pxelinux\.cfg(/|$)|/v1/boot/", re.I
 )
 _LOADER = re.compile(r"\.(efi|kk?k?pxe|pxe|0|n12|usb)$", re.I)
+_URL_SIGNS = re.compile(r"[%?#;\[\]\s\x00-\x1f]|^//")
 _QUERY = re.compile(r"(^|[&?])(mac|uuid|hostname)=", re.I)
 
 
@@ -48,6 +49,8 @@ def role_of(file: str) -> Role:
 @lru_cache(4096)
 def path_of(file: str) -> str:
     """The path of a URL or path, without query, decoded."""
+    if file.startswith("/") and not _URL_SIGNS.search(file):
+        return file
     try:
         return unquote(urlsplit(file).path) or file
     except ValueError:

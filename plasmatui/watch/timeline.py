@@ -111,12 +111,16 @@ class Correlator:
             return None
         return self._read(node, track, track.current, now, at_end=at_end)
 
-    def history(self, node: str) -> tuple[BootTimeline, ...]:
-        """The boots before the current one, as they ended, the latest last."""
+    def history(self, node: str, after: int = 0) -> tuple[BootTimeline, ...]:
+        """The boots before the current one and after boot number `after`, as they ended, the latest last."""
         track = self._tracks.get(node)
         if track is None:
             return ()
-        return tuple(self._read(node, track, ended.facts, None, at_end=True) for ended in track.ended)
+        return tuple(
+            self._read(node, track, ended.facts, None, at_end=True)
+            for ended in track.ended
+            if ended.facts.number > after
+        )
 
     def tick(self, now: float) -> frozenset[str]:
         """Look at who fell silent; the nodes whose findings changed by time alone. For once in a second or so."""

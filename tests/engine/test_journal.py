@@ -228,11 +228,11 @@ async def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
 
 async def test_a_row_that_sqlite_never_takes_does_not_block_the_rest(tmp_path: Path) -> None:
     journal = await opened(tmp_path / "journal.db")
-    journal.add_audit(AuditLine(1, 1.0, "anna", "\udc80", "a lone surrogate"))
-    journal.add_audit(AuditLine(2, 1.0, "anna", "n1", "fine"))
+    for number, node in enumerate(("n1", "\udc80", "n1", "\udc80", "\udc80", "n1"), 1):
+        journal.add_audit(AuditLine(number, 1.0, "anna", node, "a lone surrogate is no text"))
     assert await journal.flush()
-    assert [each.number for each in await journal.audit(5)] == [2]
-    assert journal.lost == 1
+    assert [each.number for each in await journal.audit(9)] == [6, 3, 1]
+    assert journal.lost == 3
     await journal.close()
 
 

@@ -242,6 +242,27 @@ def test_a_rack_that_asks_for_ever_stays_small() -> None:
     assert len(track.exchanges) <= facts.EXCHANGES_KEPT
 
 
+def test_what_a_running_system_fetches_is_counted_as_one_thing() -> None:
+    correlator = fed(net_boot(A))
+    before = timeline(correlator)
+    changed = [
+        correlator.feed(http("10.0.0.1", f"/{n:032x}.narinfo", 1100.0 + n, ipxe=False, text="Nix/2.24"), 1100.0 + n)
+        for n in range(500)
+    ]
+    assert changed.count(frozenset({"node01"})) == 1
+    assert timeline(correlator) == before
+    assert len(correlator._tracks["node01"].current.find(K.HTTP_REQUEST)) == 4
+    again = http("10.0.0.1", "/boot.ipxe", 1700.0)
+    correlator.feed(again, 1700.0)
+    assert timeline(correlator).number == 2, "the next boot is still seen"
+
+
+def test_past_boots_are_given_from_a_number_on() -> None:
+    correlator = fed([one for start in (1000.0, 2000.0, 3000.0) for one in net_boot(A, start)])
+    assert [boot.number for boot in correlator.history("node01")] == [1, 2]
+    assert [boot.number for boot in correlator.history("node01", after=1)] == [2]
+
+
 WALLS = st.none() | st.floats(0, 3000)
 FACTS: dict[str, Any] = {
     "node": st.sampled_from(["", "node01"]),
