@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from msgspec.structs import replace
 
 from plasmatui.engine.ordering import Ordering
+from plasmatui.engine.owners import Owners
 from plasmatui.engine.preludes import Preludes
 from plasmatui.engine.store import Store
 from plasmatui.engine.usual import UsualTimes
@@ -46,17 +46,19 @@ SOURCE = "watch"
 
 _VAIN = (OperationState.FAILED, OperationState.CANCELLED)
 
-_MAC = re.compile(r"(?<![0-9a-fA-F:])(?:[0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}(?![0-9a-fA-F:])")
-
 
 class BootWatch:
     """Tells the store the stage, the findings and the timeline of each node.
 
     `feed` costs little and is called for every signal; what it means is worked out later, at most ten times a second
     and node, and only for nodes of which something new was heard or that have been silent for notably longer.
+    `on_owner` is told whose a line is that names an address only.
     """
 
-    def __init__(self, nodes: Iterable[Node], store: Store, journal: BootJournal) -> None:
+    def __init__(
+        self, nodes: Iterable[Node], store: Store, journal: BootJournal, on_owner: Callable[[Evidence, str], None]
+    ) -> None:
+        self._on_owner = on_owner
         self.usual = UsualTimes()
         self._store = store
         self._journal = journal
@@ -83,9 +85,8 @@ class BootWatch:
         nodes = tuple(nodes)
         identities = tuple(identity_of(node) for node in nodes)
         self.usual.profiles = {node.name: node.profile for node in nodes}
-        self._macs = {mac: each.name for each in identities for mac in each.macs}
-        self._ips = {ip: each.name for each in identities for ip in each.ips}
         self._identity = Identity(identities)
+        self.owners = Owners(identities, self._identity)
         self._correlator = Correlator(identities, self.usual.of)
 
     # --- life -----------------------------------------------------------------------------------------------------
@@ -152,11 +153,9 @@ class BootWatch:
         """Take a signal that was heard at Unix seconds `heard`; the node that it is about, as far as that is known
         before its turn has come ("": it is not)."""
         self._ordering.push(signal, heard)
-        return self.likely_owner(signal)
-
-    def likely_owner(self, signal: Signal) -> str:
-        """The node that a signal seems to be about, without learning from it; "" for none."""
-        return signal.node or self._macs.get(signal.mac, "") or self._ips.get(signal.ip, "")
+        if signal.kind is SignalKind.DHCP_ACK:
+            self.owners.lease(signal, heard)
+        return self.owners.of(signal)
 
     def _take(self, signal: Signal, heard: float, kept: bool) -> None:
         """A signal whose turn has come."""
@@ -164,6 +163,8 @@ class BootWatch:
             self._meanwhile.append((signal, heard, kept))
             return
         node, new = self._hear(signal, heard)
+        if signal.ip and not signal.mac and not signal.node:
+            self._on_owner(signal.evidence, node)  # of a log that was read before the lease, it is known only now
         if new and not kept and self._counts.get(node, 0) < SIGNALS_KEPT:
             self._counts[node] = self._counts.get(node, 0) + 1
             self._pending.append((node, heard, encoded(signal)))
@@ -171,8 +172,8 @@ class BootWatch:
     def _hear(self, signal: Signal, heard: float) -> tuple[str, bool]:
         node = self._identity.node_of(signal)
         known = node in self._identity.nodes
-        if known and signal.ip and signal.kind is SignalKind.DHCP_ACK:
-            self._ips[signal.ip] = node
+        if known and signal.kind is SignalKind.DHCP_ACK:
+            self.owners.lease(signal, heard, node)
         if signal.mac and not known:
             self._unknown_changed = True
             self._wake.set()
@@ -182,13 +183,6 @@ class BootWatch:
         for each in changed:
             self._touch(each)
         return (node if known else ""), bool(changed)
-
-    def owner_of(self, text: str) -> str:
-        """The node whose MAC a line names first; "" for none."""
-        if text.count(":") < 5:
-            return ""
-        found = _MAC.search(text)
-        return self._macs.get(found[0].lower(), "") if found is not None else ""
 
     def on_event(self, before: NodeState, event: Event) -> None:
         """What we, or the BMC, did to a node: it belongs to its boot."""
@@ -249,7 +243,7 @@ class BootWatch:
     def keep(self, positions: dict[str, bytes] | None = None) -> None:
         """Give the journal what is new, together with how far the logs were read when it was heard."""
         for heard, signal in self._ordering.unkept():
-            owner = self.likely_owner(signal)
+            owner = self.owners.of(signal)
             if owner:
                 self._pending.append((owner, heard, encoded(signal)))
         signals = [(node, max(1, self._number(node)), heard, blob) for node, heard, blob in self._pending]

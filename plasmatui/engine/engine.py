@@ -152,6 +152,7 @@ class Engine:
         await self._watch.start()
         await self._backend.start()
         await self._consoles.start(self._inventory.bmcs, self._backend.keeper)
+        self._watch.recall_consoles(self._consoles)
         self._spawn(self._meter.run(), "meter")
         self._spawn(self._leave_when_idle(), "idle")
         try:

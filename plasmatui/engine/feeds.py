@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
-import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import msgspec
 from msgspec.structs import replace
@@ -17,14 +16,15 @@ from plasmatui.engine.boots import BootWatch
 from plasmatui.inventory.inventory import Inventory
 from plasmatui.inventory.inventory import LogSource as LogEntry
 from plasmatui.model.boot import Signal, SourceState
-from plasmatui.model.command import Commands
+from plasmatui.model.command import CommandError, Commands
 from plasmatui.text import decode
-from plasmatui.watch.console import ConsoleReader
 from plasmatui.watch.lines import LineStore
+from plasmatui.watch.parser import LogParser
 from plasmatui.watch.parsers import make_parser
 from plasmatui.watch.parsers.prefix import PrefixReader
-from plasmatui.watch.sources.base import Batch, LogLine, LogSource, Mark, Position, SourceStatus
+from plasmatui.watch.sources.base import Batch, LogLine, LogSource, Position, SourceStatus
 from plasmatui.watch.sources.factory import make_source, source_name
+from plasmatui.watch.sources.supervised import SourceTroubleError
 
 log = logging.getLogger(__name__)
 
@@ -41,9 +41,6 @@ RECALLED = 512 * 1024
 """Bytes of a log that an engine keeps again when it begins."""
 
 RECALL_STEP = 128
-
-CONSOLE = "console "
-"""Before a node's name: its console as a source of lines."""
 
 _STATUS = {SourceStatus.RUNNING: "running", SourceStatus.FAILED: "failed"}
 
@@ -90,6 +87,7 @@ class LogFeed:
         self._begun = time.time()
         self._latest = 0.0
         self._failed = 0
+        self._begin: asyncio.Task[None] | None = None
         lines.add_source(name, entry.kind)
         self.source: LogSource = make_source(
             entry,
@@ -122,31 +120,44 @@ class LogFeed:
         self.moved = False
         return _encode(self.source.position)
 
-    async def recall(self) -> None:
-        """Keep again the last lines that a former engine read, so that they are shown and bundled. Their signals have
-        been heard; only of files on this host."""
-        position = self.source.position
-        if self.entry.ssh or not self.entry.file or not position.marks:
-            return
-        data = await asyncio.to_thread(_before, Path(self.entry.file), position.marks[-1])
-        raws = data.split(b"\n")
-        del raws[-1:]
-        number = position.number - len(raws)
-        parser, now = make_parser(self.entry.format, self.name), time.time()
-        for begin in range(0, len(raws), RECALL_STEP):
-            lines = [
-                LogLine(self.name, number + i, raw)
-                for i, raw in enumerate(raws[begin : begin + RECALL_STEP], begin + 1)
-            ]
+    def start(self) -> None:
+        """Keep again what a former engine read, and follow."""
+        if self._begin is None:
+            self._begin = asyncio.create_task(self._start(), name=f"lines of before {self.name}")
+
+    async def close(self) -> None:
+        """Follow no more."""
+        if self._begin is not None:
+            self._begin.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._begin
+        await self.source.close()
+
+    async def _start(self) -> None:
+        try:
+            await self._recall()
+        except (OSError, CommandError, SourceTroubleError) as error:
+            log.info("%s: what was read before is not shown again: %s", self.name, error)
+        self.source.start()
+
+    async def _recall(self) -> None:
+        """Keep the last lines that a former engine read, so that they are shown and bundled; their signals were heard.
+        Done before the first new line, because a source's lines are kept in the order in which they came."""
+        recalled, now = await self.source.recall(RECALLED), time.time()
+        parser = make_parser(self.entry.format, self.name)
+        for begin in range(0, len(recalled), RECALL_STEP):
+            lines = recalled[begin : begin + RECALL_STEP]
             walls: list[float | None] = []
             nodes: list[str] = []
             for line in lines:
                 text = decode(line.raw)
-                signals = parser.feed(text, line.number)
-                owners = (self._boots.likely_owner(signal) for signal in signals)
-                nodes.append(next((owner for owner in owners if owner), "") or self._boots.owner_of(text))
-                walls.append(signals[0].wall if signals else self._prefix.split(text)[0])
+                signals = self._signals(parser, text, line.number)
+                owners = (self._boots.owners.of(signal) for signal in signals)
+                nodes.append(next((owner for owner in owners if owner), "") or self._boots.owners.named_in(text))
+                own = signals[0].wall if signals else self._prefix.split(text)[0]
+                walls.append(line.wall if line.wall is not None else own)
             self._lines.append(self.name, lines, now, walls, nodes)
+            self._on_lines()
             await asyncio.sleep(0)
 
     def _on_batch(self, batch: Batch) -> None:
@@ -166,16 +177,7 @@ class LogFeed:
         """A line's own time and whose it is; its signals go to the boots."""
         text = decode(line.raw)
         wall, owner = line.wall, ""
-        try:
-            signals = self._parser.feed(text, line.number)
-        except Exception:
-            # One line that a parser fails on must never cost the source; it stays visible as a line.
-            signals = ()
-            self._failed += 1
-            if self._failed == 1:
-                log.exception(
-                    "%s:%d cannot be parsed; further failures of this source are not logged", self.name, line.number
-                )
+        signals = self._signals(self._parser, text, line.number)
         for signal in signals:
             if signal.wall is None and line.wall is not None:
                 signal = replace(signal, wall=line.wall)
@@ -183,7 +185,21 @@ class LogFeed:
             wall = signal.wall if wall is None else wall
         if wall is None and not signals:
             wall = self._prefix.split(text)[0]
-        return wall, owner or self._boots.owner_of(text)
+        if wall is not None and wall.is_integer() and 0 <= arrived - wall < 1:
+            wall = arrived  # a log of whole seconds: within its second it stands where it came
+        return wall, owner or self._boots.owners.named_in(text)
+
+    def _signals(self, parser: LogParser, text: str, number: int) -> tuple[Signal, ...]:
+        """What a line says. One that the parser fails on must never cost the source; it stays visible as a line."""
+        try:
+            return parser.feed(text, number)
+        except Exception:
+            self._failed += 1
+            if self._failed == 1:
+                log.exception(
+                    "%s:%d cannot be parsed; further failures of this source are not logged", self.name, number
+                )
+            return ()
 
     def _heard(self, signal: Signal, arrived: float) -> float:
         """When a signal counts as heard: when its line was written, if that was a moment ago or we are catching up;
@@ -208,21 +224,6 @@ class LogFeed:
             )
 
         return stamp
-
-
-def _before(path: Path, mark: Mark) -> bytes:
-    """The last whole lines of a file before a mark; nothing when it is another file by now."""
-    try:
-        with path.open("rb") as file:
-            info = os.fstat(file.fileno())
-            if info.st_ino != mark.inode or info.st_size < mark.offset:
-                return b""
-            begin = max(0, mark.offset - RECALLED)
-            file.seek(begin)
-            data = file.read(mark.offset - begin)
-    except OSError:
-        return b""
-    return data.partition(b"\n")[2] if begin else data
 
 
 class LogFeeds:
@@ -252,7 +253,7 @@ class LogFeeds:
         ]
         for name in gone:
             feed = self._feeds.pop(name)
-            await feed.source.close()
+            await feed.close()
             positions[name] = feed.position()
         if ssh_changed:
             await self._disconnect()
@@ -261,8 +262,7 @@ class LogFeeds:
                 position = stored_position(positions.get(name))
                 feed = LogFeed(name, entry, self._lines, self._boots, self._commands, position, self._on_lines)
                 self._feeds[name] = feed
-                await feed.recall()
-                feed.source.start()
+                feed.start()
         return frozenset(gone) - wanted.keys()
 
     def positions(self) -> dict[str, bytes]:
@@ -271,7 +271,7 @@ class LogFeeds:
 
     async def close(self) -> None:
         for feed in self.feeds:
-            await feed.source.close()
+            await feed.close()
         await self._disconnect()
 
     def _commands(self, host: str) -> Commands:
@@ -301,44 +301,3 @@ def named(entries: tuple[LogEntry, ...]) -> dict[str, LogEntry]:
             name = f"{name} ({entry.format})"
         found[name] = entry
     return found
-
-
-class _LineReader(ConsoleReader):
-    """A console's reader that also hands out its lines, so that its bytes are gone through once."""
-
-    def __init__(self, node: str, source: str) -> None:
-        super().__init__(node, source)
-        self.lines: list[bytes] = []
-
-    def on_line(self, raw: bytes, line: int) -> None:
-        self.lines.append(raw)
-        super().on_line(raw, line)
-
-
-class ConsoleFeeds:
-    """The consoles of all nodes as sources of lines and signals."""
-
-    def __init__(self, lines: LineStore, boots: BootWatch, on_lines: Callable[[], None]) -> None:
-        self._lines = lines
-        self._boots = boots
-        self._on_lines = on_lines
-        self._readers: dict[str, _LineReader] = {}
-        self._numbers: dict[str, int] = {}
-
-    def on_data(self, node: str, data: bytes) -> None:
-        """Bytes came from a machine now."""
-        now = time.time()
-        source = CONSOLE + node
-        reader = self._readers.get(node)
-        if reader is None:
-            reader = self._readers[node] = _LineReader(node, source)
-            self._lines.add_source(source, "console")
-        for signal in reader.feed(data, now):
-            self._boots.feed(signal, now)
-        if reader.lines:
-            number = self._numbers.get(node, 0)
-            lines = [LogLine(source, count, raw) for count, raw in enumerate(reader.lines, number + 1)]
-            reader.lines = []
-            self._numbers[node] = number + len(lines)
-            self._lines.append(source, lines, now, nodes=[node] * len(lines))
-            self._on_lines()

@@ -6,11 +6,13 @@ import asyncio
 import contextlib
 
 from plasmatui.engine.boots import BootWatch
-from plasmatui.engine.feeds import CONSOLE, ConsoleFeeds, LogFeeds
+from plasmatui.engine.consolefeeds import CONSOLE, ConsoleFeeds, Recordings
+from plasmatui.engine.feeds import LogFeeds
 from plasmatui.engine.followers import Followers
 from plasmatui.engine.store import Store
 from plasmatui.inventory.inventory import Inventory
 from plasmatui.journal.boots import BootJournal
+from plasmatui.model.boot import Evidence
 from plasmatui.watch.lines import LineStore
 
 KEEP = 0.5
@@ -30,7 +32,7 @@ class WatchHub:
     def __init__(self, inventory: Inventory, store: Store, journal: BootJournal) -> None:
         self.inventory = inventory
         self.lines = LineStore()
-        self.boots = BootWatch(inventory.nodes.values(), store, journal)
+        self.boots = BootWatch(inventory.nodes.values(), store, journal, self._own)
         self.followers = Followers(self.lines, self.kind_of)
         self.logs = LogFeeds(self.lines, self.boots, self.followers.told)
         self._consoles = ConsoleFeeds(self.lines, self.boots, self.followers.told)
@@ -48,6 +50,10 @@ class WatchHub:
         await self.logs.replace(self.inventory, dict(recalled.positions))
         self._task = asyncio.create_task(self._keep(), name="boot watch journal")
 
+    def recall_consoles(self, recordings: Recordings) -> None:
+        """Show again what the consoles said before; the recordings are known by now, and nothing is recorded yet."""
+        self._consoles.recall(self.inventory.bmcs, recordings)
+
     async def replace(self, inventory: Inventory) -> None:
         """Use another inventory from now on."""
         self.inventory = inventory
@@ -63,6 +69,7 @@ class WatchHub:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
         await self.followers.close()
+        await self._consoles.close()
         await self.logs.close()
         await self.boots.close(self.logs.positions())
 
@@ -71,6 +78,9 @@ class WatchHub:
         if source.startswith(CONSOLE):
             return "console"
         return next((feed.entry.kind for feed in self.logs.feeds if feed.name == source), "")
+
+    def _own(self, line: Evidence, node: str) -> None:
+        self.lines.own(line.file, line.line, node)
 
     def _write(self) -> None:
         self.boots.keep(self.logs.positions())

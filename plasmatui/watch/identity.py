@@ -88,7 +88,7 @@ class Identity:
         if signal.mac and signal.kind is not SignalKind.HTTP_REQUEST:
             return self._by_mac(signal)
         if signal.ip:
-            node = self._by_address(signal.ip, signal.wall)
+            node = self.owner_at(signal.ip, signal.wall)
             if node:
                 return node
         return self._by_name(signal)
@@ -123,7 +123,8 @@ class Identity:
             self._note_unknown(signal)
         return node
 
-    def _by_address(self, ip: str, wall: float | None) -> str:
+    def owner_at(self, ip: str, wall: float | None) -> str:
+        """Whose address it was at a time (None: is); "" when that is not known."""
         leases = self._leases.get(ip)
         if not leases:
             return self._ips.get(ip, "")

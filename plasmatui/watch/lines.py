@@ -128,12 +128,14 @@ class LineStore:
         self._trim()
         return range(self.next_seq - len(lines), self.next_seq)
 
-    def set_node(self, seq: int, node: str) -> None:
-        """Say whose line it is; nothing when it is no longer kept."""
-        found = self._find(seq)
-        if found is not None:
-            _, block, index = found
-            block.nodes[index] = self._number(node)
+    def own(self, source: str, number: int, node: str) -> None:
+        """Say whose a source's line is; nothing when it is no longer kept."""
+        ring = self._rings.get(source)
+        for block in reversed(ring.blocks) if ring is not None else ():
+            index = number - block.first_number
+            if 0 <= index < len(block):
+                block.nodes[index] = self._number(node)
+                return
 
     def line(self, seq: int) -> StoredLine | None:
         """One line, None when it is not kept."""

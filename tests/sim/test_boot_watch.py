@@ -105,3 +105,8 @@ def test_a_boot_goes_on_while_the_engine_is_exchanged(end: signal.Signals) -> No
         assert boot["begin"] == before["begin"]
         assert set(done(before)) <= set(done(boot))
         assert {"http-kernel", "http-initrd", "kernel-start", "initrd-start"} <= set(done(boot))
+        for kind in ("dhcp", "tftp", "http"):
+            said = [line["text"] for line in rack.cli("logs", kind, "-n", "10000", "--json").json()["lines"]]
+            logs = sorted((rack.inventory.parent / "logs").glob(f"{kind}*.log"))
+            written = [line for log in logs for line in log.read_text().splitlines()]
+            assert sorted(said) == sorted(written), "no line is lost or doubled"

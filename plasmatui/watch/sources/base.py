@@ -140,6 +140,14 @@ class LogSource(Protocol):
     def position(self) -> Position:
         """After the last batch delivered."""
 
+    async def recall(self, limit: int) -> tuple[LogLine, ...]:
+        """The last lines before the position, about `limit` bytes of them, as far as they are still there: what was
+        delivered before this source was made. To be called before `start`; delivers nothing.
+
+        Raises:
+            OSError, CommandError: they cannot be read.
+        """
+
     def start(self) -> None:
         """Begin, or begin again after `stop`; nothing when it runs."""
 

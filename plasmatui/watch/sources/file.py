@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from plasmatui.watch.sources.base import LogLine, OnBatch, OnState, Position, SourceStatus, Stamp, Start
-from plasmatui.watch.sources.follower import Follower, OpenFile
+from plasmatui.watch.sources.follower import Follower, OpenFile, last_before
 from plasmatui.watch.sources.splitter import Piece
 from plasmatui.watch.sources.supervised import Pauses, Supervised
 
@@ -47,6 +47,10 @@ class FileSource(Supervised):
         self._stamp = stamp
         self._patience = patience
         self._look_every = look_every
+
+    async def recall(self, limit: int) -> tuple[LogLine, ...]:
+        read = await asyncio.to_thread(last_before, self.path, self.position.marks, limit)
+        return self._numbered([(piece.raw, piece.offset, None) for piece in read])
 
     async def _follow(self) -> None:
         follower = Follower(self.path, self._stamp)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from plasmatui.watch.sources.base import Mark, Position, Stamp, Start
-from plasmatui.watch.sources.splitter import SPAN, LineSplitter, digest
+from plasmatui.watch.sources.splitter import SPAN, LineSplitter, Piece, digest, whole_lines
 
 READ: Final = 1 << 20
 """Bytes read at once."""
@@ -234,6 +234,13 @@ class Follower:
                         found.append((Path(entry.path), entry.stat()))
         return sorted(found, key=lambda item: item[1].st_mtime_ns)
 
+    def places(self) -> list[tuple[Path, int]]:
+        """Files of this log with their inodes, the oldest first, the one under its name last."""
+        places = [(path, info.st_ino) for path, info in self._siblings()]
+        with contextlib.suppress(OSError):
+            places.append((self.path, self.path.stat().st_ino))
+        return places
+
     def _remember_siblings(self) -> None:
         """What is there before the first read is old, up to its present end."""
         for path, info in self._siblings():
@@ -253,10 +260,10 @@ class Follower:
     def _adopt(self, path: Path, inode: int, size: int) -> None:
         marks = [file.mark() for file in self.files] + list(self._known.values())
         same = self._known.get(inode)
-        if same is not None and self._matches(path, same):
+        if same is not None and self.matches(path, same):
             offset = same.offset
         else:
-            offset = max((mark.offset for mark in marks if mark.span and self._matches(path, mark)), default=0)
+            offset = max((mark.offset for mark in marks if mark.span and self.matches(path, mark)), default=0)
         file = self._open(path, offset)
         if file is None:
             return
@@ -267,7 +274,7 @@ class Follower:
             os.close(file.fd)
 
     @staticmethod
-    def _matches(path: Path, mark: Mark) -> bool:
+    def matches(path: Path, mark: Mark) -> bool:
         """Whether a file has the bytes that stood before the mark."""
         try:
             with open(path, "rb", buffering=0) as file:
@@ -282,7 +289,7 @@ class Follower:
         mark = file.mark()
         held = {other.inode for other in self.files} | self._known.keys()
         for path, info in self._siblings() if mark.span else ():
-            if info.st_ino not in held and self._matches(path, mark):
+            if info.st_ino not in held and self.matches(path, mark):
                 copy = self._open(path, mark.offset)
                 if copy is not None:
                     self._known[copy.inode] = copy.mark()
@@ -307,9 +314,7 @@ class Follower:
 
     def _resume(self, position: Position) -> None:
         """Open again what the marks name, then what came after them."""
-        places = [(path, info.st_ino) for path, info in self._siblings()]
-        with contextlib.suppress(OSError):
-            places.append((self.path, self.path.stat().st_ino))
+        places = self.places()
         last = position.marks[-1]
         for mark in position.marks:
             path = self._place(mark, places)
@@ -334,8 +339,26 @@ class Follower:
 
     def _place(self, mark: Mark, places: list[tuple[Path, int]]) -> Path | None:
         """The file that a mark is of: the same inode and the same bytes before; else a copy of it."""
-        fitting = [(path, inode) for path, inode in places if self._matches(path, mark)]
+        fitting = [(path, inode) for path, inode in places if self.matches(path, mark)]
         for path, inode in fitting:
             if inode == mark.inode:
                 return path
         return fitting[-1][0] if fitting and mark.span else None
+
+
+def last_before(path: Path, marks: tuple[Mark, ...], limit: int) -> list[Piece]:
+    """The last whole lines, about `limit` bytes of them, of what a position says was read of a log: of the file under
+    this name and of its rotated ones."""
+    places = Follower(path).places()
+    found: list[Piece] = []
+    for mark in reversed(marks):
+        name = next((name for name, inode in places if inode == mark.inode and Follower.matches(name, mark)), None)
+        if name is None or limit <= 0:
+            continue
+        begin = max(0, mark.offset - limit)
+        with open(name, "rb") as file:
+            file.seek(begin)
+            data = file.read(mark.offset - begin)
+        found[:0] = whole_lines(data, begin)
+        limit -= len(data)
+    return found

@@ -14,12 +14,15 @@ import msgspec
 
 from plasmatui.model.command import Commands, CommandStream
 from plasmatui.watch.sources.base import LogLine, OnBatch, OnState, Position, SourceStatus, Start
+from plasmatui.watch.sources.process import RECALL_LIMIT, output_of
 from plasmatui.watch.sources.splitter import LINE_LIMIT, LineSplitter
 from plasmatui.watch.sources.supervised import Pauses, SourceTroubleError, Supervised
 
 _FIELDS: Final = "MESSAGE,SYSLOG_IDENTIFIER,_COMM,_PID"
 _ENTRY_LIMIT: Final = 4 << 20
 """Bytes of an entry: JSON of a binary message takes four bytes for one."""
+_USUAL: Final = 100
+"""Bytes of a usual message."""
 _LOOK: Final = 2.0
 _BATCH: Final = 256
 _DENIED: Final = ("insufficient permissions", "not seeing messages from other users")
@@ -80,6 +83,26 @@ class JournalSource(Supervised):
         elif self.position.wall or self._begin:
             argv.append(f"--since=@{self.position.wall or self._begin:.6f}")
         return argv
+
+    async def recall(self, limit: int) -> tuple[LogLine, ...]:
+        if not self.position.cursor or not self.position.wall:
+            return ()
+        argv = ["journalctl", "--output=json", "--all", "--no-pager", f"--output-fields={_FIELDS}"]
+        argv += [f"--unit={self.unit}", f"--until=@{self.position.wall:.6f}", f"--lines={max(1, limit // _USUAL)}"]
+        splitter = LineSplitter(limit=_ENTRY_LIMIT)
+        splitter.feed(await output_of(self._commands, argv, RECALL_LIMIT))
+        raws: list[tuple[bytes, int, float | None]] = []
+        for piece in splitter.take(limit):
+            try:
+                entry = _DECODER.decode(piece.raw)
+            except (msgspec.MsgspecError, UnicodeDecodeError):
+                continue
+            wall = int(entry.micros) / 1e6 if entry.micros.isdigit() else None
+            raws += [(text, 0, wall) for text in self._texts(entry)]
+            if entry.cursor == self.position.cursor:
+                break
+            await asyncio.sleep(0)
+        return self._numbered(raws)
 
     async def _follow(self) -> None:
         stream = await self._commands.run(self.argv())

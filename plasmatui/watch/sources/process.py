@@ -7,12 +7,34 @@ import contextlib
 from collections.abc import Sequence
 from typing import Final
 
-from plasmatui.model.command import CommandError, CommandStream
+from plasmatui.model.command import CommandError, Commands, CommandStream
 from plasmatui.text import decode
 
 _CHUNK: Final = 1 << 16
 _ERRORS: Final = 4096
 _GRACE: Final = 2.0
+RECALL_LIMIT: Final = 15.0
+"""Seconds that reading again what was read before may take."""
+
+
+async def output_of(commands: Commands, argv: Sequence[str], limit: float) -> bytes:
+    """All that a short program prints, whatever its status.
+
+    Raises:
+        CommandError: it did not start, the way to it broke, or it took longer than `limit` seconds.
+    """
+    try:
+        async with asyncio.timeout(limit):
+            stream = await commands.run(argv)
+            try:
+                said = bytearray()
+                while data := await stream.read():
+                    said += data
+            finally:
+                await stream.close()
+    except TimeoutError:
+        raise CommandError("ssh-lost", f"{argv[0]} on {commands.name} does not end within {limit:g} s") from None
+    return bytes(said)
 
 
 class LocalCommands:

@@ -17,13 +17,15 @@ from plasmatui.model.command import CommandError, Commands, CommandStream
 from plasmatui.text import decode
 from plasmatui.watch.sources.base import LogLine, Mark, OnBatch, OnState, Position, SourceStatus, Start
 from plasmatui.watch.sources.follower import LINGER, is_rotation_of
-from plasmatui.watch.sources.splitter import SPAN, LineSplitter, Piece, digest
+from plasmatui.watch.sources.process import RECALL_LIMIT, output_of
+from plasmatui.watch.sources.splitter import SPAN, LineSplitter, Piece, digest, whole_lines
 from plasmatui.watch.sources.supervised import Pauses, SourceTroubleError, Supervised
 
 LIST: Final = (
     'stat -L -c "%i %s %Y %n" -- "$1" "$1".[0-9]* "$1"-[0-9]* "$1".old 2>/dev/null; [ -r "$1" ] || echo unreadable'
 )
 FETCH: Final = 'exec tail -c "+$1" -- "$2"'
+PART: Final = 'tail -c "+$1" -- "$2" | head -c "$3"'
 FOLLOW: Final = 'LC_ALL=C exec tail -c "+$1" -f -- "$2" 2>&1'
 _LOOK: Final = 2.0
 _PATIENCE: Final = 3.0
@@ -96,6 +98,23 @@ class RemoteFileSource(Supervised):
         self._tracks = [
             Track(mark.inode, LineSplitter(mark.offset), mark.check, mark.span) for mark in self.position.marks
         ]
+
+    async def recall(self, limit: int) -> tuple[LogLine, ...]:
+        if not self.position.marks:
+            return ()
+        listing = {file.inode: file for file in await self._list()}
+        pieces: list[Piece] = []
+        for mark in reversed(self.position.marks):
+            file = listing.get(mark.inode)
+            if file is None or file.size < mark.offset or limit <= 0:
+                continue
+            begin = max(0, mark.offset - max(limit, mark.span))
+            part = str(begin + 1), file.name, str(mark.offset - begin)
+            data = await output_of(self._commands, ["sh", "-c", PART, "sh", *part], RECALL_LIMIT)
+            if len(data) == mark.offset - begin and digest(data[len(data) - mark.span :]) == mark.check:
+                pieces[:0] = whole_lines(data, begin)
+            limit -= len(data)
+        return self._numbered([(piece.raw, piece.offset, None) for piece in pieces])
 
     async def _follow(self) -> None:
         for track in self._tracks:

@@ -85,3 +85,11 @@ class LineSplitter:
             self.before = (self.before + data[:used])[-SPAN:]
         self._data = rest
         self.offset = offset
+
+
+def whole_lines(data: bytes, offset: int) -> list[Piece]:
+    """The whole lines of bytes that stand at an offset of a file; the first may have begun before, unless it is 0."""
+    begin = data.find(b"\n") + 1 if offset else 0
+    splitter = LineSplitter(offset + begin)
+    splitter.feed(data[begin:])
+    return splitter.take(len(data))

@@ -116,6 +116,14 @@ class Supervised:
             self._say(status, str(trouble), trouble.problem)
             await asyncio.sleep(self._pauses.after(failures))
 
+    def _numbered(self, raws: Sequence[tuple[bytes, int, float | None]]) -> tuple[LogLine, ...]:
+        """Lines that end at the position, from each one's bytes, offset and time; never more than were counted."""
+        raws = raws[max(0, len(raws) - self.position.number) :]
+        first = self.position.number - len(raws) + 1
+        return tuple(
+            LogLine(self.name, number, raw, offset, wall) for number, (raw, offset, wall) in enumerate(raws, first)
+        )
+
     def _ended(self, task: asyncio.Task[None]) -> None:
         """A task that ends by itself met an error that nobody foresaw: it is shown and handed to the loop."""
         if task.cancelled():

@@ -78,7 +78,7 @@ def fill(batches: list[tuple[str, list[tuple[str, int | None]]]]) -> tuple[LineS
             wall = 100.0 if line.wall is None else float(line.wall)
             tops[source] = max(tops[source], wall)
             node = ["", "node01", "node02"][seq % 3]
-            store.set_node(seq, node)
+            store.own(source, line.number, node)
             raw = line.raw.replace(b"\n", b" ")
             model.lines.append((tops[source], StoredLine(seq, source, line.number, wall, node, raw)))
         if turn % 4 == 3:
@@ -151,7 +151,8 @@ def test_the_oldest_of_the_largest_goes_first() -> None:
     assert counts["kea"].lines + counts["kea"].dropped_lines == 50_000
     assert counts["kea"].dropped_bytes > 0
     assert store.line(2) is None
-    store.set_node(2, "node01")
+    store.own("kea", 2, "node01")
+    store.own("nothing", 2, "node01")
     first = counts["kea"].first_seq
     assert first is not None
     kept = store.line(first)

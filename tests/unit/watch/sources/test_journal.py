@@ -27,7 +27,7 @@ for entry in entries[begin : begin + 3]:
 if {hint!r}:
     print({hint!r}, file=sys.stderr, flush=True)
     time.sleep(60)
-if begin + 3 >= len(entries):
+if begin + 3 >= len(entries) and "--follow" in sys.argv:
     time.sleep(60)
 sys.exit(1)
 """
