@@ -45,8 +45,9 @@ _ALL = (
     FindingKind(
         "certificate-untrusted",
         Severity.ERROR,
-        "The BMC's TLS certificate is not trusted.",
-        "Give its CA or fingerprint as `verify_tls` in the inventory, or install a certificate of your CA.",
+        "The TLS certificate of a BMC or of a service is not trusted.",
+        "Give its CA or fingerprint in the inventory (a BMC's `verify_tls`; for services `cluster.ca`), or install a "
+        "certificate of your CA that is issued to its name.",
     ),
     FindingKind(
         "sol-in-use",
@@ -342,6 +343,19 @@ _ALL = (
         Severity.ERROR,
         "A certificate has expired.",
         "Issue it anew; check the clock of the node.",
+    ),
+    FindingKind(
+        "service-silent",
+        Severity.ERROR,
+        "A service of the cluster does not answer.",
+        "Look at `systemctl status SERVICE.service` and its journal on the node, at the firewall, and at the port "
+        "under `services` in the inventory.",
+    ),
+    FindingKind(
+        "service-unhealthy",
+        Severity.ERROR,
+        "A service of the cluster says that it is not well.",
+        "Read what it says in the node's details and `journalctl -u SERVICE.service` on the node.",
     ),
     FindingKind(
         "quorum-lost",
