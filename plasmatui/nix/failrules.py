@@ -53,7 +53,7 @@ _SSH: Final = (
 _FLAKE: Final = (
     _rule(
         "install-flake-missing",
-        r"flake '(?P<flake>[^']+)' does not provide attribute '(?P<name>[^']+)'",
+        r"flake '(?P<flake>[^']+)' does not provide attribute '(?:packages\.[\w-]+\.)?(?P<name>[^']+)'",
         "the flake {flake} has no {name}",
         follow=r"Did you mean",
     ),
@@ -171,6 +171,11 @@ _COPY: Final = (
         "install-copy-failed",
         r"lacks a (?:valid )?signature",
         "the node takes only paths that a trusted key has signed",
+    ),
+    _rule(
+        "install-copy-failed",
+        r"failed to start SSH connection to '(?P<host>[^']+)'",
+        "nix could not log in as {host}",
     ),
     _rule("install-copy-failed", r"tar: (?P<why>.+)", "tar: {why}", Stage.EXTRA_FILES),
     _rule(

@@ -72,7 +72,7 @@ class Missing(msgspec.Struct, frozen=True):
 
 def missing_attribute(output: str) -> Missing | None:
     """What nix says is missing in its error text, None when it says nothing of the kind."""
-    found = re.search(r"flake '([^']+)' does not provide attribute '([^']+)'", output)
+    found = re.search(r"flake '([^']+)' does not provide attribute '(?:packages\.[\w-]+\.)?([^']+)'", output)
     if found is None:
         return None
     meant = re.search(r"Did you mean (?:one of )?(.+?)\?", output[found.end() :])

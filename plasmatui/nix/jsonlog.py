@@ -170,7 +170,7 @@ class BuildLog:
         if not isinstance(text, str) or level not in (0, 1):
             return
         cleaned = clean_text(text, 500, 100)
-        self._tail.extend(cleaned.split("\n"))
+        self._tail.extend(line for line in cleaned.split("\n") if not is_noise(line))
         if level == 0:
             self._errors.append(cleaned)
 

@@ -62,6 +62,8 @@ def test_recorded_failures_of_nix(version: str) -> None:
         ("error: writing to file: No space left on device\nerror: write of 24576 bytes: Broken pipe", "closure-copy",
          "install-no-space", "copying the system"),
         ("Connection to 10.0.0.5 closed by remote host.", "closure-copy", "install-copy-failed", "broke"),
+        ("error: failed to start SSH connection to 'root@10.0.0.5'", "closure-copy", "install-copy-failed",
+         "as root@10.0.0.5"),
         ("efiSysMountPoint = '/boot' is not a mounted partition. Is the path configured correctly?", "bootloader",
          "bootloader-failed", "at /boot, where nothing is mounted"),
         ("[Errno 28] No space left on device: '/nix/store/x/initrd' -> '/boot/efi/nixos/x.efi'", "bootloader",

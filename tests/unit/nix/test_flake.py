@@ -46,6 +46,7 @@ def test_recorded_answers() -> None:
     for version in ("2.26.3", "2.34.8"):
         missing = flake.missing_attribute(recorded.nix(version, '"node99"').decode())
         assert missing is not None
+        assert missing.attribute == 'nixosConfigurations."node99".config.system.build.toplevel'
         assert missing.suggestions == ("node01",)
         found = flake.parse_metadata(recorded.nix_stdout(version, "metadata --json"))
         assert found.modified > 1_700_000_000
