@@ -11,10 +11,16 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 
 from plasmatui.model.boot import Signal, SignalKind
-from plasmatui.watch.names import Role, role_of
+from plasmatui.watch.names import Role, name_of, role_of
 
 MARKS_KEPT = 160
 EXCHANGES_KEPT = 24
+ANSWERS_KEPT = 8
+ALSO_ANSWERS = 5.0
+"""Seconds within which another server answers the same question."""
+
+STALLED = "stalled"
+"""The code of an `IPXE_FETCH` that stands still."""
 
 DHCP = frozenset(
     {
@@ -52,7 +58,7 @@ _FILES = frozenset(
     }
 )
 
-
+_ANSWERS = frozenset({SignalKind.DHCP_OFFER, SignalKind.DHCP_ACK, SignalKind.DHCP_NAK})
 _BOOT_AGENT = re.compile(r"^(UefiHttpBoot|[ig]PXE|GRUB|Syslinux|PXE|U-Boot|plasmatui-sim)", re.I)
 
 
@@ -106,6 +112,8 @@ class Exchange:
     file: str = ""
     xid: str = ""
     ips: set[str] = field(default_factory=set)
+    taken: Signal | None = None  # the question that takes an offer: it names the server (RFC 2131 section 4.3.2)
+    answers: list[Signal] = field(default_factory=list)  # the first offer, acknowledgement and refusal of each log
 
     @property
     def by_firmware(self) -> bool:
@@ -124,6 +132,12 @@ class Exchange:
         self.xid = signal.xid or self.xid
         if signal.ip and len(self.ips) < 8:
             self.ips.add(signal.ip)
+        if kind in _ANSWERS:
+            told = any(a.kind is kind and a.evidence.file == signal.evidence.file for a in self.answers)
+            if not told and len(self.answers) < ANSWERS_KEPT:
+                self.answers.append(signal)
+        if kind is SignalKind.DHCP_REQUEST and signal.server:
+            self.taken = signal
         if kind is SignalKind.DHCP_OFFER:
             self.offer = self.offer or signal
         elif kind is SignalKind.DHCP_PROXY:
@@ -144,7 +158,14 @@ class Exchange:
             return False
         if self.ack is None:
             return True
-        return signal.kind is SignalKind.DHCP_RELEASE
+        return signal.kind is SignalKind.DHCP_RELEASE or self._also_answers(self.ack, signal)
+
+    @staticmethod
+    def _also_answers(ack: Signal, signal: Signal) -> bool:
+        """Whether another server's log tells its own answer to the question that is answered already."""
+        if signal.kind not in _ANSWERS or signal.evidence.file == ack.evidence.file:
+            return False
+        return signal.wall is None or ack.wall is None or abs(signal.wall - ack.wall) < ALSO_ANSWERS
 
 
 class BootFacts:
@@ -185,7 +206,7 @@ class BootFacts:
                 self.last_wall = wall
         if signal.kind in DHCP:
             return self._dhcp(signal)
-        if signal.kind is SignalKind.TFTP_REQUEST:
+        if signal.kind in (SignalKind.TFTP_REQUEST, SignalKind.TFTP_DONE):
             self._loader(signal)
         elif signal.kind is SignalKind.HTTP_REQUEST:
             self._http(signal)
@@ -259,16 +280,18 @@ class BootFacts:
         """Count how often the loader is asked for anew: a size probe and the download are one round."""
         if role_of(signal.file) is not Role.LOADER:
             return
-        answered = self._answered
-        if signal.file != self._loader_file or answered != self._exchange_of_round:
-            self.loader_rounds = 1 if signal.file != self._loader_file else self.loader_rounds + 1
-            self._loader_file = signal.file
+        answered, name = self._answered, name_of(signal.file)
+        if name != self._loader_file or answered != self._exchange_of_round:
+            self.loader_rounds = 1 if name != self._loader_file else self.loader_rounds + 1
+            self._loader_file = name
             self._exchange_of_round = answered
 
     def _http(self, signal: Signal) -> None:
         if not is_boot_client(signal) or (signal.status is not None and signal.status >= 400):
             return
         role = role_of(signal.file)
+        if role is Role.LOADER and signal.code != "HEAD":
+            self._loader(signal)
         level = {Role.SCRIPT: 1, Role.KERNEL: 2, Role.INITRD: 3}.get(role, 0)
         if level > self.fetched:
             self.fetched = level

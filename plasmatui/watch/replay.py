@@ -11,9 +11,8 @@ import msgspec
 from plasmatui.model.boot import BootTimeline, Signal, SignalKind
 from plasmatui.watch.bundle import Bundle, BundleError, BundleFile, read_bundle
 from plasmatui.watch.console import ConsoleReader
-from plasmatui.watch.facts import LOGS
-from plasmatui.watch.identity import Identity
-from plasmatui.watch.names import Role, path_of, role_of
+from plasmatui.watch.names import path_of
+from plasmatui.watch.ownership import Owners
 from plasmatui.watch.parsers import FORMATS, make_parser
 from plasmatui.watch.timeline import Correlator
 from plasmatui.watch.weave import merge
@@ -47,8 +46,12 @@ def replay_all(directory: Path) -> dict[str, tuple[BootTimeline, ...]]:
         BundleError: the bundle cannot be read.
     """
     bundle = read_bundle(directory)
-    by_node = _by_node(bundle, _load(bundle))
+    recordings = _load(bundle)
+    by_node = _by_node(bundle, recordings)
     correlator = Correlator(bundle.nodes)
+    for recording in recordings:
+        for signal in recording.signals:
+            correlator.note_size(signal)
     found: dict[str, tuple[BootTimeline, ...]] = {}
     for sequences in by_node.values():
         for signal in merge(sequences):
@@ -128,7 +131,7 @@ def _timing(file: BundleFile) -> Iterator[tuple[float, int]]:
 
 def _by_node(bundle: Bundle, recordings: list[_Recording]) -> dict[str, list[list[Signal]]]:
     """Each node's signals, recording by recording, in the order of the files."""
-    nodes = _Owners(bundle, recordings)
+    owners = Owners(bundle.nodes, [(recording.file.node, recording.signals) for recording in recordings])
     split: dict[str, list[list[Signal]]] = {node.name: [] for node in bundle.nodes}
     consoles: list[_Recording] = []
     for recording in recordings:
@@ -137,7 +140,7 @@ def _by_node(bundle: Bundle, recordings: list[_Recording]) -> dict[str, list[lis
             continue
         parts: dict[str, list[Signal]] = {}
         for signal in recording.signals:
-            owner = nodes.of(signal)
+            owner = owners.of(signal)
             if owner in split:
                 parts.setdefault(owner, []).append(msgspec.structs.replace(signal, node=owner))
         for owner, part in parts.items():
@@ -172,51 +175,3 @@ def _clocked(recording: _Recording, logs: list[list[Signal]]) -> list[Signal]:
         msgspec.structs.replace(signal, wall=round(offset + seconds, 3))
         for signal, seconds in zip(recording.signals, recording.seconds, strict=True)
     ]
-
-
-class _Owners:
-    """Whose each line of a log is. A log without times decides by its own order; where its leases must explain lines of
-    another log, an address that had several owners goes on to the next one at each new boot that the lines show."""
-
-    def __init__(self, bundle: Bundle, recordings: list[_Recording]) -> None:
-        self._nodes: dict[int, str] = {}
-        identity = Identity(bundle.nodes)
-        logs = [r for r in recordings if r.file.format != "console"]
-        for recording in logs:
-            for signal in recording.signals:
-                if signal.wall is None:
-                    self._nodes[id(signal)] = identity.node_of(signal)
-        history = identity.owners()
-        timed = sorted((s for r in logs for s in r.signals if s.wall is not None), key=lambda s: s.wall or 0.0)
-        chunk: dict[str, int] = {}
-        deep: dict[str, bool] = {}
-        for signal in timed:
-            owners = history.get(signal.ip, ())
-            node = identity.node_of(signal)
-            if len(owners) > 1 and not signal.mac:
-                role = role_of(signal.file)
-                if deep.get(signal.ip) and role in (Role.LOADER, Role.SCRIPT):
-                    chunk[signal.ip] = chunk.get(signal.ip, 0) + 1
-                    deep[signal.ip] = False
-                deep[signal.ip] = deep.get(signal.ip, False) or role in (Role.KERNEL, Role.INITRD)
-                node = owners[min(chunk.get(signal.ip, 0), len(owners) - 1)]
-            self._nodes[id(signal)] = node
-        known = {ip for node in bundle.nodes for ip in node.ips} | set(identity.owners())
-        self._spoken = self._by_console(recordings, known)
-
-    def of(self, signal: Signal) -> str:
-        node = self._nodes.get(id(signal), "")
-        if not node and signal.kind in LOGS and not signal.mac:
-            node = self._spoken.get(signal.ip, "")
-        return node
-
-    @staticmethod
-    def _by_console(recordings: list[_Recording], known: set[str]) -> dict[str, str]:
-        """Addresses that only a console tells."""
-        return {
-            signal.ip: recording.file.node
-            for recording in recordings
-            if recording.file.format == "console"
-            for signal in recording.signals
-            if signal.kind in (SignalKind.PXE_ADDRESS, SignalKind.IPXE_ADDRESS) and signal.ip not in known
-        }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from plasmatui.model.boot import Signal, SignalKind
 from plasmatui.model.words import Stage
 from plasmatui.watch.diagnosis import Case, Hit, Rule
-from plasmatui.watch.facts import Mark, is_boot_client
+from plasmatui.watch.facts import STALLED, Mark, is_boot_client
 from plasmatui.watch.ipxe import UNREACHABLE, Errno, errno_of, failed_with, is_certificate, is_nothing_to_boot
 from plasmatui.watch.names import Role, name_of, path_of
 from plasmatui.watch.stages import ORDER
@@ -15,7 +15,7 @@ from plasmatui.watch.stages import ORDER
 K = SignalKind
 _STAGE = {Role.SCRIPT: Stage.IPXE_SCRIPT, Role.KERNEL: Stage.HTTP_KERNEL, Role.INITRD: Stage.HTTP_INITRD}
 _GONE = frozenset({400, 401, 403, 404, 410})
-_TRANSFERS = (K.HTTP_REQUEST, K.TFTP_REQUEST, K.TFTP_DONE, K.IPXE_FETCH, K.IPXE_FETCHED)
+_CUT = ("truncated", "prematurely closed", "timed out", "reset by peer", "Broken pipe")
 
 
 @dataclass(slots=True)
@@ -172,7 +172,17 @@ def _http_unreachable(case: Case) -> Hit | None:
             if not reading.overcome(mark, stage):
                 cause = f"The web server fails with {status} for {path_of(mark.first.file)}."
                 return Hit(cause, [mark.last], stage=stage)
-    return _firmware_http(case)
+    return _standstill(case) or _firmware_http(case)
+
+
+def _standstill(case: Case) -> Hit | None:
+    """A transfer that neither fails nor goes on: iPXE waits for ever."""
+    for mark in case.reading.facts.find(K.IPXE_FETCH):
+        if mark.first.code == STALLED and not case.reading.overcome(mark, _stage(case, mark)):
+            percent = f"{mark.last.percent:.0f} %" if mark.last.percent is not None else "some point"
+            cause = f"The transfer of {_file_of(case, mark)} stands still at {percent}: nothing comes from the server."
+            return Hit(cause, [mark.last], stage=_stage(case, mark))
+    return None
 
 
 def _firmware_http(case: Case) -> Hit | None:
@@ -279,8 +289,23 @@ def _truncated(case: Case) -> Hit | None:
             return Hit(cause, [mark.last, *_console_of(case, mark.first.file), *(m.first for m in panic[:1])])
     broken = [m for m in case.reading.facts.find(K.UNIT_FAILED) if m.first.code == "initrd"]
     if broken and _stopped(case) and "write error" not in _said(broken[0]):
-        cause = "The kernel cannot unpack the initial RAM disk: it is cut off or damaged."
-        return Hit(cause, [broken[0].first, *(m.first for m in panic[:1])])
+        sent = [
+            m.last for m in case.reading.facts.find(K.HTTP_REQUEST) if case.reading.role(m.first.file) is Role.INITRD
+        ]
+        size = f" ({sent[-1].bytes} bytes of {path_of(sent[-1].file)} were sent)" if sent else ""
+        cause = f"The kernel cannot unpack the initial RAM disk{size}: it is cut off or damaged."
+        return Hit(cause, [*sent[-1:], broken[0].first, *(m.first for m in panic[:1])])
+    return _broken_off(case)
+
+
+def _broken_off(case: Case) -> Hit | None:
+    """The web server itself says that it could not send the whole file."""
+    for mark in case.reading.facts.find(K.HTTP_ERROR):
+        ours = case.reading.role(mark.first.file) is Role.INITRD and not mark.first.code
+        if ours and any(words in mark.first.text for words in _CUT) and _came_to_nothing(case) and case.at_end:
+            cause = f"{path_of(mark.first.file)} was not sent to its end: {mark.first.text}."
+            sent = [m.last for m in case.reading.facts.find(K.HTTP_REQUEST) if m.first.file == mark.first.file]
+            return Hit(cause, [*sent[:1], mark.first])
     return None
 
 

@@ -10,6 +10,7 @@ import re
 
 from plasmatui.model.boot import Signal, SignalKind
 from plasmatui.model.words import Severity, Stage
+from plasmatui.watch.console.reader import OVER_IPV6
 from plasmatui.watch.diagnosis import Case, Hit, Rule, open_marks
 from plasmatui.watch.facts import Mark
 from plasmatui.watch.ipxe import UNREACHABLE, Errno, errno_of, failed_with, is_nothing_to_boot
@@ -18,6 +19,8 @@ from plasmatui.watch.stages import ORDER
 
 LOOP_ROUNDS = 3
 SILENT_ASKS = 3
+_UNHEARD = ("18", "51", "52", "61", "12")
+"""Numbers of PXE errors that say that nobody gives an address."""
 
 K = SignalKind
 _ARCH = {0: "BIOS", 6: "UEFI IA32", 7: "UEFI x86-64", 9: "UEFI x86-64", 11: "UEFI ARM64", 15: "UEFI HTTP IA32"}
@@ -91,27 +94,58 @@ def _unknown_mac(case: Case) -> Hit | None:
 
 def _rogue(case: Case) -> Hit | None:
     exchanges = case.reading.facts.exchanges
-    ours = {s.server for e in exchanges for s in (e.offer, e.ack) if s is not None and s.server}
+    known = {ip for e in exchanges for ip in e.ips}
     for mark in case.reading.facts.find(K.PXE_ADDRESS, K.IPXE_ADDRESS):
         signal = mark.first
-        known = {ip for e in exchanges for ip in e.ips}
-        if signal.ip and known and signal.ip not in known:
+        if signal.ip and ":" not in signal.ip and known and signal.ip not in known:
             return _rogue_hit(case, f"It got {signal.ip}, which our DHCP server did not give.", signal)
-    asked = [e.first for e in exchanges if e.first.kind is K.DHCP_REQUEST and e.ack is None and e.first.server]
-    for signal in asked:
-        if ours and signal.server not in ours:
-            return _rogue_hit(case, f"It took the offer of another DHCP server, {signal.server}.", signal)
+    ours = {s.server for e in exchanges for s in (e.offer, e.ack) if s is not None and s.server}
+    ours |= {e.taken.server for e in exchanges if e.taken is not None and e.ack is not None}
+    for exchange in exchanges:
+        taken = exchange.taken
+        if taken is not None and exchange.ack is None and exchange.offer is not None and taken.server not in ours:
+            other = taken.server != exchange.offer.server and (ours or taken.ip != exchange.offer.ip)
+            if other:
+                return _rogue_hit(case, f"It took the offer of another DHCP server, {taken.server}.", taken)
+    return _two_servers(case) or _refused_by_another(case)
+
+
+def _two_servers(case: Case) -> Hit | None:
+    """Two servers' logs show different answers to one question."""
+    for exchange in case.reading.facts.exchanges:
+        offers = [s for s in exchange.answers if s.kind is K.DHCP_OFFER and s.ip]
+        acks = [s for s in exchange.answers if s.kind is K.DHCP_ACK]
+        naks = [s for s in exchange.answers if s.kind is K.DHCP_NAK]
+        if len({s.ip for s in offers}) > 1:
+            told = " and ".join(f"{s.ip} ({s.evidence.file})" for s in offers[:2])
+            return _rogue_hit(case, f"Two DHCP servers offer it addresses: {told}.", *offers[:2])
+        for nak in naks:
+            other = [s for s in acks if s.evidence.file != nak.evidence.file and s.ip == nak.ip]
+            if other:
+                return _rogue_hit(case, f"One DHCP server gives it {nak.ip}, another one refuses it.", other[0], nak)
     return None
 
 
-def _rogue_hit(case: Case, cause: str, signal: Signal) -> Hit:
+def _refused_by_another(case: Case) -> Hit | None:
+    """UEFI reports `Device error` when its question is refused (EDK II, Dhcp4Impl.c: DHCPNAK in state requesting)."""
+    console = _pxe(case, Stage.DHCP_LOADER, "07")
+    acks = [e.ack for e in case.reading.loader_asks if e.ack is not None]
+    if not console or not acks or case.reading.facts.has(K.PXE_ADDRESS):
+        return None
+    cause = f"Our DHCP server gave it {acks[-1].ip}, but the firmware was refused ({console[0].first.code}): "
+    return _rogue_hit(case, cause + "another DHCP server answers, too.", acks[-1], console[0].first)
+
+
+def _rogue_hit(case: Case, cause: str, *signals: Signal) -> Hit:
     good = case.reading.position() >= ORDER[Stage.KERNEL_START]
     offers = [e.offer for e in case.reading.facts.exchanges if e.offer is not None][:1]
-    return Hit(cause, [*offers, signal], severity=Severity.WARNING if good else None)
+    return Hit(cause, [*offers, *signals], severity=Severity.WARNING if good else None)
 
 
 def _no_dhcp(case: Case) -> Hit | None:
-    marks = _pxe(case, Stage.DHCP_LOADER, "18", "51", "52", "61", "12")
+    marks = _pxe(case, Stage.DHCP_LOADER, *_UNHEARD)
+    if not marks:
+        marks = [m for m in _pxe(case, Stage.DHCP_LOADER, "16") if _nobody_offered(case, m)]
     stage = Stage.DHCP_LOADER
     if not marks:
         stage = Stage.DHCP_IPXE
@@ -140,6 +174,18 @@ def _no_dhcp(case: Case) -> Hit | None:
     return Hit(cause, lines, stage=stage)
 
 
+def _nobody_offered(case: Case, mark: Mark) -> bool:
+    """Whether `No valid offer` means no offer at all, and not one without a boot file: it is said of IPv6 too, which
+    firmware tries when IPv4 failed, and where nobody answers."""
+    if mark.first.code.upper() != "PXE-E16":
+        return False
+    exchanges = case.reading.facts.exchanges
+    offered = any(e.offer or e.proxy or e.ack for e in exchanges)
+    unheard = any(m.first_order < mark.first_order for m in _pxe(case, Stage.DHCP_LOADER, *_UNHEARD))
+    over_ipv6 = all(s.text.endswith(OVER_IPV6) for s in (mark.first, mark.last))
+    return over_ipv6 or (not offered and (unheard or bool(exchanges)))
+
+
 def _no_filename(case: Case) -> Hit | None:
     facts = case.reading.facts
     if facts.has(K.PXE_FILE) or _loader_requests(case):
@@ -147,6 +193,7 @@ def _no_filename(case: Case) -> Hit | None:
     else:
         errors = _pxe(case, Stage.DHCP_LOADER, "16", "53", "55")
         errors += _pxe(case, Stage.TFTP_LOADER, "16", "53", "55")
+        errors = [m for m in errors if not _nobody_offered(case, m)]
     stage = Stage.TFTP_LOADER
     if not errors:
         stage = Stage.IPXE_SCRIPT
@@ -238,7 +285,11 @@ def _fits(arch: int, name: str) -> bool:
 def _ipxe_loop(case: Case) -> Hit | None:
     reading, facts = case.reading, case.reading.facts
     if reading.position() >= ORDER[Stage.IPXE_SCRIPT]:
-        scripts = [m for m in facts.find(K.HTTP_REQUEST) if reading.role(m.first.file) is Role.SCRIPT]
+        scripts = [
+            m
+            for m in facts.find(K.HTTP_REQUEST, K.IPXE_FETCHED)
+            if reading.role(m.first.file) is Role.SCRIPT and (m.first.status or 200) < 300
+        ]
         if reading.position() > ORDER[Stage.IPXE_SCRIPT] or not scripts or max(m.count for m in scripts) < 4:
             return None
         again = max(scripts, key=lambda m: m.count)
@@ -251,13 +302,17 @@ def _ipxe_loop(case: Case) -> Hit | None:
     banners = sum(m.count for m in starts)
     refetched = [m for m in facts.find(K.IPXE_FETCH) if reading.role(m.first.file) is Role.LOADER]
     told = [e for e in reading.ipxe_asks if e.file and reading.role(e.file) is Role.LOADER]
-    rounds = facts.loader_rounds
+    rounds = max(facts.loader_rounds, len(told))
     if rounds < LOOP_ROUNDS and banners < LOOP_ROUNDS and not (told and rounds > 1) and not (refetched and banners > 1):
         return None
-    if facts.find(K.IPXE_NO_ADDRESS) and not refetched and not told:
-        return None
-    requests = [m for m in facts.find(K.TFTP_REQUEST) if reading.role(m.first.file) is Role.LOADER]
-    name = name_of(_file(requests + refetched, "the loader"))
+    if not refetched and not told and (facts.has(K.IPXE_NO_ADDRESS) or _tried_script(case) or _never_ran(case)):
+        return None  # the firmware tries again and again because something else fails
+    requests = [
+        m
+        for m in facts.find(K.TFTP_REQUEST, K.TFTP_DONE, K.HTTP_REQUEST)
+        if reading.role(m.first.file) is Role.LOADER and m.first.code != "HEAD"
+    ]
+    name = name_of(_file(requests + refetched) if requests or refetched else told[0].file if told else "the loader")
     times = max(rounds, banners)
     lines = [s for m in requests for s in (m.first, m.last)] + [s for m in starts for s in (m.first, m.last)]
     lines += [m.first for m in refetched]
@@ -266,6 +321,17 @@ def _ipxe_loop(case: Case) -> Hit | None:
         [e.ack or e.first for e in told[:1]] + lines,
         stage=Stage.DHCP_IPXE,
     )
+
+
+def _tried_script(case: Case) -> bool:
+    marks = case.reading.facts.find(K.HTTP_REQUEST, K.IPXE_FETCH, K.IPXE_ERROR)
+    return any(m.first.file and case.reading.role(m.first.file) is not Role.LOADER for m in marks)
+
+
+def _never_ran(case: Case) -> bool:
+    """The console shows the firmware and never iPXE."""
+    facts = case.reading.facts
+    return facts.has(K.PXE_START) and not facts.has(K.IPXE_START, K.IPXE_ADDRESS)
 
 
 def _tftp_slow(case: Case) -> Hit | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from plasmatui.model.boot import Evidence, Signal, SignalKind, StageSpan
 from plasmatui.model.words import Stage
 from plasmatui.watch.facts import BootFacts, Exchange, Mark, is_boot_client
-from plasmatui.watch.names import Role, role_of
+from plasmatui.watch.names import Role, path_of, role_of
 
 EVIDENCE_KEPT = 6
 ORDER = {stage: index for index, stage in enumerate(Stage)}
@@ -182,7 +182,6 @@ class Reading:
             ),
             default=1 << 60,
         )
-        fetched = self.facts.fetched_order if self.facts.fetched >= 2 else 1 << 60
         answered = 0
         for exchange in self.facts.exchanges:
             renewal = exchange.first.kind is SignalKind.DHCP_REQUEST and exchange.offer is None and answered > 0
@@ -190,7 +189,7 @@ class Reading:
                 self.ipxe_asks.append(exchange)
             elif exchange.by_firmware:
                 self.loader_asks.append(exchange)
-            elif self.disk or exchange.order > min(kernel, fetched):
+            elif self.disk or exchange.order > kernel or self._follows_fetch(exchange):
                 self.system.append(exchange)
             elif renewal:
                 continue
@@ -199,6 +198,15 @@ class Reading:
             else:
                 self.loader_asks.append(exchange)
             answered += exchange.ack is not None
+
+    def _follows_fetch(self, exchange: Exchange) -> bool:
+        """Whether a question came after kernel or RAM disk were fetched. No system boots and asks within the second
+        in which its kernel came, so lines of one second are no proof."""
+        facts = self.facts
+        if facts.fetched < 2 or exchange.order <= facts.fetched_order:
+            return False
+        asked = exchange.first.wall
+        return asked is None or facts.fetched_wall is None or int(asked) > int(facts.fetched_wall)
 
     def _firmware(self) -> None:
         for mark in self.facts.find(SignalKind.FIRMWARE, SignalKind.PXE_START, SignalKind.NO_BOOT_DEVICE):
@@ -239,10 +247,23 @@ class Reading:
                 span.total = mark.last.total
         for mark in self.facts.find(SignalKind.PXE_LOADED):
             self._span(Stage.TFTP_LOADER).finish(mark.first, mark.first_order)
+        broken = self._broken_off()
         for mark in self.facts.find(*_FETCHES, SignalKind.TFTP_DONE):
-            self._fetch(mark)
+            self._fetch(mark, broken)
 
-    def _fetch(self, mark: Mark) -> None:
+    def _broken_off(self) -> set[str]:
+        """Paths of files of which the console says last that they did not come: a web server writes its line, with
+        status 200, of an answer that was broken off as well."""
+        told: dict[str, tuple[int, bool]] = {}
+        for mark in self.facts.find(SignalKind.IPXE_FETCHED, SignalKind.IPXE_FETCH, SignalKind.IPXE_ERROR):
+            whole = mark.kind is SignalKind.IPXE_FETCHED
+            if not mark.first.file or not (whole or mark.first.code):
+                continue
+            path = path_of(mark.first.file)
+            told[path] = max(told.get(path, (-1, True)), (mark.last_order, whole))
+        return {path for path, (_, whole) in told.items() if not whole}
+
+    def _fetch(self, mark: Mark, broken: set[str]) -> None:
         stage = _ROLE_STAGE.get(self.role(mark.first.file))
         if stage is None or (mark.kind is SignalKind.HTTP_REQUEST and not is_boot_client(mark.first)):
             return
@@ -265,7 +286,8 @@ class Reading:
             if signal.status is not None and 200 <= signal.status < 300:
                 if signal.code != "HEAD":
                     span.measure(mark)
-                if stage is not Stage.TFTP_LOADER or signal.code != "HEAD":
+                whole = path_of(signal.file) not in broken
+                if whole and (stage is not Stage.TFTP_LOADER or signal.code != "HEAD"):
                     span.finish(mark.last, mark.last_order)
         elif mark.kind in (SignalKind.TFTP_DONE, SignalKind.IPXE_FETCHED):
             span.measure(mark)

@@ -85,8 +85,7 @@ class Correlator:
 
     def feed(self, signal: Signal, now: float) -> frozenset[str]:
         """Take a signal that arrived at `now` (Unix seconds); the nodes whose timeline changed."""
-        if signal.bytes and signal.kind is SignalKind.HTTP_REQUEST and signal.status == 200:
-            self._note_size(path_of(signal.file), signal.bytes)
+        self.note_size(signal)
         node = self._identity.node_of(signal)
         if not node or node not in self._identity.nodes:
             return frozenset()
@@ -141,9 +140,13 @@ class Correlator:
         """Machines that ask and that no inventory names."""
         return self._identity.unknown_clients()
 
-    def _note_size(self, path: str, size: int) -> None:
-        if size > self._largest.get(path, 0):
-            self._largest[path] = size
+    def note_size(self, signal: Signal) -> None:
+        """Remember how large a file is that was served to anybody; `feed` does so by itself."""
+        if not signal.bytes or signal.kind is not SignalKind.HTTP_REQUEST or signal.status != 200:
+            return
+        path = path_of(signal.file)
+        if signal.bytes > self._largest.get(path, 0):
+            self._largest[path] = signal.bytes
             if len(self._largest) > SIZES_KEPT:
                 self._largest.popitem(last=False)
 

@@ -7,7 +7,7 @@ fetches and the web server's line about it, an address on the console and the le
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from plasmatui.model.boot import Signal, SignalKind
 from plasmatui.watch.facts import DHCP, LOGS
@@ -19,23 +19,45 @@ _ADDRESSES = frozenset({K.PXE_ADDRESS, K.IPXE_ADDRESS})
 _LOADED = frozenset({K.PXE_LOADED, K.PXE_ERROR, K.IPXE_START})
 _TRANSFERS = frozenset({K.TFTP_REQUEST, K.TFTP_DONE, K.TFTP_ERROR})
 _TRANSFER_SECONDS = 30.0
+_ANCHORS = _FETCHES | _ADDRESSES | {K.PXE_FILE, K.PXE_LOADED, K.IPXE_START, K.KERNEL}
+_IN_SECOND = {"dhcp": 0.0, "tftp": 0.99, "http": 0.998}
+"""Where in its second a line without fractions is put."""
 _STARTS = frozenset({K.FIRMWARE, K.PXE_START, K.IPXE_START})
 
 
 def merge(sequences: Iterable[Sequence[Signal]]) -> list[Signal]:
     """The signals of several recordings of one node, in one order. Each recording's own order is kept."""
-    timed: list[Signal] = []
+    placed: list[tuple[float, Signal]] = []
     loose: list[Sequence[Signal]] = []
     for sequence in sequences:
         if any(signal.wall is not None for signal in sequence) and not _is_console(sequence):
-            timed += _filled(sequence)
+            placed += moments(sequence)
         elif sequence:
             loose.append(sequence)
-    timed.sort(key=lambda signal: signal.wall or 0.0)
+    placed.sort(key=lambda item: item[0])
+    timed = [signal for _, signal in placed]
     loose.sort(key=lambda sequence: not _is_console(sequence))
     for sequence in loose:
         timed = _Weaver(timed).insert(sequence) if timed else list(sequence)
     return timed
+
+
+def moments(sequence: Sequence[Signal]) -> Iterator[tuple[float, Signal]]:
+    """The signals of a log that have a time, each with the moment that it is sorted by.
+
+    A log of whole seconds does not say when in its second a thing happened: what comes later in a boot is taken to
+    come later in the second. Lines of one log that share a second keep their order.
+    """
+    timed = [(signal.wall, signal) for signal in sequence if signal.wall is not None]
+    whole = all(wall == int(wall) for wall, _ in timed)
+    last = 0.0
+    for moment, signal in timed:
+        if whole:
+            moment += _IN_SECOND.get(signal.kind.partition("-")[0], 0.0)
+        if int(moment) == int(last):
+            moment = max(moment, last)
+        last = moment
+        yield moment, signal
 
 
 def _is_console(sequence: Sequence[Signal]) -> bool:
@@ -86,8 +108,10 @@ class _Weaver:
     def insert(self, sequence: Sequence[Signal]) -> list[Signal]:
         """The base with `sequence` in it."""
         slots: list[int | None] = []
-        for signal in sequence:
-            slots.append(self._slot(signal))
+        anchor = max((i for i, signal in enumerate(sequence) if signal.kind in _ANCHORS), default=-1)
+        for place, signal in enumerate(sequence):
+            final = signal.kind is K.PXE_ERROR and place > anchor
+            slots.append(self._after_questions() if final else self._slot(signal))
         self._fill(sequence, slots)
         merged: list[tuple[int, int, Signal]] = [(2 * i + 1, i, signal) for i, signal in enumerate(self._base)]
         merged += [(slot or 0, i, signal) for i, (slot, signal) in enumerate(zip(slots, sequence, strict=True))]
@@ -98,7 +122,11 @@ class _Weaver:
         """Even numbers lie between the base's signals: `2 * i` before the one at `i`. None: with a neighbour."""
         key = _key(signal)
         index = self._find(signal, key) if key is not None else None
+        if index is None and signal.kind in _ADDRESSES:
+            index = self._proxied(signal)
         if index is not None:
+            if signal.kind in _ADDRESSES:
+                index = self._end_of_exchange(index)
             self._at = index
             before = signal.kind in (K.DHCP_ACK, K.IPXE_FETCH, K.TFTP_REQUEST, K.TFTP_DONE)
             if signal.kind is K.DHCP_ACK or signal.kind in _ADDRESSES:
@@ -106,6 +134,8 @@ class _Weaver:
             return 2 * index if before else 2 * index + 2
         if signal.kind in _LOADED:
             return self._after_transfers()
+        if signal.kind is K.KERNEL:
+            return self._after_loaders()
         return self._gate() if signal.kind is K.DHCP_ACK else None
 
     def _after_transfers(self) -> int | None:
@@ -117,6 +147,51 @@ class _Weaver:
                 break
             self._at += 1
         return 2 * self._at if self._at > start else None
+
+    def _after_questions(self) -> int:
+        """The firmware gave up: what it asked lies before."""
+        while self._at < len(self._base):
+            signal = self._base[self._at]
+            if signal.ipxe is True or (signal.kind not in DHCP and signal.kind not in _TRANSFERS):
+                break
+            self._at += 1
+        return 2 * self._at
+
+    def _after_loaders(self) -> int | None:
+        """When a kernel runs, what iPXE asked and fetched lies before."""
+        start = self._at
+        while self._at < len(self._base):
+            signal = self._base[self._at]
+            own = signal.ipxe is True or role_of(signal.file) in (Role.KERNEL, Role.INITRD)
+            if not own and signal.kind not in _TRANSFERS:
+                break
+            self._at += 1
+        return 2 * self._at if self._at > start else None
+
+    def _proxied(self, signal: Signal) -> int | None:
+        """The proxy-DHCP answer of the exchange that a console's address ends, where the lease itself is in no log."""
+        ipxe = signal.kind is K.IPXE_ADDRESS
+        for index in range(self._at, len(self._base)):
+            other = self._base[index]
+            if other.kind is K.DHCP_PROXY and (other.ipxe is True) == ipxe:
+                return index
+            if other.kind not in DHCP and other.kind not in _TRANSFERS:
+                return None
+        return None
+
+    def _end_of_exchange(self, index: int) -> int:
+        """The last answer of an exchange: a client may repeat its question, and several answers come."""
+        first, last = self._base[index], index
+        for place in range(index + 1, len(self._base)):
+            signal = self._base[place]
+            same = bool(signal.xid) and signal.xid == first.xid
+            anew = signal.kind is K.DHCP_DISCOVER and not same
+            other = bool(signal.xid and first.xid) and not same
+            if signal.kind not in DHCP or anew or other:
+                break
+            if signal.kind is first.kind:
+                last = place
+        return last
 
     def _find(self, signal: Signal, key: tuple[str, str]) -> int | None:
         places = self._places.get(key)

@@ -9,6 +9,7 @@ from plasmatui.model.boot import Evidence, Signal, SignalKind
 from plasmatui.text import clean_line, decode
 from plasmatui.watch.console.screen import SerialScreen
 from plasmatui.watch.console.table import LITERALS, PRINTK, RULES, Phase, Rule
+from plasmatui.watch.facts import STALLED
 
 K = SignalKind
 
@@ -38,6 +39,10 @@ _PHASE: Final = {
     K.POWER_OFF: Phase.FIRMWARE,
 }
 _STARTS: Final = frozenset({K.FIRMWARE, K.PXE_START, K.IPXE_START, K.DISK_LOADER, K.KERNEL})
+STANDSTILL: Final = 60
+"""Times that iPXE draws the same percentage, which it does every second, until a transfer is said to stand still."""
+OVER_IPV6: Final = "(over IPv6)"
+"""Stands behind what an error of the firmware says of an attempt over IPv6."""
 _CARRY: Final = {
     K.PXE_FILE: ("file", "total", "server"),
     K.PXE_LOADED: ("file", "total"),
@@ -69,6 +74,8 @@ class ConsoleReader:
         self._carry = ""
         self._carry_line = 0
         self._memory: dict[str, str] = {}
+        self._drawn = b""
+        self._redrawn = 0
         self._announced = False
         self._loaded = False
         self._ipv4_tried = False
@@ -105,6 +112,29 @@ class ConsoleReader:
     def on_glance(self, raw: bytes, line: int) -> None:
         """Text that is about to be erased or overwritten (for the screen)."""
         self._whole(raw, line)
+        if raw.endswith(b"%") and self._phase == Phase.IPXE:
+            self._progress(raw, line)
+
+    def _progress(self, raw: bytes, line: int) -> None:
+        """iPXE draws its percentage once a second (src/core/monojob.c): the same one for long is a transfer that
+        stands still."""
+        if raw != self._drawn:
+            self._drawn, self._redrawn = raw, 0
+            return
+        self._redrawn += 1
+        percent = raw[-4:-1].strip()
+        if self._redrawn == STANDSTILL and percent.isdigit() and int(percent) < 100:
+            self._out.append(
+                Signal(
+                    kind=K.IPXE_FETCH,
+                    evidence=Evidence(self._source, line, clean_line(decode(raw)).strip()),
+                    wall=self._wall,
+                    node=self._node,
+                    file=self._memory.get("file", ""),
+                    percent=float(percent),
+                    code=STALLED,
+                )
+            )
 
     def on_pause(self, raw: bytes, line: int) -> None:
         """Text that stands on an unfinished line (for the screen)."""
@@ -180,7 +210,10 @@ class ConsoleReader:
             if not rule.hard and self._announced:
                 return False  # the banner of an iPXE that already said that it begins
         elif kind is K.PXE_ERROR:
-            return not (self._ipv6 and self._ipv4_tried)  # IPv6 after IPv4: nobody answers, and nobody minds
+            if self._ipv6 and self._ipv4_tried:
+                return False  # IPv6 after IPv4: nobody answers, and nobody minds
+            if self._ipv6:
+                fields["text"] = f"{fields['text']} {OVER_IPV6}".strip()
         elif kind is K.PXE_LOADED:
             return not self._loaded
         elif kind is K.IPXE_FETCHED and "name" in fields:

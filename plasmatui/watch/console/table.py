@@ -83,6 +83,7 @@ _NETWORK_ENTRY = r'"[^"]*(?:PXE|HTTP|Network|IPv[46])[^"]*"'
 _FIRMWARE = (
     _rule(K.FIRMWARE, r"^SeaBIOS \(version|^coreboot-\d", hard=True),
     _rule(None, r"^Machine UUID (?P<uuid>[0-9a-fA-F-]{36})", phases=Phase.FIRMWARE, remember=("uuid",)),
+    _rule(K.FIRMWARE, rf"^ *>>Start (?:PXE|HTTP Boot) over IPv[46] on MAC: (?P<mac>{_MAC})", more=True),
     _rule(K.PXE_START, r"^ *>>Start (?P<text>(?:PXE|HTTP Boot) over IPv[46])", early=True),
     _rule(K.PXE_START, rf"CLIENT MAC ADDR: *(?P<mac>{_MAC})(?: +GUID: *(?P<uuid>[0-9A-Fa-f][0-9A-Fa-f -]{{31,}}))?"),
     _rule(K.PXE_ADDRESS, r"Station IP(?:v6)? address is (?P<ip>[0-9A-Fa-f.:]+)", phases=BEFORE_KERNEL),
@@ -132,7 +133,11 @@ _FIRMWARE = (
         r"BdsDxe: starting Boot[0-9A-F]{4} (?!\"[^\"]*(?:DVD|CD-ROM|UiApp|Shell)).*(?:HD\(|NVMe\(|Sata\(|Scsi\()",
         text="disk",
     ),
-    _rule(K.FIRMWARE, r"BdsDxe: (?:loading|starting|failed to (?:load|start)) Boot[0-9A-F]{4}"),
+    _rule(
+        K.FIRMWARE,
+        r"BdsDxe: (?:loading|starting|failed to (?:load|start)) Boot[0-9A-F]{4}"
+        r"(?:.*?\bMAC[(:](?P<mac>[0-9A-F]{12})\b)?",
+    ),
     _rule(K.FIRMWARE, r"^Booting from (?:ROM|Hard Disk|DVD/CD|Floppy)\b", phases=BEFORE_KERNEL),
     # Vendors' banners. The first are said by nobody else; the others count only where no system runs.
     _rule(

@@ -63,6 +63,10 @@ class DhcpdParser(LineParser):
     programs = ("dhcp",)
     strangers = ("dnsmasq", "kea", "dhcpcd", "dhclient", "dhcrelay", "dhcp6", "dhcpd6")
 
+    def __init__(self, source: str, reference: float | None = None) -> None:
+        super().__init__(source, reference)
+        self._unused = False  # since its start it has given out nothing, and there was nothing before
+
     def read(self, message: str, wall: float | None, pid: str, line: str, number: int) -> Signals:
         if message.startswith("DHCP"):
             match = _PACKET.fullmatch(message)
@@ -85,10 +89,14 @@ class DhcpdParser(LineParser):
             server=server or "",
             code="declined" if name == "DECLINE" else "",
         )
+        if name == "ACK":
+            self._unused = False
         if not after or name not in ("DISCOVER", "REQUEST"):
             return (signal,)
         for words, code in _REFUSALS:
             if words in after:
+                if self._unused and words == "no free leases":
+                    code = "unknown-mac"  # pools without a single lease are not full: they are closed to this client
                 return signal, Signal(
                     kind=SignalKind.DHCP_IGNORED,
                     evidence=evidence,
@@ -103,6 +111,9 @@ class DhcpdParser(LineParser):
         return (signal,)
 
     def _other(self, message: str, wall: float | None, line: str, number: int) -> Signals:
+        if message.startswith("Wrote ") and message.endswith(" leases to leases file."):
+            self._unused = message == "Wrote 0 leases to leases file."
+            return ()
         if message.startswith("Server starting service"):
             return (Signal(kind=SignalKind.SERVER_UP, evidence=self.evidence(line, number), wall=wall),)
         if message in _STOPPED or message.endswith("-- exiting"):

@@ -273,6 +273,35 @@ def test_a_second_boot_tells_everything_again() -> None:
     assert kinds(raw * 3) == kinds(raw) * 3
 
 
+def test_a_transfer_that_stands_still() -> None:
+    begin = b"iPXE initialising devices...ok\r\nhttp://10.0.0.1/initrd..."
+    drawn = b" 15%\b\b\b\b    \b\b\b\b"
+    assert [s.code for s in read(begin + drawn * 60) if s.kind is K.IPXE_FETCH] == ["", ""]
+    last = read(begin + drawn * 200)[-1]
+    assert (last.kind, last.code, last.percent, last.file) == (K.IPXE_FETCH, "stalled", 15.0, "http://10.0.0.1/initrd")
+    moving = b"".join(drawn.replace(b"15", b"%2d" % n) * 40 for n in range(10, 60))
+    assert "stalled" not in {s.code for s in read(begin + moving)}
+
+
+def test_an_error_over_ipv6_says_so_or_nothing() -> None:
+    six = ">>Start PXE over IPv6.\r\n  PXE-E16: No valid offer received.\r\n"
+    assert only(six, K.PXE_ERROR).text == "No valid offer received. (over IPv6)"
+    four = ">>Start PXE over IPv4.\r\n  PXE-E18: Server response timeout.\r\n"
+    assert only(four + six, K.PXE_ERROR).code == "PXE-E18"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'BdsDxe: loading Boot0001 "UEFI PXEv4 (MAC:0200000000BB)" from PciRoot(0x0)/Pci(0x1,0x0)/MAC(0200000000BB,0x1)',
+        'BdsDxe: failed to load Boot0003 "Network" from PciRoot(0x0)/MAC(0200000000BB,0x1)/IPv4(0.0.0.0): Not Found',
+        ">>Start PXE over IPv4 on MAC: 02-00-00-00-00-BB. Press ESC key to abort PXE boot.",
+    ],
+)
+def test_firmware_names_the_card_that_it_boots_from(text: str) -> None:
+    assert "02:00:00:00:00:bb" in {signal.mac for signal in read(text.encode() + b"\r\n")}
+
+
 def test_ipxe_that_starts_again_counts_again() -> None:
     start = b"iPXE initialising devices...ok\r\n\r\niPXE 1.21.1+ (g1) -- Open Source Network Boot Firmware -- https://ipxe.org\r\n"
     tail = b"net0: 10.0.0.5/255.255.255.0 gw 10.0.0.1\r\nhttp://h/ipxe.efi... ok\r\n"

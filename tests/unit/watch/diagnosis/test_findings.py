@@ -62,6 +62,13 @@ CASES: list[tuple[str, str, list[Signal], Stage | None]] = [
     ("pool-exhausted", "", [signal(K.DHCP_IGNORED, mac=MAC, code="pool-exhausted")], None),
     ("unknown-mac", "", [signal(K.DHCP_DISCOVER, mac=MAC), signal(K.DHCP_IGNORED, mac=MAC, code="unknown-mac")], None),
     ("rogue-dhcp", "", [*lease(A, **PXE), console(K.PXE_START), console(K.PXE_ADDRESS, ip="192.168.1.50")], None),
+    ("rogue-dhcp", "another offer taken", [*lease(A, 1, **PXE)[:2], signal(K.DHCP_REQUEST, 2, mac=MAC, ip="10.0.0.66", server="10.0.0.9", **PXE)], None),  # noqa: E501 - one case, one line
+    ("rogue-dhcp", "two logs", [*lease(A, 1), signal(K.DHCP_OFFER, 1.15, "other", mac=MAC, ip="10.0.0.66")], None),
+    ("rogue-dhcp", "refused by the other", [*lease(A, 1), signal(K.DHCP_NAK, 1.4, "other", mac=MAC, ip=IP)], None),
+    ("rogue-dhcp", "refused, unlogged", [*lease(A, 1), console(K.PXE_START), console(K.PXE_ERROR, code="PXE-E07")], None),  # noqa: E501 - one case, one line
+    ("no-dhcp-answer", "IPv6 after IPv4", [console(K.PXE_ERROR, code="PXE-E18"), console(K.PXE_ERROR, code="PXE-E16")], None),  # noqa: E501 - one case, one line
+    ("no-dhcp-answer", "IPv6 alone", [console(K.PXE_ERROR, code="PXE-E16", text="No valid offer received. (over IPv6)")], None),  # noqa: E501 - one case, one line
+    ("no-dhcp-answer", "E16 but never offered", [*ASKS, console(K.PXE_ERROR, code="PXE-E16")], None),
     ("tftp-unreachable", "legacy", [*lease(A, **PXE), console(K.PXE_START), console(K.PXE_ERROR, code="PXE-E32")], None),  # noqa: E501 - one case, one line
     ("tftp-unreachable", "timeout", [*LOADER, tftp(IP, 60, kind=K.TFTP_ERROR, code="timeout")], Stage.DHCP_LOADER),
     ("tftp-file-missing", "server", [*LOADER, tftp(IP, 3, kind=K.TFTP_ERROR, code="not-found")], Stage.DHCP_LOADER),
@@ -81,6 +88,11 @@ CASES: list[tuple[str, str, list[Signal], Stage | None]] = [
     ("boot-script-error", "shell", [*FETCHED, console(K.IPXE_SHELL)], Stage.IPXE_SCRIPT),
     ("ipxe-loop", "banners", [*RAN, *[console(K.IPXE_START) for _ in range(3)]], None),
     ("ipxe-loop", "logs", [s for n in range(4) for s in (*lease(A, 10.0 * n), tftp(IP, 10.0 * n + 1))], None),
+    ("ipxe-loop", "sent", [s for n in range(4) for s in (*lease(A, 10.0 * n), tftp(IP, 10.0 * n + 1, f"/tftp/{n % 2}/ipxe.efi", K.TFTP_DONE))], None),  # noqa: E501 - one case, one line
+    ("ipxe-loop", "DHCP alone", [s for n in range(4) for s in lease(A, 10.0 * n, file="ipxe.efi", **(IPXE if n else PXE))], None),  # noqa: E501 - one case, one line
+    ("ipxe-loop", "UEFI HTTP", [s for n in range(4) for s in (*lease(A, 10.0 * n), http(IP, "/ipxe.efi", 10.0 * n + 1))], None),  # noqa: E501 - one case, one line
+    ("boot-script-missing", "firmware retries", [s for n in range(4) for s in (*lease(A, 10.0 * n), tftp(IP, 10.0 * n + 1), *lease(A, 10.0 * n + 2), http(IP, "/boot.ipxe", 10.0 * n + 4, 404))], None),  # noqa: E501 - one case, one line
+    ("boot-script-missing", "script retries", [*lease(A, 1, **IPXE), http(IP, "/boot.ipxe", 2), *[http(IP, "/node.ipxe", 3.0 + n, 404) for n in range(6)]], None),  # noqa: E501 - one case, one line
     ("ipxe-loop", "script", [*lease(A, 1, **IPXE), *[http(IP, "/boot.ipxe", 2.0 + n) for n in range(6)]], None),
     ("ipxe-unsupported", "", [*UP, failed("https://pxe/boot.ipxe", "3c092083")], Stage.DHCP_IPXE),
     ("kernel-missing", "log", [*lease(A, 1, **IPXE), http(IP, "/boot.ipxe", 2), http(IP, "/bzImage", 3, 404)], None),
@@ -91,6 +103,8 @@ CASES: list[tuple[str, str, list[Signal], Stage | None]] = [
     ("initrd-missing", "console", [*FETCHED, console(K.IPXE_FETCHED, file=KERNEL), failed(INITRD, "2d0c613b")], None),
     ("initrd-missing", "empty", [*net_boot(A)[:12], http(IP, "/initrd", 1012, size=0), console(K.KERNEL, 1013), console(K.PANIC, 1014, code="rootfs")], Stage.KERNEL_START),  # noqa: E501 - one case, one line
     ("initrd-truncated", "", [*net_boot(B), *net_boot(A)[:12], http(IP, "/initrd", 1012, size=77), console(K.KERNEL, 1013), console(K.PANIC, 1014, code="rootfs")], Stage.KERNEL_START),  # noqa: E501 - one case, one line
+    ("initrd-truncated", "server says", [*net_boot(A)[:12], signal(K.HTTP_ERROR, 1030, ip=IP, file="/initrd", text="sendfile() reported that /srv/initrd was truncated")], None),  # noqa: E501 - one case, one line
+    ("http-unreachable", "stands still", [*FETCHED, console(K.IPXE_FETCHED, file=KERNEL), console(K.IPXE_FETCH, file=INITRD, percent=15.0, code="stalled"), http(IP, "/initrd", size=77)], Stage.HTTP_KERNEL),  # noqa: E501 - one case, one line
     ("kernel-panic-rootfs", "", [*KERNEL_RUNS, console(K.PANIC, code="rootfs")], Stage.KERNEL_START),
     ("kernel-panic", "", [*RUNS, console(K.PANIC, text="Attempted to kill init!")], None),
     ("out-of-memory", "", [*RUNS, console(K.OUT_OF_MEMORY), console(K.PANIC, text="System is deadlocked on memory")], None),  # noqa: E501 - one case, one line
@@ -142,6 +156,8 @@ GOOD: list[tuple[str, list[Signal]]] = [
     ("autoexec.ipxe", [*UP, failed("tftp://10.0.0.10/autoexec.ipxe", "2d12613b"), *FETCHED[-1:], *KERNEL_RUNS[6:]]),
     ("iPXE asks twice", [*RAN, console(K.IPXE_NO_ADDRESS), *console_boot(None)[5:]]),
     ("curl in the installer", [*console_boot(None), http(IP, "/initrd-missing", 1100, 404, ipxe=False, text="curl/8")]),
+    ("a transfer stands still, then goes on", [*console_boot(None)[:8], console(K.IPXE_FETCH, file=INITRD, code="stalled"), *console_boot(None)[8:]]),  # noqa: E501 - one case, one line
+    ("two servers of a pair", [*net_boot(A), signal(K.DHCP_OFFER, 1000.15, "peer", mac=MAC, ip=IP)]),
     ("a unit failed, login all the same", [*RUNS, console(K.UNIT_FAILED, text="Failed to start x"), console(K.LOGIN)]),
 ]  # fmt: skip
 

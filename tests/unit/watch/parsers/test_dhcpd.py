@@ -90,3 +90,13 @@ def test_a_line(case: str) -> None:
     line, told = LINES[case]
     assert read("dhcpd", line) == (expected(told) if told else [])
     assert read("dhcpd", f"Nov 21 00:00:00 vm dhcpd[1]: {line}") == (expected(told) if told else [])
+
+
+@pytest.mark.parametrize(("before", "code"), [(0, "unknown-mac"), (7, "pool-exhausted")])
+def test_pools_without_a_lease_are_not_full(before: int, code: str) -> None:
+    """What `deny unknown-clients` in a pool says."""
+    refused = f"DHCPDISCOVER {_FROM}: network 10.0.100.0/24: no free leases"
+    start = f"Wrote {before} leases to leases file."
+    assert read("dhcpd", start, refused)[-1].endswith(f"code={code} text=network 10.0.100.0/24: no free leases")
+    given = "DHCPACK on 10.0.100.77 to 02:00:00:00:00:01 via eth0"
+    assert "code=pool-exhausted" in read("dhcpd", start, given, refused)[-1]

@@ -136,6 +136,68 @@ def test_a_node_that_only_its_console_knows_by_address(tmp_path: Path) -> None:
     assert replay(tmp_path)["a"].reached is Stage.IPXE_SCRIPT
 
 
+@pytest.mark.parametrize("reverse", [False, True], ids=["dhcp first", "http first"])
+def test_one_second_of_several_logs(tmp_path: Path, reverse: bool) -> None:
+    """iPXE's lease and the kernel's line share a second; one server writes fractions of it, the others none."""
+    leases = [
+        f"2026-11-21T00:00:{second}.{700 + n}Z pxe dhcpd[7]: {line}\n"
+        for second in (51, 54)
+        for n, line in enumerate(dhcp("02:00:00:00:00:0a", "10.0.0.1").splitlines())
+    ]
+    loader = "2026-11-21T00:00:51Z pxe in.tftpd[9]: RRQ from 10.0.0.1 filename ipxe.efi\n"
+    web = "".join(access("10.0.0.1", 54, path) for path in ("/boot.ipxe", "/bzImage"))
+    files = {"dhcp": ("dhcpd", "".join(leases)), "http": ("nginx-access", web), "loader": ("tftpd-hpa", loader)}
+    boot = replay(write(tmp_path, ONE, **dict(sorted(files.items(), reverse=reverse))))["a"]
+    assert (boot.reached, boot.outcome) == (Stage.HTTP_KERNEL, "running")
+    assert [span.stage for span in boot.stages if span.evidence] == [
+        Stage.DHCP_LOADER,
+        Stage.TFTP_LOADER,
+        Stage.DHCP_IPXE,
+        Stage.IPXE_SCRIPT,
+        Stage.HTTP_KERNEL,
+    ]
+
+
+ONE = {"a": {"mac": "02:00:00:00:00:0a"}}
+UEFI = (
+    "\r\n>>Start PXE over IPv4.\r\n  PXE-E18: Server response timeout.\r\n"
+    'BdsDxe: failed to load Boot0001 "UEFI PXEv4 (MAC:0200000000BB)" from PciRoot(0x0): Not Found\r\n'
+)
+REFUSED = "DHCPDISCOVER from 02:00:00:00:00:bb via br0: unknown client\n"
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["on its console", "nowhere"])
+def test_a_node_asks_with_another_card(tmp_path: Path, told: bool) -> None:
+    write(tmp_path, ONE, dhcpd=("dhcpd", REFUSED), tty=("console", UEFI if told else UEFI.split("Bds")[0]))
+    manifest = json.loads((tmp_path / "bundle.yaml").read_text())
+    manifest["files"][1]["node"] = "a"
+    (tmp_path / "bundle.yaml").write_text(json.dumps(manifest))
+    boot = replay(tmp_path)["a"]
+    assert [finding.id for finding in boot.findings] == ["unknown-mac"]
+    assert "02:00:00:00:00:bb" in boot.findings[0].cause
+    assert boot.findings[0].evidence[0] == f"dhcpd:1: {REFUSED.strip()}"
+
+
+def test_a_stranger_is_no_node(tmp_path: Path) -> None:
+    """Where several are silent, or a server serves the unknown card, nobody knows whose it is."""
+    assert replay(write(tmp_path, TWO, dhcpd=("dhcpd", REFUSED))) == {}
+    assert replay(write(tmp_path, ONE, dhcpd=("dhcpd", dhcp("02:00:00:00:00:bb", "10.0.0.5")))) == {}
+
+
+def test_lines_without_a_lease_are_of_the_only_node(tmp_path: Path) -> None:
+    web = access("10.0.0.77", 1, "/boot.ipxe") + access("10.0.0.77", 2, "/bzImage", 404)
+    boot = replay(write(tmp_path, ONE, http=("nginx-access", web)))["a"]
+    assert [finding.id for finding in boot.findings] == ["kernel-missing"]
+
+
+def test_an_initrd_shorter_than_what_a_stranger_got(tmp_path: Path) -> None:
+    web = access("10.0.0.99", 1, "/initrd", size=9000)
+    web += access("10.0.0.1", 11, "/boot.ipxe") + access("10.0.0.1", 12, "/bzImage") + access("10.0.0.1", 13, "/initrd")
+    boot = replay(write(tmp_path, {"a": {"ip": "10.0.0.1"}}, http=("nginx-access", web)))["a"]
+    assert [finding.id for finding in boot.findings] == ["initrd-truncated"]
+    assert "1000 of 9000 bytes" in boot.findings[0].cause
+
+
 def test_json_has_the_documented_shape(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["replay", str(BUNDLES / "fail-kernel-404"), "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -57,6 +58,17 @@ def test_a_log_without_classes_is_read_by_its_order() -> None:
     begins = {span.stage: span.begin for span in boot.stages}
     assert (begins[Stage.DHCP_LOADER], begins[Stage.DHCP_IPXE], begins[Stage.INSTALLER_UP]) == (1000.0, 1005.0, 1040.3)
     assert next(span.tries for span in boot.stages if span.stage is Stage.DHCP_IPXE) == 1
+
+
+def test_a_lease_in_the_second_of_the_kernels_line_is_not_the_systems() -> None:
+    """Whole seconds, and the web server's lines are heard first."""
+    start = [*lease(A, 1000.0), tftp("10.0.0.1", 1001.0)]
+    web = [http("10.0.0.1", path, 1005.0) for path in ("/boot.ipxe", "/bzImage")]
+    own = [msgspec.structs.replace(one, wall=1005.0) for one in lease(A, 1005.0)]
+    boot = timeline(fed([*start, *web, *own]))
+    assert names(boot, seen=True)[-1] is Stage.HTTP_KERNEL
+    later = timeline(fed([*start, *web, *own, *lease(A, 1030.0)]))
+    assert Stage.INSTALLER_UP in names(later)
 
 
 def test_console_alone_and_both_witnesses_tell_the_same_stages() -> None:
