@@ -8,7 +8,7 @@ from typing import Any, Final
 from plasmatui.model.boot import Evidence, Signal, SignalKind
 from plasmatui.text import clean_line, decode
 from plasmatui.watch.console.screen import SerialScreen
-from plasmatui.watch.console.table import LITERALS, PRINTK, RULES, Phase, Rule
+from plasmatui.watch.console.table import LITERALS, PRINTK, RULES, UNLOADABLE, Phase, Rule
 from plasmatui.watch.facts import STALLED
 
 K = SignalKind
@@ -216,6 +216,8 @@ class ConsoleReader:
                 fields["text"] = f"{fields['text']} {OVER_IPV6}".strip()
         elif kind is K.PXE_LOADED:
             return not self._loaded
+        elif kind is K.BOOT_REFUSED and rule.text == UNLOADABLE:
+            return self._loaded and self._phase == Phase.FIRMWARE
         elif kind is K.IPXE_FETCHED and "name" in fields:
             name = fields.pop("name")
             url = self._memory.get("file", "")

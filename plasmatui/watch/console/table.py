@@ -78,6 +78,8 @@ def _rule(
 _IP = r"(?:\d{1,3}\.){3}\d{1,3}"
 _MAC = r"[0-9A-Fa-f]{2}(?:[-: ]?[0-9A-Fa-f]{2}){5}"
 _STAMP = r"^(?:\[ *\d+\.\d+\](?:\[[^\]]*\])? )?"  # printk's time, and its caller
+UNLOADABLE: Final = "unloadable"
+"""What a refusal says that only counts when the loader came whole."""
 _NETWORK_ENTRY = r'"[^"]*(?:PXE|HTTP|Network|IPv[46])[^"]*"'
 
 _FIRMWARE = (
@@ -120,6 +122,8 @@ _FIRMWARE = (
         r"BdsDxe: failed to start Boot[0-9A-F]{4} .*: (?:Unsupported|Load Error)|[Ii]mage type \S+ can't be loaded on",
         phases=BEFORE_KERNEL,
     ),
+    # EDK II says `Not Found` of a file that came whole and that it cannot load: of another architecture, or damaged.
+    _rule(K.BOOT_REFUSED, rf"BdsDxe: failed to load Boot[0-9A-F]{{4}} {_NETWORK_ENTRY}", text=UNLOADABLE, more=True),
     _rule(
         K.NO_BOOT_DEVICE,
         r"No bootable (?:option or )?device|Reboot and Select proper Boot device|No boot(?:able)? device (?:is )?"

@@ -283,6 +283,15 @@ def test_a_transfer_that_stands_still() -> None:
     assert "stalled" not in {s.code for s in read(begin + moving)}
 
 
+def test_a_loader_that_came_whole_and_cannot_be_loaded() -> None:
+    came = ">>Start PXE over IPv4.\r\n  NBP filename is undionly.kpxe\r\n  NBP file downloaded successfully.\r\n"
+    failed = 'BdsDxe: failed to load Boot0001 "UEFI PXEv4 (MAC:0200000000BB)" from PciRoot(0x0): Not Found\r\n'
+    assert only(came + failed, K.BOOT_REFUSED).code == ""
+    silent = ">>Start PXE over IPv4.\r\n  PXE-E18: Server response timeout.\r\n"
+    assert K.BOOT_REFUSED not in kinds(silent + failed)
+    assert K.BOOT_REFUSED not in kinds(came + "iPXE initialising devices...ok\r\n" + failed)
+
+
 def test_an_error_over_ipv6_says_so_or_nothing() -> None:
     six = ">>Start PXE over IPv6.\r\n  PXE-E16: No valid offer received.\r\n"
     assert only(six, K.PXE_ERROR).text == "No valid offer received. (over IPv6)"
