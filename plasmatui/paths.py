@@ -91,6 +91,21 @@ class EnginePaths:
         return self.state / "consoles"
 
     @property
+    def operations(self) -> Path:
+        """What the steps of operations printed, one directory per operation."""
+        return self.state / "operations"
+
+    @property
+    def jobs(self) -> Path:
+        """Local programs that outlive the engine, one directory each."""
+        return self.state / "jobs"
+
+    @property
+    def known_hosts(self) -> Path:
+        """SSH host keys of the nodes that we installed."""
+        return self.state / "known_hosts"
+
+    @property
     def log(self) -> Path:
         """The engine's own log."""
         return self.state / "engine.log"

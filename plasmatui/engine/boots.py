@@ -26,7 +26,7 @@ from plasmatui.model.event import (
 )
 from plasmatui.model.node import Finding, Node, NodeState, StageState
 from plasmatui.model.operation import OperationRecord, PowerOrder
-from plasmatui.model.words import OperationState, Power, PowerAction
+from plasmatui.model.words import OperationState, Power, PowerAction, Stage
 from plasmatui.watch.identity import Identity, NodeIdentity
 from plasmatui.watch.timeline import Correlator
 
@@ -46,6 +46,8 @@ SOURCE = "watch"
 
 _VAIN = (OperationState.FAILED, OperationState.CANCELLED)
 
+_STAGES = {"running": SignalKind.STAGE_BEGUN, "done": SignalKind.STAGE_DONE, "failed": SignalKind.STAGE_FAILED}
+
 
 class BootWatch:
     """Tells the store the stage, the findings and the timeline of each node.
@@ -64,6 +66,7 @@ class BootWatch:
         self._journal = journal
         self._preludes = Preludes()
         self._shown: dict[str, BootTimeline] = {}
+        self._news: dict[str, asyncio.Event] = {}
         self._raised: dict[str, dict[str, Finding]] = {}
         self._closed: dict[str, int] = {}  # number of the last boot that is over
         self._base: dict[str, int] = {}  # boots before those that the correlator knows
@@ -207,7 +210,7 @@ class BootWatch:
         """An operation of ours that switches machines on: from when it works on a node, that node is powering on."""
         order = record.order
         if not isinstance(order, PowerOrder) or order.action in (PowerAction.OFF, PowerAction.SOFT):
-            return
+            return  # other operations tell of the power that they switch by what the BMC then reports
         for each in record.nodes:
             node = each.node
             state = self._store.states.get(node)
@@ -225,6 +228,37 @@ class BootWatch:
             elif each.state in _VAIN and self._powered.get(node) == record.number:
                 self._preludes.failed(node, Evidence(source, 0, each.message or str(each.state)))
                 self._touch(node)
+
+    # --- for operations (operations.ports.Boots) ------------------------------------------------------------------
+
+    def current(self, node: str) -> BootTimeline | None:
+        """The boot that runs or ran last, as it is told."""
+        return self._shown.get(node)
+
+    async def news(self, node: str, limit: float) -> None:
+        """Wait until the node's boot is told anew, at most `limit` seconds."""
+        event = self._news.setdefault(node, asyncio.Event())
+        event.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit):
+                await event.wait()
+
+    def fingerprints(self, node: str) -> frozenset[str]:
+        """SSH host keys (SHA256:...) that the machine printed on its serial console in the current boot."""
+        return self._correlator.host_keys(node)
+
+    def stage(self, node: str, stage: Stage, state: str, text: str) -> None:
+        """An operation of ours sees a stage begin, end or fail."""
+        now = time.time()
+        self.feed(
+            Signal(kind=_STAGES[state], evidence=Evidence("operation", 0, text), wall=now, node=node, code=stage), now
+        )
+
+    def boot_bytes(self, node: str) -> int:
+        """Bytes that a network boot of the node's profile transfers: of the largest that is shown; 0: not known."""
+        profile = self.usual.profiles.get(node, "")
+        alike = (boot for name, boot in self._shown.items() if self.usual.profiles.get(name, "") == profile)
+        return max((_downloaded(boot) for boot in alike), default=0)
 
     # --- out ------------------------------------------------------------------------------------------------------
 
@@ -302,6 +336,8 @@ class BootWatch:
         if boot == former:
             return
         self._shown[node] = boot
+        if node in self._news:
+            self._news[node].set()
         if former is None or _gist(former) != _gist(boot):
             self._pending_boots[node, boot.number] = boot
         self._store.timeline(boot)
@@ -348,6 +384,11 @@ def identity_of(node: Node) -> NodeIdentity:
     """What a node's signals are known by."""
     ips = tuple(ip for ip in (node.provisioning_ip, node.production_ip) if ip)
     return NodeIdentity(node.name, tuple(mac.lower() for mac in node.macs), ips)
+
+
+def _downloaded(boot: BootTimeline) -> int:
+    """Bytes of kernel and initial RAM disk."""
+    return sum(span.bytes or 0 for span in boot.stages if span.stage in (Stage.HTTP_KERNEL, Stage.HTTP_INITRD))
 
 
 def stage_of(boot: BootTimeline) -> StageState | None:

@@ -12,13 +12,17 @@ from collections import Counter
 from collections.abc import Coroutine
 from typing import Any
 
+import msgspec
+
 from plasmatui import __version__
 from plasmatui.engine.backend import Backend, MakeBackend
 from plasmatui.engine.consoles import ConsoleHub
 from plasmatui.engine.devices import make_devices
 from plasmatui.engine.faults import handle_faults, log_stacks
+from plasmatui.engine.guard import QuorumGuard
 from plasmatui.engine.ledger import JournalLedger
 from plasmatui.engine.meter import Meter
+from plasmatui.engine.oplogs import OperationLogs
 from plasmatui.engine.ports import ProblemError
 from plasmatui.engine.process import (
     EngineLock,
@@ -33,25 +37,38 @@ from plasmatui.engine.process import (
 from plasmatui.engine.requests import RequestDesk
 from plasmatui.engine.server import Server
 from plasmatui.engine.store import KEPT_EVENTS, KEPT_OPERATIONS, Store
+from plasmatui.engine.systems import Systems
 from plasmatui.engine.watch import WatchHub
 from plasmatui.inventory.inventory import Inventory, InventoryError
 from plasmatui.inventory.loader import load
 from plasmatui.journal.boots import BootJournal
 from plasmatui.journal.journal import Numbers
 from plasmatui.journal.locks import MemoryLocks
+from plasmatui.journal.memory import Memory
 from plasmatui.journal.sqlite import SqliteJournal
 from plasmatui.model import wire
-from plasmatui.model.event import BmcChanged, ConsoleChanged, Event
+from plasmatui.model.event import BmcChanged, ConsoleChanged, Event, LifecycleChanged
 from plasmatui.model.node import BmcState
 from plasmatui.model.operation import Pace
 from plasmatui.model.words import BmcStatus
-from plasmatui.operations.runner import Runner, mark_interrupted
+from plasmatui.operations.kinds import kind_of
+from plasmatui.operations.runner import Runner, interrupted
+from plasmatui.operations.site import Site
 from plasmatui.paths import EnginePaths, crash_dir
 
 log = logging.getLogger(__name__)
 
 IDLE = 1800.0
 """Seconds with nobody attached after which the engine leaves, unless it records consoles or was told otherwise."""
+
+ALIVE = "alive"
+"""Key of the journal's memory: Unix seconds when an engine last ran."""
+
+ALIVE_PACE = 10.0
+"""Seconds between two times that it is kept."""
+
+LIFECYCLE = "lifecycle:"
+"""Key of the journal's memory, before a node's name."""
 
 BACKEND_LIMIT = 10.0
 """Seconds that closing all BMC sessions may take."""
@@ -86,11 +103,13 @@ class Engine:
         self._meter = Meter(self._beat)
         self._watchdog = watchdog_interval()
         self._signalled = time.monotonic()
+        self._remembered = time.monotonic()
         self._journal = journal
         self._store = Store(
             inventory.nodes.values(),
             on_line=journal.add_event,
             on_audit=journal.add_audit,
+            on_lifecycle=self._remember,
             first_event=numbers.event + 1,
             first_audit=numbers.audit + 1,
         )
@@ -103,10 +122,22 @@ class Engine:
             busy=lambda: self._runner.busy_nodes(),
         )
         self._backend: Backend = backend(inventory, self._event, self._consoles.on_data)
-        self._ledger = JournalLedger(self._store, journal, self._consoles.refresh_soon)
-        self._runner = Runner(
-            self._backend, self._ledger, MemoryLocks(), pace=self._pace, first_number=numbers.operation + 1
+        self._memory = Memory(journal)
+        self._logs = OperationLogs(paths.operations)
+        self._ledger = JournalLedger(self._store, journal, self._logs, self._consoles.refresh_soon)
+        self._systems = Systems(inventory, paths)
+        guard = QuorumGuard(lambda: self._inventory, lambda: self._systems.cluster, self._memory)
+        site = Site(
+            self._backend,
+            self._ledger,
+            self._watch.boots,
+            guard,
+            lambda: self._inventory,
+            lambda: self._systems.hosts,
+            lambda: self._systems.cluster,
+            paths.jobs,
         )
+        self._runner = Runner(site, MemoryLocks(), pace=self._pace, first_number=numbers.operation + 1)
         desk = RequestDesk(
             store=self._store,
             bmcs=self._backend,
@@ -115,6 +146,9 @@ class Engine:
             journal=journal,
             watch=self._watch,
             control=self,
+            logs=self._logs,
+            systems=self._systems,
+            cluster=lambda: self._inventory.cluster,
         )
         self._server = Server(paths.socket, desk, self._welcome, on_clients=self._used)
 
@@ -147,12 +181,15 @@ class Engine:
         operations = await self._journal.operations(KEPT_OPERATIONS)
         self._store.recall(reversed(events), reversed(operations))
         self._inventory_notices()
-        await self._mark_interrupted()
+        await self._memory.recall()
+        self._recall_lifecycles()
         self._name_missing_bmcs()
+        self._logs.start()
         await self._watch.start()
         await self._backend.start()
         await self._consoles.start(self._inventory.bmcs, self._backend.keeper)
         self._watch.recall_consoles(self._consoles)
+        await self._take_up_operations()
         self._spawn(self._meter.run(), "meter")
         self._spawn(self._leave_when_idle(), "idle")
         try:
@@ -173,6 +210,8 @@ class Engine:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._runner.close()
+        await self._logs.close()
+        await self._systems.close()
         try:
             async with asyncio.timeout(BACKEND_LIMIT):
                 await self._backend.close()
@@ -205,6 +244,7 @@ class Engine:
             self._consoles.always = inventory.policy.consoles == "always"
             self._name_missing_bmcs()
             await self._backend.retarget(inventory)
+            await self._systems.retarget(inventory)
             await self._consoles.replace(inventory.bmcs)
             await self._watch.replace(inventory)
             self._store.note("inventory read again")
@@ -283,7 +323,8 @@ class Engine:
             self._store.apply(event)
 
     def _pace(self) -> Pace:
-        return Pace(self._inventory.policy.parallel, self._inventory.policy.stagger)
+        policy = self._inventory.policy
+        return Pace(policy.parallel, policy.stagger, policy.per_rack, policy.bandwidth)
 
     def _inventory_notices(self) -> None:
         for key in [key for key in self._store.notices if key.startswith("inventory ")]:
@@ -300,14 +341,32 @@ class Engine:
         self._store.notice("journal", self._journal.problem)
         self._store.note(text)
 
-    async def _mark_interrupted(self) -> None:
-        """Say of operations that a former engine left unfinished what is known of them."""
+    async def _take_up_operations(self) -> None:
+        """Go on with what a former engine left unfinished, or say of it what is known."""
+        now = time.time()
+        last = float(self._memory.get(ALIVE) or 0.0)
         for record in await self._journal.unfinished():
-            self._ledger.changed(mark_interrupted(record, time.time()))
+            if kind_of(record.order).resumes:
+                self._runner.resume(record, now - last if last else 0.0)
+                self._store.note(f"operation {record.number} of the former engine goes on: {record.cli}")
+                continue
+            self._ledger.changed(interrupted(record, now))
             self._store.audit(record.by, "", f"{record.cli} (operation {record.number})", "failed: the engine ended")
             self._store.note(f"operation {record.number} was not finished by the former engine: {record.cli}")
+        self._memory.put(ALIVE, repr(now).encode())
+
+    def _recall_lifecycles(self) -> None:
+        for node, value in self._memory.under(LIFECYCLE).items():
+            if node in self._store.states:
+                self._store.tell(node, "journal", msgspec.msgpack.decode(value, type=LifecycleChanged))
+
+    def _remember(self, node: str, payload: LifecycleChanged) -> None:
+        self._memory.put(LIFECYCLE + node, msgspec.msgpack.encode(payload))
 
     def _beat(self) -> None:
+        if time.monotonic() - self._remembered >= ALIVE_PACE:
+            self._remembered = time.monotonic()
+            self._memory.put(ALIVE, repr(time.time()).encode())
         if self._watchdog and time.monotonic() - self._signalled >= self._watchdog:
             self._signalled = time.monotonic()
             notify("WATCHDOG=1")

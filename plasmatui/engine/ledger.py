@@ -5,14 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from statistics import median
 
+from plasmatui.engine.oplogs import OperationLogs
 from plasmatui.engine.store import Store
 from plasmatui.journal.journal import Journal
 from plasmatui.model.event import OperationTouched, Payload
 from plasmatui.model.operation import OperationRecord
+from plasmatui.model.words import OperationState, StepResult
 
 INTENT_LIMIT = 3.0
 """Seconds that a step waits for the journal at most: a slow disk must not hold up a machine."""
+
+ENOUGH = 3
+"""Runs of a step below which nothing counts as its usual time."""
 
 
 class JournalLedger:
@@ -22,20 +28,31 @@ class JournalLedger:
         on_touch: called when an operation took or released a node.
     """
 
-    def __init__(self, store: Store, journal: Journal, on_touch: Callable[[], None]) -> None:
+    def __init__(self, store: Store, journal: Journal, logs: OperationLogs, on_touch: Callable[[], None]) -> None:
         self._store = store
         self._journal = journal
+        self._logs = logs
         self._on_touch = on_touch
+        self._usual: dict[tuple[str, str], float] = {}
 
-    async def intent(self, record: OperationRecord) -> None:
+    async def intent(self, record: OperationRecord) -> bool:
         self._journal.put_operation(record)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(INTENT_LIMIT):
-                await self._journal.flush()
+                return await self._journal.flush()
+        return False
 
     def changed(self, record: OperationRecord) -> None:
         self._journal.put_operation(record)
         self._store.operation(record)
+        if record.state.ended:
+            self._usual.clear()
+
+    def progress(self, record: OperationRecord) -> None:
+        self._store.operation(record)
+
+    def log(self, number: int, node: str, text: str) -> None:
+        self._logs.add(number, node, text)
 
     def tell(self, node: str, source: str, payload: Payload) -> None:
         self._store.tell(node, source, payload)
@@ -44,3 +61,18 @@ class JournalLedger:
 
     def audit(self, by: str, node: str, text: str, result: str = "") -> None:
         self._store.audit(by, node, text, result)
+
+    def usual(self, word: str, step: str) -> float:
+        key = (word, step)
+        if key not in self._usual:
+            times = [
+                each.end - each.begin
+                for record in self._store.operations.values()
+                if record.order.__struct_config__.tag == word
+                for node in record.nodes
+                if node.state is OperationState.DONE
+                for each in node.steps
+                if each.id == step and each.result is StepResult.DONE
+            ]
+            self._usual[key] = median(times) if len(times) >= ENOUGH else 0.0
+        return self._usual[key]

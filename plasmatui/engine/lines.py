@@ -11,6 +11,7 @@ from plasmatui.model.event import (
     FindingCleared,
     FindingRaised,
     IdentifySeen,
+    LifecycleChanged,
     Note,
     OperationTouched,
     PowerSeen,
@@ -45,6 +46,9 @@ def describe(before: NodeState, event: Event) -> str:
             text = f"{payload.id} is over" if any(each.id == payload.id for each in before.findings) else ""
         case OperationTouched():
             text = _operation(payload.number, payload.record)
+        case LifecycleChanged():
+            flags = f" ({', '.join(payload.flags)})" if payload.flags else ""
+            text = f"{payload.lifecycle}{flags}" if payload.lifecycle != before.lifecycle else ""
         case StageSeen():
             text = _stage(before.stage, payload.stage)
         case Note():

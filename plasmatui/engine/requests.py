@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from plasmatui.engine.consoles import ConsoleHub
+from plasmatui.engine.oplogs import OperationLogs
+from plasmatui.engine.opsdesk import ACTING, OperationsDesk
 from plasmatui.engine.ports import ProblemError
 from plasmatui.engine.session import Session
 from plasmatui.engine.store import Store
@@ -14,16 +16,19 @@ from plasmatui.engine.watch import WatchHub
 from plasmatui.engine.watchdesk import WatchDesk
 from plasmatui.journal.journal import Journal
 from plasmatui.model import wire
-from plasmatui.operations.runner import Runner, StoppingError, UnknownOperationError
+from plasmatui.operations.runner import Runner
 
 MAX_LINES = 10_000
 """Lines or records that one answer carries at most."""
 
 QUERIES = ("power", "bootdev", "sensors", "sel", "inventory", "refresh")
+"""What BMCs are asked."""
+
+SYSTEM_QUERIES = ("generations",)
+"""What systems are asked over SSH."""
 
 _ACTING = (
-    wire.StartOrder,
-    wire.CancelOperation,
+    *ACTING,
     wire.ConsolePen,
     wire.ConsoleWrite,
     wire.ConsoleBreak,
@@ -38,6 +43,13 @@ class Bmcs(Protocol):
 
     async def query(self, node: str, what: str) -> wire.NodeAnswer:
         """One node's answer; what goes wrong is its `problem`."""
+
+
+class Systems(Protocol):
+    """Questions to installers and installed systems."""
+
+    async def query(self, node: str, what: str) -> wire.NodeAnswer:
+        """As `Bmcs.query`."""
 
 
 class Control(Protocol):
@@ -65,6 +77,9 @@ class RequestDesk:
         journal: Journal,
         watch: WatchHub,
         control: Control,
+        logs: OperationLogs,
+        systems: Systems,
+        cluster: Callable[[], str],
     ) -> None:
         self._store = store
         self._bmcs = bmcs
@@ -72,14 +87,12 @@ class RequestDesk:
         self._consoles = consoles
         self._journal = journal
         self._control = control
+        self._systems = systems
         self._watch_desk = WatchDesk(store, watch, consoles, journal, control)
+        operations = OperationsDesk(store, runner, journal, logs, self._known, cluster)
         self._handlers: dict[type, Callable[[Session, int, Any], Awaitable[wire.ReplyBody]]] = {
             wire.Watch: self._watch,
             wire.Query: self._query,
-            wire.PlanOrder: self._plan,
-            wire.StartOrder: self._start,
-            wire.CancelOperation: self._cancel,
-            wire.ListOperations: self._operations,
             wire.ListEvents: self._events,
             wire.ListAudit: self._audit,
             wire.ConsoleOpen: self._console_open,
@@ -92,6 +105,7 @@ class RequestDesk:
             wire.AskEngine: self._engine,
             wire.StopEngine: self._stop,
             wire.Reload: self._reload,
+            **operations.handlers,
             **self._watch_desk.handlers,
         }
 
@@ -114,13 +128,16 @@ class RequestDesk:
         return self._store.snapshot()
 
     async def _query(self, session: Session, number: int, body: wire.Query) -> wire.ReplyBody:
-        if body.what not in QUERIES:
-            raise ProblemError("unsupported", f"{body.what!r} cannot be asked; known are {', '.join(QUERIES)}")
+        if body.what not in (*QUERIES, *SYSTEM_QUERIES):
+            known = ", ".join((*QUERIES, *SYSTEM_QUERIES))
+            raise ProblemError("unsupported", f"{body.what!r} cannot be asked; known are {known}")
         # A refresh also tries BMCs that refused us, which may lock an account: not for those who only look.
         what = "power" if body.what == "refresh" and session.read_only else body.what
 
+        asked = self._systems if what in SYSTEM_QUERIES else self._bmcs
+
         async def one(node: str) -> None:
-            answer = await self._bmcs.query(node, what)
+            answer = await asked.query(node, what)
             await session.outbound.room()
             session.item(number, answer)
 
@@ -130,39 +147,11 @@ class RequestDesk:
                 group.create_task(one(node), name=f"query {what} {node}")
         return wire.Done()
 
-    async def _operations(self, _: Session, __: int, body: wire.ListOperations) -> wire.ReplyBody:
-        kept = await self._journal.operations(_bounded(body.limit), body.number)
-        records = {record.number: record for record in kept}
-        live = self._store.operations
-        for number, record in live.items():
-            if body.number in (0, number):
-                records[number] = record
-        newest = sorted(records.values(), key=lambda record: record.number, reverse=True)
-        return wire.Operations(tuple(newest[: _bounded(body.limit)]))
-
     async def _events(self, _: Session, __: int, body: wire.ListEvents) -> wire.ReplyBody:
         return wire.Events(await self._journal.events(body.node, body.before, _bounded(body.limit)))
 
     async def _audit(self, _: Session, __: int, body: wire.ListAudit) -> wire.ReplyBody:
         return wire.Audit(await self._journal.audit(_bounded(body.limit)))
-
-    # --- orders ---------------------------------------------------------------------------------------------------
-
-    async def _plan(self, _: Session, __: int, body: wire.PlanOrder) -> wire.ReplyBody:
-        return wire.PlanReply(self._runner.plan(body.order, self._known(body.nodes), body.pace))
-
-    async def _start(self, session: Session, _: int, body: wire.StartOrder) -> wire.ReplyBody:
-        nodes = self._known(body.nodes)
-        try:
-            return wire.OperationReply(self._runner.start(body.order, nodes, session.id.user, body.pace))
-        except StoppingError:
-            raise ProblemError("refused", "the engine is being stopped: nothing is begun any more") from None
-
-    async def _cancel(self, session: Session, _: int, body: wire.CancelOperation) -> wire.ReplyBody:
-        try:
-            return wire.OperationReply(self._runner.cancel(body.number, session.id.user))
-        except UnknownOperationError:
-            raise ProblemError("refused", f"operation {body.number} is not running") from None
 
     # --- consoles -------------------------------------------------------------------------------------------------
 

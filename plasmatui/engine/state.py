@@ -13,6 +13,7 @@ from plasmatui.model.event import (
     FindingCleared,
     FindingRaised,
     IdentifySeen,
+    LifecycleChanged,
     OperationTouched,
     PowerSeen,
     StageSeen,
@@ -54,6 +55,8 @@ def _apply(state: NodeState, event: Event) -> NodeState:
             return _different(state, findings=_without(state.findings, payload.id))
         case OperationTouched():
             return _operation(state, payload)
+        case LifecycleChanged():
+            return _different(state, lifecycle=payload.lifecycle, flags=payload.flags)
         case StageSeen():
             return _different(state, stage=payload.stage)
         case _:

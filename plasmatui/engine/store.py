@@ -14,7 +14,7 @@ from plasmatui.engine.lines import describe
 from plasmatui.engine.state import reduce
 from plasmatui.model import wire
 from plasmatui.model.boot import BootTimeline, SourceState, UnknownClient
-from plasmatui.model.event import AuditLine, Event, EventLine, Note, Payload
+from plasmatui.model.event import AuditLine, Event, EventLine, LifecycleChanged, Note, Payload
 from plasmatui.model.node import Finding, Node, NodeState, StageState
 from plasmatui.model.operation import OperationRecord
 from plasmatui.text import clean_line
@@ -91,6 +91,7 @@ class Store:
     Args:
         on_line: told of each event that is worth a line, for the journal.
         on_audit: told of each audit line, for the journal.
+        on_lifecycle: told of each change of a node's lifecycle, to be remembered.
         first_event, first_audit: numbers to go on from.
     """
 
@@ -100,6 +101,7 @@ class Store:
         *,
         on_line: Callable[[EventLine, Event], None],
         on_audit: Callable[[AuditLine], None],
+        on_lifecycle: Callable[[str, LifecycleChanged], None] = lambda _, __: None,
         first_event: int = 1,
         first_audit: int = 1,
     ) -> None:
@@ -117,6 +119,7 @@ class Store:
         self.on_operation: Callable[[OperationRecord], None] = lambda _: None  # told of each change of an operation
         self._on_line = on_line
         self._on_audit = on_audit
+        self._on_lifecycle = on_lifecycle
         self._next_event = first_event
         self._next_audit = first_audit
         self._batch = Batch()
@@ -159,6 +162,8 @@ class Store:
             if after is before:
                 return
             self.states[event.node] = after
+            if isinstance(event.payload, LifecycleChanged):
+                self._on_lifecycle(event.node, event.payload)
             self._batch.states[event.node] = after
             text = describe(before, event)
         if text:

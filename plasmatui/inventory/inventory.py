@@ -126,12 +126,15 @@ class Policy:
     """Limits that hold for all operations.
 
     Attributes:
-        parallel: nodes at once. stagger: seconds between two starts. bandwidth: bits per second, 0 for no limit.
+        parallel: nodes at once. stagger: seconds between two starts.
+        per_rack: nodes of one rack at once, 0 for no limit.
+        bandwidth: bits per second that network boots may take together, 0 for no limit.
         consoles: "always" records every console; "watched" only while somebody reads it or an operation runs.
     """
 
     parallel: int = 16
     stagger: float = 0.0
+    per_rack: int = 0
     bandwidth: int = 0
     consoles: str = "always"
 

@@ -293,11 +293,12 @@ class _Reader:
         return tuple(sources)
 
     def _policy(self, top: Section) -> Policy:
-        section = self._section(top, "policy", ("parallel", "stagger", "bandwidth", "consoles"))
+        section = self._section(top, "policy", ("parallel", "stagger", "per_rack", "bandwidth", "consoles"))
         default = Policy()
         return Policy(
             parallel=section.get("parallel", fields.integer(1, 4096), default.parallel),
             stagger=section.get("stagger", fields.as_text(values.duration), default.stagger),
+            per_rack=section.get("per_rack", fields.integer(0, 4096), default.per_rack),
             bandwidth=section.get("bandwidth", fields.as_text(values.bandwidth), default.bandwidth),
             consoles=section.get("consoles", fields.one_of(("always", "watched")), default.consoles),
         )

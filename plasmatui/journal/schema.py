@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-VERSION = 2
+VERSION = 3
 """Kept in `PRAGMA user_version`. A higher one was written by a newer program, which this one must not touch."""
 
 KEPT_EVENTS = 200_000
@@ -69,6 +69,11 @@ CREATE TABLE IF NOT EXISTS durations (
     stage TEXT NOT NULL,
     seconds REAL NOT NULL,
     UNIQUE (node, boot, stage)
+);
+-- since version 3:
+CREATE TABLE IF NOT EXISTS memory (
+    key TEXT PRIMARY KEY,
+    value BLOB NOT NULL            -- see journal.memory
 );
 """
 

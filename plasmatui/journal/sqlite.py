@@ -1,8 +1,9 @@
 """The journal in SQLite: one writer thread with a bounded memory, readers beside it.
 
 WAL with `synchronous=NORMAL` survives the death of the process at any point; a power cut may cost the last commits,
-not the file. Disk full, read-only or corrupt files never stop the engine: lines wait in memory and are written when
-the file takes them again.
+not the file. What concerns operations is synchronised with the disk, so that no power cut costs the intent
+of a step. Disk full, read-only or corrupt files never stop the engine: lines wait in memory and are written when the
+file takes them again.
 """
 
 from __future__ import annotations
@@ -366,6 +367,7 @@ def _commit(connection: sqlite3.Connection, work: _Work) -> int:
     if not work.rows and not work.operations:
         return 0
     lost = 0
+    connection.execute(f"PRAGMA synchronous={'FULL' if work.operations else 'NORMAL'}")
     connection.execute("BEGIN IMMEDIATE")
     try:
         for statement, rows in groupby(work.rows, key=itemgetter(0)):

@@ -9,6 +9,7 @@ from plasmatui.model.boot import BootTimeline, LogLine, SourceState, UnknownClie
 from plasmatui.model.event import AuditLine, EventLine
 from plasmatui.model.node import ConsoleState, Node, NodeState
 from plasmatui.model.operation import OperationRecord, Plan
+from plasmatui.model.system import Generation
 from plasmatui.model.words import Power
 
 
@@ -35,6 +36,7 @@ class NodeAnswer(msgspec.Struct, frozen=True, tag="node-answer"):
     sensors: tuple[SensorReading, ...] | None = None
     sel: tuple[SelEntry, ...] | None = None
     inventory: tuple[FruField, ...] | None = None
+    generations: tuple[Generation, ...] | None = None
 
 
 class Snapshot(msgspec.Struct, frozen=True, tag="snapshot"):
@@ -68,6 +70,13 @@ class PlanReply(msgspec.Struct, frozen=True, tag="plan"):
 
 class OperationReply(msgspec.Struct, frozen=True, tag="operation"):
     operation: OperationRecord
+
+
+class OperationLog(msgspec.Struct, frozen=True, tag="operation-log"):
+    """Lines `SECONDS TEXT` (Unix seconds); `offset` is where the next page begins."""
+
+    offset: int
+    text: str
 
 
 class ConsoleOpened(msgspec.Struct, frozen=True, tag="console-opened"):
@@ -151,6 +160,7 @@ ReplyBody = (
     | Audit
     | PlanReply
     | OperationReply
+    | OperationLog
     | ConsoleOpened
     | ConsoleChunk
     | ConsoleReply

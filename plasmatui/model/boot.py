@@ -60,6 +60,9 @@ class SignalKind(StrEnum):
     UNIT_FAILED = "unit-failed"
     REBOOT = "reboot"
     POWER_OFF = "power-off"
+    STAGE_BEGUN = "stage-begun"  # an operation of ours sees it; `code` is the stage
+    STAGE_DONE = "stage-done"
+    STAGE_FAILED = "stage-failed"
 
 
 class Evidence(msgspec.Struct, frozen=True, gc=False):

@@ -7,7 +7,7 @@ import msgspec
 from plasmatui.model.bmc import BootDevice
 from plasmatui.model.node import BmcState, ConsoleState, Finding, StageState
 from plasmatui.model.operation import NodeRecord
-from plasmatui.model.words import Power
+from plasmatui.model.words import Lifecycle, Power
 
 
 class PowerSeen(msgspec.Struct, frozen=True, tag="power"):
@@ -51,6 +51,13 @@ class OperationTouched(msgspec.Struct, frozen=True, tag="operation"):
     record: NodeRecord
 
 
+class LifecycleChanged(msgspec.Struct, frozen=True, tag="lifecycle"):
+    """Where a node stands between unpacking and scrapping; `flags` replace those that it has ("cordoned" ...)."""
+
+    lifecycle: Lifecycle
+    flags: tuple[str, ...] = ()
+
+
 class StageSeen(msgspec.Struct, frozen=True, tag="stage"):
     """The boot of a node is at a stage; None: no boot is known."""
 
@@ -72,6 +79,7 @@ Payload = (
     | FindingRaised
     | FindingCleared
     | OperationTouched
+    | LifecycleChanged
     | StageSeen
     | Note
 )

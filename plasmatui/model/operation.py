@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from plasmatui.model.bmc import BootDevice
+from plasmatui.model.system import Disk
 from plasmatui.model.words import OperationState, PowerAction, StepResult
 
 
@@ -26,14 +27,93 @@ class IdentifyOrder(msgspec.Struct, frozen=True, tag="identify"):
     seconds: int = 15
 
 
-Order = PowerOrder | BootDeviceOrder | IdentifyOrder
+class BootOrder(msgspec.Struct, frozen=True, tag="boot"):
+    """Boot nodes from the network and watch them until the installer answers on SSH, or from the disk to the login.
+
+    Attributes:
+        disk: from the disk. uefi: firmware mode of the override; None leaves it as it is.
+    """
+
+    disk: bool = False
+    uefi: bool | None = None
+
+
+class NodeDisks(msgspec.Struct, frozen=True):
+    """The disks of one node that would be wiped, as a person saw and confirmed them."""
+
+    node: str
+    disks: tuple[Disk, ...]
+
+
+class InstallOrder(msgspec.Struct, frozen=True, tag="install"):
+    """Install NixOS on nodes whose installer is up.
+
+    Attributes:
+        disks: what was shown and confirmed, filled in by the plan; a node that has other disks is not touched.
+    """
+
+    disks: tuple[NodeDisks, ...] = ()
+
+
+class ProvisionOrder(msgspec.Struct, frozen=True, tag="provision"):
+    """Boot the installer, install, boot the new system, see it join the cluster. Disks: as the inventory names them."""
+
+    uefi: bool | None = None
+
+
+class ReprovisionOrder(msgspec.Struct, frozen=True, tag="reprovision"):
+    """Drain a node, take it out of the raft groups, and provision it anew under the same name."""
+
+    uefi: bool | None = None
+
+
+class DrainOrder(msgspec.Struct, frozen=True, tag="drain"):
+    """Take nodes out of service: balancer, VMs moved, services stopped in order."""
+
+
+class UndrainOrder(msgspec.Struct, frozen=True, tag="undrain"):
+    """Bring drained nodes back into service."""
+
+
+class RollbackOrder(msgspec.Struct, frozen=True, tag="rollback"):
+    """Go back to a generation of the system.
+
+    Attributes:
+        to: number of the generation; 0: the one before the current.
+        next_boot: take effect at the next boot only.
+    """
+
+    to: int = 0
+    next_boot: bool = False
+
+
+Order = (
+    PowerOrder
+    | BootDeviceOrder
+    | IdentifyOrder
+    | BootOrder
+    | InstallOrder
+    | ProvisionOrder
+    | ReprovisionOrder
+    | DrainOrder
+    | UndrainOrder
+    | RollbackOrder
+)
 
 
 class Pace(msgspec.Struct, frozen=True):
-    """How many nodes at once, and how many seconds between two starts."""
+    """How fast an operation goes.
+
+    Attributes:
+        parallel: nodes at once. stagger: seconds between two starts.
+        per_rack: nodes of one rack at once; 0: no limit.
+        bandwidth: bits per second that network boots may take together; 0: no limit.
+    """
 
     parallel: int = 16
     stagger: float = 0.0
+    per_rack: int = 0
+    bandwidth: int = 0
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -45,6 +125,9 @@ class Step(msgspec.Struct, frozen=True):
         command: the exact command or call ("IPMI chassis control 1 to 10.0.10.50:623").
         limit: seconds after which it has failed.
         disruptive: a running system notices it.
+        destroys: it deletes data; it is never done again without a person.
+        precondition: what must hold before it is done, for people.
+        proof: how it is seen that it is done (already), for people.
     """
 
     id: str
@@ -52,14 +135,24 @@ class Step(msgspec.Struct, frozen=True):
     command: str
     limit: float
     disruptive: bool = False
+    destroys: bool = False
+    precondition: str = ""
+    proof: str = ""
 
 
 class NodePlan(msgspec.Struct, frozen=True):
-    """The steps for one node, or the reason why it is left out (no BMC, locked)."""
+    """The steps for one node, or the reason why it is left out (no BMC, refused).
+
+    Attributes:
+        notes: what a person should know before (waits for another operation; VMs and where they go).
+        disks: disks that would be wiped, as far as they are known.
+    """
 
     node: str
     steps: tuple[Step, ...] = ()
     skipped: str = ""
+    notes: tuple[str, ...] = ()
+    disks: tuple[Disk, ...] = ()
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -67,8 +160,11 @@ class Plan(msgspec.Struct, frozen=True):
 
     Attributes:
         cli: the command line that does the same.
+        order: what to start; the plan may have filled in what it found out (the disks of an installation).
         confirm: 1 reversible, 2 disruptive, 3 destructive.
-        refused: why the guard refuses it; empty when it does not.
+        phrase: what must be typed on level 3: the node's name, or "wipe 12".
+        refused: why the guard refuses it; empty when it does not. Only the cluster's name typed overrides it.
+        notes: what the guard found, in words.
     """
 
     order: Order
@@ -77,10 +173,17 @@ class Plan(msgspec.Struct, frozen=True):
     cli: str
     confirm: int
     refused: str = ""
+    phrase: str = ""
+    notes: tuple[str, ...] = ()
 
 
 class StepRecord(msgspec.Struct, frozen=True):
-    """A step that was begun: its intent is journalled before, its result after. Times are Unix seconds."""
+    """A step that was begun: its intent is journalled before, its result after. Times are Unix seconds.
+
+    Attributes:
+        progress: what it does now, and `percent` of the whole, where they are known.
+        usual: seconds that it takes usually, 0 when not known.
+    """
 
     id: str
     text: str
@@ -89,6 +192,9 @@ class StepRecord(msgspec.Struct, frozen=True):
     end: float = 0.0
     result: StepResult | None = None
     message: str = ""
+    progress: str = ""
+    percent: float | None = None
+    usual: float = 0.0
 
 
 class NodeRecord(msgspec.Struct, frozen=True):
@@ -96,7 +202,11 @@ class NodeRecord(msgspec.Struct, frozen=True):
 
     Attributes:
         before, after: power or boot device as words, where the order changes them.
-        error: id ("timeout", "bmc-auth", ...) of what went wrong, empty when nothing did; `message` says it in words.
+        error: id ("timeout", "bmc-auth", ...) of what went wrong, empty when nothing did; `message` says it in words,
+            or what the node waits for.
+        question: while it is held: what a person must decide; `answers` are the words that `ops release` takes.
+        planned: number of steps of its plan.
+        evidence: lines that show what went wrong.
     """
 
     node: str
@@ -106,10 +216,20 @@ class NodeRecord(msgspec.Struct, frozen=True):
     after: str = ""
     error: str = ""
     message: str = ""
+    question: str = ""
+    answers: tuple[str, ...] = ()
+    planned: int = 0
+    evidence: tuple[str, ...] = ()
 
 
 class OperationRecord(msgspec.Struct, frozen=True):
-    """An operation, from plan to end. Replaced as a whole at every change."""
+    """An operation, from plan to end. Replaced as a whole at every change.
+
+    Attributes:
+        override: the guard was overridden by typing the cluster's name.
+        retry_of: the operation whose failed nodes it tries again; 0: none.
+        held: why nothing new is begun; empty while it runs.
+    """
 
     number: int
     order: Order
@@ -120,3 +240,6 @@ class OperationRecord(msgspec.Struct, frozen=True):
     nodes: tuple[NodeRecord, ...]
     pace: Pace
     end: float = 0.0
+    override: bool = False
+    retry_of: int = 0
+    held: str = ""

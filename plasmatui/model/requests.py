@@ -13,9 +13,10 @@ class Watch(msgspec.Struct, frozen=True, tag="watch"):
 
 
 class Query(msgspec.Struct, frozen=True, tag="query"):
-    """Ask the BMCs of `nodes` now. Items: `NodeAnswer`, in the order in which they answer. Reply: `Done`.
+    """Ask `nodes` now. Items: `NodeAnswer`, in the order in which they answer. Reply: `Done`.
 
-    `what`: "power" "bootdev" "sensors" "sel" "inventory" "refresh" ("refresh" also tries BMCs that were refused).
+    `what`: of the BMCs "power" "bootdev" "sensors" "sel" "inventory" "refresh" ("refresh" also tries BMCs that were
+    refused); of the installed systems over SSH "generations".
     """
 
     what: str
@@ -23,7 +24,7 @@ class Query(msgspec.Struct, frozen=True, tag="query"):
 
 
 class PlanOrder(msgspec.Struct, frozen=True, tag="plan"):
-    """Reply: `Plan`. Changes nothing."""
+    """Reply: `PlanReply`. Changes nothing; looks at nodes and services where the order needs it."""
 
     order: Order
     nodes: tuple[str, ...]
@@ -31,17 +32,53 @@ class PlanOrder(msgspec.Struct, frozen=True, tag="plan"):
 
 
 class StartOrder(msgspec.Struct, frozen=True, tag="start"):
-    """Begin an operation. Reply: `OperationRecord`; its progress comes with `Changes` (after `Watch`)."""
+    """Begin an operation. Reply: `OperationReply`; its progress comes with `Changes` (after `Watch`).
+
+    `order` is the plan's, which may hold what was found and confirmed. `override_quorum`: the cluster's name, typed to
+    go on although the guard refuses; Problem "refused" when it is another name.
+    """
 
     order: Order
     nodes: tuple[str, ...]
     pace: Pace | None = None
+    override_quorum: str = ""
 
 
 class CancelOperation(msgspec.Struct, frozen=True, tag="cancel-operation"):
-    """Cancel what has not begun and what can be left safely. Reply: `OperationRecord`."""
+    """Cancel what has not begun and what can be left safely. Reply: `OperationReply`."""
 
     number: int
+
+
+class HoldOperation(msgspec.Struct, frozen=True, tag="hold-operation"):
+    """Begin no further node and step of it. Reply: `OperationReply`."""
+
+    number: int
+
+
+class ReleaseOperation(msgspec.Struct, frozen=True, tag="release-operation"):
+    """Go on with a held operation, or answer what one of its nodes asks (`NodeRecord.answers`). Reply:
+    `OperationReply`; Problem "refused" when that node asks nothing or takes other answers."""
+
+    number: int
+    node: str = ""
+    answer: str = ""
+
+
+class RetryOperation(msgspec.Struct, frozen=True, tag="retry-operation"):
+    """Try the failed and cancelled nodes of an operation that has ended again. Reply: `OperationReply` of the new
+    one."""
+
+    number: int
+    override_quorum: str = ""
+
+
+class AskOperationLog(msgspec.Struct, frozen=True, tag="operation-log"):
+    """What the steps of a node printed, from byte `offset` on (-1: the last page). Reply: `OperationLog`."""
+
+    number: int
+    node: str
+    offset: int = 0
 
 
 class ListOperations(msgspec.Struct, frozen=True, tag="operations"):
@@ -184,6 +221,10 @@ RequestBody = (
     | PlanOrder
     | StartOrder
     | CancelOperation
+    | HoldOperation
+    | ReleaseOperation
+    | RetryOperation
+    | AskOperationLog
     | ListOperations
     | ListEvents
     | ListAudit

@@ -8,19 +8,62 @@ from plasmatui.model.bmc import BootDevice, Device
 from plasmatui.model.event import BootDeviceSeen, FindingCleared, FindingRaised
 from plasmatui.model.findings import FINDINGS
 from plasmatui.model.node import Finding
-from plasmatui.model.operation import BootDeviceOrder
+from plasmatui.model.operation import BootDeviceOrder, Step
 from plasmatui.model.words import StepResult
+from plasmatui.operations.limits import ASK_LIMIT
+from plasmatui.operations.site import Site
 from plasmatui.operations.work import NodeFailedError, NodeWork
 
 UNVERIFIED = "unverified: the BMC cannot tell"
 
 
+def steps(order: BootDeviceOrder, node: str, site: Site) -> tuple[Step, ...]:
+    """Read, set, read back."""
+    return override_steps(order.boot, node, site)
+
+
+def override_steps(boot: BootDevice, node: str, site: Site) -> tuple[Step, ...]:
+    """The steps that set a boot override and read it back."""
+    read = site.machines.describe(node, "bootdev")
+    set_ = f"Set the boot device to {_plan_text(boot)}"
+    return (
+        Step("read-boot", "Read the boot device", read, ASK_LIMIT),
+        Step("set-boot", set_, site.machines.describe(node, boot), ASK_LIMIT, disruptive=boot.persistent),
+        Step("verify-boot", "Read it back and compare", read, ASK_LIMIT),
+    )
+
+
+def command(order: BootDeviceOrder) -> tuple[str, str]:
+    boot = order.boot
+    mode = {True: " --uefi", False: " --bios", None: ""}[boot.uefi]
+    return f"bootdev {boot.device}", f"{' --persistent' if boot.persistent else ''}{mode}"
+
+
+def level(order: BootDeviceOrder) -> int:
+    return 2 if order.boot.persistent else 1
+
+
+def _plan_text(boot: BootDevice) -> str:
+    if boot.device is Device.NONE:
+        return "none (no override)"
+    mode = {True: ", UEFI", False: ", BIOS mode", None: ""}[boot.uefi]
+    return f"{boot.device} for {'every boot' if boot.persistent else 'the next boot'}{mode}"
+
+
 async def set_boot_device(work: NodeWork, order: BootDeviceOrder) -> None:
     """Set the override and read it back. A BMC that cannot tell leaves it unverified, which is no failure."""
-    wanted = order.boot
+    await override(work, order.boot)
+
+
+async def override(work: NodeWork, wanted: BootDevice) -> None:
+    """Do the steps of `override_steps`.
+
+    Raises:
+        NodeFailedError: "override-reverted" when the BMC reports another device than was set.
+    """
     before = await _read(work, "read-boot")
     work.update(before=words(before))
-    await work.step("set-boot", lambda: work.controller().set_boot_device(wanted), acts=True)
+    await work.act("set-boot", lambda: work.controller().set_boot_device(wanted))
     seen = await _read(work, "verify-boot")
     if seen is None:
         work.update(after=words(wanted), message=UNVERIFIED)
@@ -42,7 +85,7 @@ async def set_boot_device(work: NodeWork, order: BootDeviceOrder) -> None:
 
 
 async def _read(work: NodeWork, id_: str) -> BootDevice | None:
-    return await work.step(id_, lambda: work.controller().boot_device())
+    return await work.look(id_, lambda: work.controller().boot_device())
 
 
 def same(wanted: BootDevice, seen: BootDevice) -> bool:

@@ -7,10 +7,11 @@ from typing import Protocol
 
 from plasmatui.bmc.controller import Controller
 from plasmatui.model.bmc import BootDevice
+from plasmatui.model.boot import BootTimeline
 from plasmatui.model.event import Payload
 from plasmatui.model.operation import OperationRecord
 from plasmatui.model.wire import Problem
-from plasmatui.model.words import Power, PowerAction
+from plasmatui.model.words import Power, PowerAction, Stage
 
 
 class Machines(Protocol):
@@ -32,16 +33,25 @@ class Machines(Protocol):
 class Ledger(Protocol):
     """Where operations write down what they do."""
 
-    async def intent(self, record: OperationRecord) -> None:
-        """Keep `record` and wait until it is kept (or cannot be): called before a step is begun."""
+    async def intent(self, record: OperationRecord) -> bool:
+        """Keep `record` and wait until it is kept, or cannot be (False): called before a step is begun."""
 
     def changed(self, record: OperationRecord) -> None:
         """The operation changed: keep it and tell the clients."""
+
+    def progress(self, record: OperationRecord) -> None:
+        """A step came on: tell the clients. It need not be kept."""
+
+    def log(self, number: int, node: str, text: str) -> None:
+        """Clean lines that a step printed, for who follows it."""
 
     def tell(self, node: str, source: str, payload: Payload) -> None:
         """A fact about a node."""
 
     def audit(self, by: str, node: str, text: str, result: str = "") -> None: ...
+
+    def usual(self, word: str, step: str) -> float:
+        """Seconds that a step of such an operation takes usually, 0 when not known."""
 
 
 class Locks(Protocol):
@@ -54,3 +64,38 @@ class Locks(Protocol):
 
     def holder(self, node: str) -> int:
         """0 for none."""
+
+
+class Boots(Protocol):
+    """What boot watch knows of a node."""
+
+    def current(self, node: str) -> BootTimeline | None:
+        """The boot that runs or ran last."""
+
+    async def news(self, node: str, limit: float) -> None:
+        """Wait until the node's timeline changes, at most `limit` seconds."""
+
+    def fingerprints(self, node: str) -> frozenset[str]:
+        """SSH host keys (SHA256:...) that the machine printed on its serial console in the current boot."""
+
+    def stage(self, node: str, stage: Stage, state: str, text: str) -> None:
+        """An operation sees a stage begin ("running"), end ("done") or fail ("failed"); `text` is its evidence."""
+
+    def boot_bytes(self, node: str) -> int:
+        """Bytes that a network boot of the node's profile transfers, as seen in past boots; 0: not known."""
+
+
+class Guard(Protocol):
+    """Refuses what would take a raft group below its majority."""
+
+    async def look(self, nodes: frozenset[str]) -> tuple[str, tuple[str, ...]]:
+        """For a plan: why disturbing one of `nodes` would be refused now ("": it would not), and what was seen."""
+
+    async def enter(self, node: str, number: int, *, override: bool) -> str:
+        """Before a node is disturbed: why it must not be ("": it may; from now on it counts as lost until `leave`)."""
+
+    def resume(self, node: str, number: int) -> None:
+        """The node was disturbed before the engine's restart: it counts as lost until `leave`."""
+
+    def leave(self, node: str, number: int) -> None:
+        """The node is not disturbed any more."""

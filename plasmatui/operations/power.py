@@ -6,9 +6,18 @@ import asyncio
 import time
 
 from plasmatui.bmc.controller import BmcError
-from plasmatui.model.operation import PowerOrder
+from plasmatui.model.operation import PowerOrder, Step
 from plasmatui.model.words import Power, PowerAction, StepResult
+from plasmatui.operations.limits import ASK_LIMIT
+from plasmatui.operations.site import Site
 from plasmatui.operations.work import NodeFailedError, NodeWork
+
+ON_LIMIT = 60.0
+OFF_LIMIT = 30.0
+SOFT_LIMIT = 120.0
+"""Seconds that an operating system gets to shut down."""
+
+CYCLE_OFF_LIMIT = 30.0
 
 CLOSE_LOOK = 5.0
 """Seconds after a cycle was ordered in which the off is looked for closely: IPMI asks for no more than a second of it
@@ -28,12 +37,50 @@ _GOAL = {
     PowerAction.RESET: Power.ON,
 }
 
+_DISRUPTIVE = (PowerAction.OFF, PowerAction.SOFT, PowerAction.CYCLE, PowerAction.RESET)
+
+_TEXT = {
+    PowerAction.ON: "Switch the power on",
+    PowerAction.OFF: "Switch the power off at once",
+    PowerAction.SOFT: "Ask the operating system to shut down",
+    PowerAction.CYCLE: "Switch the power off and on again",
+    PowerAction.RESET: "Reset the machine",
+}
+
+
+def steps(order: PowerOrder, node: str, site: Site) -> tuple[Step, ...]:
+    """Read, order, wait."""
+    action = order.action
+    describe = site.machines.describe
+    ask = describe(node, "power")
+    act = Step(f"power-{action}", _TEXT[action], describe(node, action), ASK_LIMIT, action in _DISRUPTIVE)
+    waits = {
+        PowerAction.ON: (Step("wait-on", "Wait until the BMC says on", ask, ON_LIMIT),),
+        PowerAction.OFF: (Step("wait-off", "Wait until the BMC says off", ask, OFF_LIMIT),),
+        PowerAction.SOFT: (Step("wait-off", "Wait until the BMC says off", ask, SOFT_LIMIT),),
+        PowerAction.CYCLE: (
+            Step("wait-off", "Wait until the BMC says off", ask, CYCLE_OFF_LIMIT),
+            Step("wait-on", "Wait until the BMC says on", ask, ON_LIMIT),
+        ),
+        # The power stays up during a reset: that the BMC accepted it and is on is all that can be seen.
+        PowerAction.RESET: (Step("wait-on", "See that the power is on", ask, ON_LIMIT),),
+    }
+    return (Step("read-power", "Read the power", ask, ASK_LIMIT), act, *waits[action])
+
+
+def command(order: PowerOrder) -> tuple[str, str]:
+    return f"power {order.action}", ""
+
+
+def level(order: PowerOrder) -> int:
+    return 2 if order.action in _DISRUPTIVE else 1
+
 
 async def change_power(work: NodeWork, order: PowerOrder) -> None:
     """Read the power, send the order, wait until the BMC reports what was wanted."""
     action = order.action
     goal = _GOAL[action]
-    before = await work.step("read-power", lambda: work.controller().power())
+    before = await work.look("read-power", lambda: work.controller().power())
     work.update(before=before)
     if action in (PowerAction.CYCLE, PowerAction.RESET):
         if before is Power.OFF:
@@ -45,7 +92,7 @@ async def change_power(work: NodeWork, order: PowerOrder) -> None:
         work.skip(f"power-{action}", f"it is {goal} already")
         work.update(after=before, message=f"was {goal} already")
         return
-    await work.step(f"power-{action}", lambda: work.controller().order_power(action), acts=True)
+    await work.act(f"power-{action}", lambda: work.controller().order_power(action))
     unseen = "" if action is not PowerAction.CYCLE else await _see_off(work)
     await _wait(work, goal, action)
     work.update(after=goal, message=unseen)
@@ -61,14 +108,14 @@ async def _reached(work: NodeWork, wanted: Power, limit: float, *, brief: bool) 
         except BmcError:
             break  # some BMCs are away for a moment while the power changes; the waiting below bears that
         await asyncio.sleep(LOOK_PACE)
-    return await work.machines.wait_power(work.node, wanted, max(0.0, begin + limit - time.monotonic()))
+    return await work.site.machines.wait_power(work.node, wanted, max(0.0, begin + limit - time.monotonic()))
 
 
 async def _see_off(work: NodeWork) -> str:
     """Look for the off of a cycle that the BMC accepted. One that is too short to be seen is no failure when the
     power is on afterwards: what is to be said of it then, "" when it was seen."""
     limit = work.limit("wait-off")
-    look = work.step("wait-off", lambda: _reached(work, Power.OFF, limit * _SHARE, brief=True))
+    look = work.look("wait-off", lambda: _reached(work, Power.OFF, limit * _SHARE, brief=True))
     if await look:
         return ""
     text = "the BMC accepted the cycle, but off was not seen; look at the console whether it restarted"
@@ -79,7 +126,7 @@ async def _see_off(work: NodeWork) -> str:
 async def _wait(work: NodeWork, wanted: Power, action: PowerAction) -> None:
     id_ = f"wait-{wanted}"
     limit = work.limit(id_)
-    if await work.step(id_, lambda: _reached(work, wanted, limit * _SHARE, brief=False)):
+    if await work.look(id_, lambda: _reached(work, wanted, limit * _SHARE, brief=False)):
         return
     if action is PowerAction.SOFT:
         text = f"{work.node} did not shut down within {limit:g} s"

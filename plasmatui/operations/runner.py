@@ -1,36 +1,28 @@
-"""Runs operations: many nodes at a pace, each failing alone, until all have ended, whoever is attached."""
+"""The operations of one engine: begun, cancelled, held, released, tried again, gone on with after a restart."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import msgspec
 
-from plasmatui.bmc.controller import BmcError
-from plasmatui.model.event import IdentifySeen, OperationTouched
-from plasmatui.model.operation import (
-    BootDeviceOrder,
-    IdentifyOrder,
-    NodeRecord,
-    OperationRecord,
-    Order,
-    Pace,
-    Plan,
-    PowerOrder,
-    StepRecord,
-)
+from plasmatui.model.operation import IdentifyOrder, NodeRecord, OperationRecord, Order, Pace, Plan, StepRecord
 from plasmatui.model.words import OperationState, StepResult
-from plasmatui.operations.bootdev import set_boot_device
-from plasmatui.operations.identify import identify
-from plasmatui.operations.plans import busy, command_line, make_plan, steps_for
-from plasmatui.operations.ports import Ledger, Locks, Machines
-from plasmatui.operations.power import change_power
-from plasmatui.operations.work import NodeWork
+from plasmatui.operations.identify import Lights
+from plasmatui.operations.kinds import kind_of
+from plasmatui.operations.pacing import Budget
+from plasmatui.operations.plans import command_line, make_plan, obstacle
+from plasmatui.operations.ports import Locks
+from plasmatui.operations.run import Prior, Run
+from plasmatui.operations.site import Site
 
 CLOSE_LIMIT = 5.0
 """Seconds that steps on their way get when the engine is stopped."""
+
+STALE = 900.0
+"""Seconds without an engine after which it does not go on with an operation by itself: a person releases it."""
 
 
 class UnknownOperationError(Exception):
@@ -49,16 +41,14 @@ class Runner:
         pace: what the inventory's policy says now.
     """
 
-    def __init__(
-        self, machines: Machines, ledger: Ledger, locks: Locks, *, pace: Callable[[], Pace], first_number: int = 1
-    ) -> None:
-        self._machines = machines
-        self._ledger = ledger
+    def __init__(self, site: Site, locks: Locks, *, pace: Callable[[], Pace], first_number: int = 1) -> None:
+        self._site = site
         self._locks = locks
         self._pace = pace
         self._next = first_number
-        self._runs: dict[int, _Run] = {}
-        self._lights: dict[str, asyncio.TimerHandle] = {}
+        self._runs: dict[int, Run] = {}
+        self._budget = Budget()
+        self._lights = Lights(site.ledger)
         self._closed = False
 
     @property
@@ -67,36 +57,60 @@ class Runner:
         return tuple(self._runs)
 
     def busy_nodes(self) -> frozenset[str]:
-        """Nodes that an operation holds now."""
+        """Nodes that an operation works on, or will, now."""
         return frozenset(node.node for run in self._runs.values() for node in run.record.nodes if not node.state.ended)
 
-    def plan(self, order: Order, nodes: tuple[str, ...], pace: Pace | None = None) -> Plan:
+    async def plan(self, order: Order, nodes: tuple[str, ...], pace: Pace | None = None) -> Plan:
         """What `start` would do."""
-        return make_plan(order, nodes, self._pace_for(order, pace), self._machines, self._locks)
+        return await make_plan(order, nodes, self._pace_for(order, pace), self._site, self._locks)
 
-    def start(self, order: Order, nodes: tuple[str, ...], by: str, pace: Pace | None = None) -> OperationRecord:
-        """Begin an operation. Nodes that cannot take part are in it as failed, with the reason.
+    def start(
+        self, order: Order, nodes: tuple[str, ...], by: str, pace: Pace | None = None, *, override: bool = False
+    ) -> OperationRecord:
+        """Begin an operation. Nodes that cannot take part are in it as failed, with the reason; those that another
+        operation holds wait for it.
+
+        Args:
+            override: the guard's refusal was overridden by a person.
 
         Raises:
             StoppingError: see there.
         """
-        if self._closed:
-            raise StoppingError
-        number, self._next = self._next, self._next + 1
         nodes = tuple(dict.fromkeys(nodes))
-        held = self._locks.take(nodes, number)
-        records = tuple(self._admit(node, held.get(node, 0)) for node in nodes)
-        cli = command_line(order, nodes)
-        record = OperationRecord(
-            number, order, by, cli, time.time(), OperationState.RUNNING, records, self._pace_for(order, pace)
+        records = tuple(self._admit(order, node) for node in nodes)
+        return self._begin(order, records, by, self._pace_for(order, pace), override=override)
+
+    def retry(self, record: OperationRecord, by: str, *, override: bool = False) -> OperationRecord:
+        """Begin an operation that tries the failed and cancelled nodes of one that has ended again. What it destroyed
+        successfully is not destroyed a second time.
+
+        Raises:
+            UnknownOperationError: it has not ended, or nothing of it failed.
+            StoppingError: see there.
+        """
+        again = [node for node in record.nodes if node.state in (OperationState.FAILED, OperationState.CANCELLED)]
+        if not record.state.ended or not again:
+            raise UnknownOperationError(record.number)
+        prior = {node.node: _kept(record.order, node, self._site) for node in again}
+        records = tuple(self._admit(record.order, node.node) for node in again)
+        return self._begin(
+            record.order, records, by, record.pace, override=override, prior=prior, retry_of=record.number
         )
-        self._ledger.audit(by, "", f"{cli} (operation {number})", "begun")
-        run = _Run(record, self._machines, self._ledger, self._locks, self._act(order))
-        self._runs[number] = run
-        run.publish()
-        run.task = asyncio.create_task(run.run(), name=f"operation {number}")
-        run.task.add_done_callback(lambda task: self._ended(number, task))
-        return record
+
+    def resume(self, record: OperationRecord, away: float) -> OperationRecord:
+        """Go on with an operation that a former engine did not finish.
+
+        Args:
+            away: seconds since that engine wrote last; after a long time a person must release it.
+        """
+        prior: Prior = {node.node: _last(node.steps) for node in record.nodes}
+        nodes = tuple(_waiting(node) for node in record.nodes)
+        held = record.held
+        if away > STALE and not held:
+            held = f"no engine ran for {away / 60:.0f} min; plasmatui ops release {record.number} goes on with it"
+        record = msgspec.structs.replace(record, nodes=nodes, state=OperationState.RUNNING, held=held)
+        self._site.ledger.audit(record.by, "", f"{record.cli} (operation {record.number})", "resumed")
+        return self._launch(record, prior)
 
     def cancel(self, number: int, by: str) -> OperationRecord:
         """Begin nothing more of it; leave what can be left safely. What was left, and how, stands in the record.
@@ -104,218 +118,151 @@ class Runner:
         Raises:
             UnknownOperationError: it has ended or never was.
         """
-        run = self._runs.get(number)
-        if run is None:
-            raise UnknownOperationError(number)
-        self._ledger.audit(by, "", f"cancel operation {number}", "begun")
+        run = self._run(number)
+        self._site.ledger.audit(by, "", f"cancel operation {number}", "begun")
         run.cancel(f"cancelled by {by}")
         return run.record
 
+    def hold(self, number: int, by: str) -> OperationRecord:
+        """Begin no further node and no further step until it is released. Raises `UnknownOperationError`."""
+        run = self._run(number)
+        self._site.ledger.audit(by, "", f"hold operation {number}", "done")
+        run.hold(f"held by {by}; plasmatui ops release {number} goes on with it")
+        return run.record
+
+    def release(self, number: int, by: str, node: str = "", answer: str = "") -> OperationRecord | None:
+        """Go on with an operation that is held, or answer what is asked of one of its nodes; None when that node asks
+        nothing, or takes other answers. Raises `UnknownOperationError`."""
+        run = self._run(number)
+        what = f"answer {answer} of operation {number}" if node else f"release operation {number}"
+        self._site.ledger.audit(by, node, what, "done")
+        if node:
+            return run.record if run.answer(node, answer) else None
+        run.release()
+        return run.record
+
     async def close(self, limit: float = CLOSE_LIMIT) -> None:
-        """Stop for good: nothing more is begun, steps on their way get `limit` seconds and are then uncertain."""
+        """Stop for good: nothing more is begun. Operations that another engine can go on with are left as they are;
+        of others, steps on their way get `limit` seconds and are then uncertain."""
         self._closed = True
-        for light in self._lights.values():
-            light.cancel()
+        self._lights.close()
         runs = tuple(self._runs.values())
         tasks = [run.task for run in runs if run.task is not None]
         if not tasks:
             return
         for run in runs:
-            run.cancel("the engine was stopped")
+            run.stop()
         _, late = await asyncio.wait(tasks, timeout=limit)
         for task in late:
             task.cancel()
         if late:
             await asyncio.wait(late, timeout=limit)
 
-    def _pace_for(self, order: Order, pace: Pace | None) -> Pace:
-        if pace is None:
-            usual = self._pace()
-            # Starts are staggered for the sake of the mains; only power orders draw on it.
-            pace = usual if isinstance(order, PowerOrder) else msgspec.structs.replace(usual, stagger=0.0)
-        return Pace(max(1, pace.parallel), max(0.0, pace.stagger))
+    # --- inside ---------------------------------------------------------------------------------------------------
 
-    def _admit(self, node: str, holder: int) -> NodeRecord:
-        problem = busy(node, holder) if holder else self._machines.unusable(node)
+    def _run(self, number: int) -> Run:
+        run = self._runs.get(number)
+        if run is None:
+            raise UnknownOperationError(number)
+        return run
+
+    def _begin(
+        self,
+        order: Order,
+        records: tuple[NodeRecord, ...],
+        by: str,
+        pace: Pace,
+        *,
+        override: bool,
+        prior: Prior | None = None,
+        retry_of: int = 0,
+    ) -> OperationRecord:
+        if self._closed:
+            raise StoppingError
+        number, self._next = self._next, self._next + 1
+        cli = command_line(order, tuple(node.node for node in records))
+        record = OperationRecord(
+            number,
+            order,
+            by,
+            cli,
+            time.time(),
+            OperationState.RUNNING,
+            records,
+            pace,
+            override=override,
+            retry_of=retry_of,
+        )
+        told = " with the quorum guard overridden" if override else ""
+        self._site.ledger.audit(by, "", f"{cli} (operation {number}){told}", "begun")
+        return self._launch(record, prior or {})
+
+    def _launch(self, record: OperationRecord, prior: Prior) -> OperationRecord:
+        number = record.number
+        run = Run(record, self._site, self._locks, self._budget, prior, freed=self._wake_all)
+        self._runs[number] = run
+        run.publish()
+        run.task = asyncio.create_task(run.run(), name=f"operation {number}")
+        run.task.add_done_callback(lambda task: self._ended(number, task))
+        return run.record
+
+    def _pace_for(self, order: Order, pace: Pace | None) -> Pace:
+        usual = self._pace()
+        if pace is None:
+            # Starts are staggered for the sake of the mains; only orders that switch machines on draw on it.
+            pace = usual if kind_of(order).powers else msgspec.structs.replace(usual, stagger=0.0)
+        return Pace(
+            max(1, pace.parallel),
+            max(0.0, pace.stagger),
+            max(0, pace.per_rack or usual.per_rack),
+            max(0, pace.bandwidth or usual.bandwidth),
+        )
+
+    def _admit(self, order: Order, node: str) -> NodeRecord:
+        problem = obstacle(kind_of(order), node, self._site)
         if problem is None:
             return NodeRecord(node, OperationState.WAITING)
         return NodeRecord(node, OperationState.FAILED, error=problem.id, message=problem.message)
 
-    def _act(self, order: Order) -> Callable[[NodeWork], Awaitable[None]]:
-        async def act(work: NodeWork) -> None:
-            if isinstance(order, PowerOrder):
-                await change_power(work, order)
-            elif isinstance(order, BootDeviceOrder):
-                await set_boot_device(work, order)
-            else:
-                await identify(work, order)
-                self._light(work.node, order)
-
-        return act
-
-    def _light(self, node: str, order: IdentifyOrder) -> None:
-        """The BMC switches a timed light off by itself and does not say so: what is known follows the clock."""
-        earlier = self._lights.pop(node, None)
-        if earlier is not None:
-            earlier.cancel()
-        if order.seconds > 0:
-            loop = asyncio.get_running_loop()
-            self._lights[node] = loop.call_later(order.seconds, self._light_out, node)
-
-    def _light_out(self, node: str) -> None:
-        self._lights.pop(node, None)
-        self._ledger.tell(node, "engine", IdentifySeen(False))
+    def _wake_all(self) -> None:
+        for run in self._runs.values():
+            run.wake()
 
     def _ended(self, number: int, task: asyncio.Task[None]) -> None:
-        self._runs.pop(number, None)
+        run = self._runs.pop(number)
+        self._wake_all()
+        if isinstance(run.record.order, IdentifyOrder):
+            self._lights.follow(run.record, run.record.order)
         if not task.cancelled():
             task.result()  # a fault of the program reaches the loop's exception handler
 
 
-class _Run:
-    """One operation."""
-
-    def __init__(
-        self,
-        record: OperationRecord,
-        machines: Machines,
-        ledger: Ledger,
-        locks: Locks,
-        act: Callable[[NodeWork], Awaitable[None]],
-    ) -> None:
-        self.record = record
-        self.task: asyncio.Task[None] | None = None
-        self._machines = machines
-        self._ledger = ledger
-        self._locks = locks
-        self._act = act
-        self._index = {node.node: place for place, node in enumerate(record.nodes)}
-        self._works: dict[str, NodeWork] = {}
-        self._leave = ""
-        self._stop = asyncio.Event()
-
-    def publish(self) -> None:
-        """Tell what was decided at the beginning."""
-        self._ledger.changed(self.record)
-        for node in self.record.nodes:
-            if node.state.ended:
-                self._locks.release(node.node, self.record.number)
-            self._touch(node)
-
-    def cancel(self, reason: str) -> None:
-        if self._leave:
-            return
-        self._leave = reason
-        self._stop.set()
-        for work in self._works.values():
-            work.leave(reason)
-        for node in self.record.nodes:
-            if node.state is OperationState.WAITING and node.node not in self._works:
-                text = f"{reason} before it was begun"
-                self._end(
-                    msgspec.structs.replace(node, state=OperationState.CANCELLED, error="cancelled", message=text)
-                )
-
-    async def run(self) -> None:
-        waiting = [node for node in self.record.nodes if node.state is OperationState.WAITING]
-        pace = self.record.pace
-        free = asyncio.Semaphore(pace.parallel)
-        tasks: set[asyncio.Task[None]] = set()
-        try:
-            for place, node in enumerate(waiting):
-                if place and pace.stagger:
-                    await self._pause(pace.stagger)
-                await free.acquire()
-                if self._leave:
-                    break
-                task = asyncio.create_task(self._node(node, free), name=f"operation {self.record.number}: {node.node}")
-                tasks.add(task)
-            if tasks:
-                await asyncio.wait(tasks)
-        except asyncio.CancelledError:
-            for task in tasks:
-                task.cancel()
-            if tasks:
-                await asyncio.wait(tasks)
-            raise
-        finally:
-            self._finish()
-        for task in tasks:
-            task.result()
-
-    async def _pause(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stop.wait()
-        except TimeoutError:
-            pass
-
-    async def _node(self, node: NodeRecord, free: asyncio.Semaphore) -> None:
-        try:
-            steps = steps_for(self.record.order, node.node, self._machines)
-        except BmcError as error:  # the node's BMC was taken out of the inventory meanwhile
-            self._end(msgspec.structs.replace(node, state=OperationState.FAILED, error=error.id, message=error.message))
-            free.release()
-            return
-        work = NodeWork(
-            node,
-            steps,
-            number=self.record.number,
-            by=self.record.by,
-            machines=self._machines,
-            ledger=self._ledger,
-            keep=self._keep,
-            intent=lambda: self._ledger.intent(self.record),
-        )
-        self._works[node.node] = work
-        try:
-            await work.run(self._act)
-        finally:
-            del self._works[node.node]
-            self._end(work.record)
-            free.release()
-
-    def _keep(self, node: NodeRecord) -> None:
-        nodes = list(self.record.nodes)
-        nodes[self._index[node.node]] = node
-        self.record = msgspec.structs.replace(self.record, nodes=tuple(nodes))
-        self._ledger.changed(self.record)
-
-    def _end(self, node: NodeRecord) -> None:
-        self._keep(node)
-        self._locks.release(node.node, self.record.number)
-        self._touch(node)
-
-    def _touch(self, node: NodeRecord) -> None:
-        number = self.record.number
-        self._ledger.tell(node.node, f"operation {number}", OperationTouched(number, node))
-
-    def _finish(self) -> None:
-        for node in self.record.nodes:
-            if not node.state.ended:
-                text = "the engine was stopped before it was begun"
-                self._end(
-                    msgspec.structs.replace(node, state=OperationState.CANCELLED, error="cancelled", message=text)
-                )
-        state = outcome(self.record.nodes)
-        self.record = msgspec.structs.replace(self.record, state=state, end=time.time())
-        self._ledger.changed(self.record)
-        done = sum(node.state is OperationState.DONE for node in self.record.nodes)
-        result = f"{state}: {done} of {len(self.record.nodes)} nodes done"
-        self._ledger.audit(self.record.by, "", f"{self.record.cli} (operation {self.record.number})", result)
+def _last(steps: tuple[StepRecord, ...]) -> dict[str, StepRecord]:
+    """The last record of each step."""
+    return {step.id: step for step in steps}
 
 
-def outcome(nodes: tuple[NodeRecord, ...]) -> OperationState:
-    """The state of an operation whose nodes have all ended."""
-    states = {node.state for node in nodes}
-    for state in (OperationState.CANCELLED, OperationState.FAILED):
-        if state in states:
-            return state
-    return OperationState.DONE
+def _kept(order: Order, node: NodeRecord, site: Site) -> dict[str, StepRecord]:
+    """What a further try need not do again: what destroyed data, and what nobody knows of."""
+    destroys = {step.id for step in kind_of(order).steps(order, node.node, site) if step.destroys}
+    return {
+        id_: step
+        for id_, step in _last(node.steps).items()
+        if id_ in destroys and step.result in (None, StepResult.DONE, StepResult.UNCERTAIN)
+    }
 
 
-def mark_interrupted(record: OperationRecord, wall: float) -> OperationRecord:
-    """What is to be said of an operation that a former engine did not finish.
+def _waiting(node: NodeRecord) -> NodeRecord:
+    """A node of a former engine's operation: it begins again with no steps but what is known of them."""
+    if node.state.ended:
+        return node
+    return msgspec.structs.replace(
+        node, state=OperationState.WAITING, steps=(), question="", answers=(), message="", error=""
+    )
+
+
+def interrupted(record: OperationRecord, wall: float) -> OperationRecord:
+    """What is to be said of an operation that a former engine did not finish and that is not gone on with.
 
     A step without a result is uncertain: it was begun, and nobody knows whether it took effect. Nothing of it is
     done again by itself.

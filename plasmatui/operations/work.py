@@ -1,116 +1,155 @@
-"""One node's part of an operation: its steps, written down before and after, with limits; how it is left."""
+"""One node's part of an operation: steps, written down before and after, with limits; how it is left and resumed."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import TypeVar
 
 import msgspec
 
 from plasmatui.bmc.controller import BmcError, Controller
+from plasmatui.model.command import CommandError
 from plasmatui.model.event import Payload
 from plasmatui.model.operation import NodeRecord, Step, StepRecord
 from plasmatui.model.words import OperationState, StepResult
-from plasmatui.operations.ports import Ledger, Machines
+from plasmatui.operations.site import Site
 from plasmatui.text import clean_line
 
 T = TypeVar("T")
 
+PROGRESS_PACE = 0.5
+"""Seconds between two reports of a step's progress."""
+
+EVIDENCE = 8
+"""Lines of evidence that a record keeps."""
+
+AGAIN, DONE, STOP = "again", "done", "stop"
+"""What a person may answer when it is not known whether an interrupted step took effect."""
+
 
 class NodeFailedError(Exception):
-    """The node's part failed: `id` for programs, `message` for people."""
+    """The node's part failed: `id` for programs, `message` for people, with the lines that show it."""
 
-    def __init__(self, id: str, message: str) -> None:  # noqa: A002 - the field's name in the record
+    def __init__(self, id: str, message: str, evidence: tuple[str, ...] = ()) -> None:  # noqa: A002 - the record's name
         super().__init__(message)
         self.id = id
         self.message = message
+        self.evidence = evidence[-EVIDENCE:]
 
 
 class NodeLeftError(Exception):
     """The node's part was cancelled; the message says what had been done."""
 
 
+@dataclass(frozen=True)
+class Desk:
+    """What a node's part needs of the operation that it belongs to.
+
+    Attributes:
+        word: the kind of operation ("install").
+        override: the guard was overridden by the cluster's name.
+        keep: writes the node's record into the operation's; show: the same for what need not be kept.
+        intent: awaited before a step begins, so that it is journalled.
+        gate: awaited before a step begins; waits while the operation is held.
+    """
+
+    number: int
+    word: str
+    by: str
+    override: bool
+    keep: Callable[[NodeRecord], None]
+    show: Callable[[NodeRecord], None]
+    intent: Callable[[], Awaitable[bool]]
+    gate: Callable[[], Awaitable[None]]
+
+
 class NodeWork:
-    """What the modules of the single orders (power, bootdev, identify) work with.
+    """What the modules of the single orders (power, boot, install ...) work with.
 
     Args:
-        steps: the node's steps as planned; `step` takes them by id.
-        keep: writes the node's record into the operation's; awaited before a step begins, so that it is journalled.
+        steps: the node's steps as planned; `look` and `act` take them by id. The guard is left by the runner.
+        prior: what an earlier run (before the engine was restarted, or the operation that is tried again) did.
+        disturbed: the guard counts the node as lost already.
     """
 
     def __init__(
         self,
         record: NodeRecord,
         steps: tuple[Step, ...],
+        site: Site,
+        desk: Desk,
+        prior: Mapping[str, StepRecord],
         *,
-        number: int,
-        by: str,
-        machines: Machines,
-        ledger: Ledger,
-        keep: Callable[[NodeRecord], None],
-        intent: Callable[[], Awaitable[None]],
+        disturbed: bool = False,
     ) -> None:
         self.node = record.node
-        self.machines = machines
+        self.site = site
         self.record = record
+        self.number = desk.number
+        self.by = desk.by
         self._steps = {step.id: step for step in steps}
-        self._number = number
-        self._by = by
-        self._ledger = ledger
-        self._keep = keep
-        self._intent = intent
+        self._desk = desk
+        self._prior = dict(prior)
         self._acting = False
         self._leave = ""
+        self._suspended = False
+        self._guarded = disturbed
+        self._stop: Callable[[], None] | None = None
         self._task: asyncio.Task[None] | None = None
+        self._answer: asyncio.Future[str] | None = None
+        self._reported = 0.0
 
-    # --- for the orders -------------------------------------------------------------------------------------------
+    # --- for the orders: steps ------------------------------------------------------------------------------------
 
-    async def step(self, id_: str, do: Callable[[], Awaitable[T]], *, acts: bool = False) -> T:
-        """Do one planned step within its limit; write down the intent before and the result after.
-
-        Args:
-            acts: it changes the machine: it goes into the audit, and a cancel lets it finish.
+    async def look(self, id_: str, do: Callable[[], Awaitable[T]]) -> T:
+        """Do a planned step that changes nothing. After a restart it is done again.
 
         Raises:
-            NodeFailedError: the BMC refuses, cannot be reached, or does not answer in time.
+            NodeFailedError: what is asked refuses, cannot be reached, or does not answer in time.
             NodeLeftError: the operation was cancelled.
         """
-        if self._leave:
-            raise NodeLeftError(self._left())
-        step = self._steps[id_]
-        started = StepRecord(step.id, step.text, step.command, time.time())
-        self.update(steps=(*self.record.steps, started))
-        self._acting = acts
-        try:
-            await self._intent()
-            async with asyncio.timeout(step.limit):
-                result = await do()
-        except BmcError as error:
-            raise self._failed(started, error.id, clean_line(error.message), acts) from None
-        except TimeoutError:
-            text = f"{self.node}: {step.text}: no answer within {step.limit:g} s"
-            raise self._failed(started, "timeout", text, acts) from None
-        except asyncio.CancelledError:
-            if acts or not self._is_left():
-                self._end(started, StepResult.UNCERTAIN, "the engine ended before the result was known")
-                raise
-            current = asyncio.current_task()
-            assert current is not None
-            current.uncancel()
-            self._end(started, StepResult.SKIPPED, f"left: {self._leave}")
-            raise NodeLeftError(self._left()) from None
-        finally:
-            self._acting = False
+        started = await self._begin(self._steps[id_])
+        result = await self._perform(started, do, acts=False)
         self._end(started, StepResult.DONE, "")
-        if acts:
-            self._ledger.audit(self._by, self.node, step.command, "done")
         return result
 
-    def controller(self) -> Controller:
-        """The node's controller, in the name of who gave the order. Raises `BmcError` without a BMC."""
-        return self.machines.controller(self.node, self._by)
+    async def act(
+        self,
+        id_: str,
+        do: Callable[[], Awaitable[object]],
+        *,
+        seen: Callable[[], Awaitable[bool | None]] | None = None,
+        stop: Callable[[], None] | None = None,
+    ) -> None:
+        """Do a planned step that changes the machine: it is audited, guarded when disruptive, and never done twice.
+
+        Args:
+            seen: looks whether a step that was interrupted took effect: True; False when it certainly did nothing, or
+                may be done again; None when that cannot be told, so that a person is asked.
+                It may take as long as the step, when what was begun still runs elsewhere.
+            stop: asks a long step to end when the operation is cancelled; `do` then raises `NodeLeftError` and says
+                what it leaves behind. Without it a cancel waits for the step's end.
+
+        Raises: as `look`.
+        """
+        step = self._steps[id_]
+        self._stop = stop
+        prior = self._prior.pop(id_, None)
+        if prior is not None and prior.result in (StepResult.DONE, StepResult.SKIPPED):
+            self.update(steps=(*self.record.steps, prior))
+            return
+        if step.disruptive:
+            await self._pass_guard(step)
+        interrupted = prior is not None and prior.result in (None, StepResult.UNCERTAIN)
+        if prior is not None and interrupted and await self._settle(step, prior, seen):
+            return
+        started = await self._begin(step)
+        await self._perform(started, do, acts=True)
+        self._end(started, StepResult.DONE, "")
+        self._desk_audit(step, "done")
 
     def skip(self, id_: str, message: str) -> None:
         """Write down that a planned step is not needed."""
@@ -123,35 +162,109 @@ class NodeWork:
         """Seconds that a planned step may take."""
         return self._steps[id_].limit
 
-    def tell(self, payload: Payload) -> None:
-        """A fact about the node that came to light."""
-        self._ledger.tell(self.node, f"operation {self._number}", payload)
-
-    def update(self, **fields: object) -> None:
-        """Change the node's record ("before", "after", "message" ...)."""
-        self.record = msgspec.structs.replace(self.record, **fields)
-        self._keep(self.record)
-
     def amend(self, result: StepResult, message: str) -> None:
         """Correct the result of the last step: it ran, but what it found says otherwise."""
         *others, last = self.record.steps
         self.update(steps=(*others, msgspec.structs.replace(last, result=result, message=message)))
 
+    @property
+    def suspended(self) -> bool:
+        """The engine stops, and another goes on: what runs by itself is left alone."""
+        return self._suspended
+
+    @property
+    def left(self) -> str:
+        """Why the operation was cancelled, "" when it was not."""
+        return self._leave
+
+    def begun(self, id_: str) -> float:
+        """When a step was begun, in this run or an earlier one: Unix seconds, 0 when it was not."""
+        steps = [step.begin for step in self.record.steps if step.id == id_]
+        prior = self._prior.get(id_)
+        return steps[-1] if steps else prior.begin if prior is not None else 0.0
+
+    def was_done(self, id_: str) -> bool:
+        """Whether an earlier run finished the step."""
+        prior = self._prior.get(id_)
+        return prior is not None and prior.result in (StepResult.DONE, StepResult.SKIPPED)
+
+    def was_begun(self, id_: str) -> bool:
+        """Whether an earlier run began the step."""
+        return id_ in self._prior
+
+    # --- for the orders: what is said -----------------------------------------------------------------------------
+
+    def progress(self, text: str, percent: float | None = None) -> None:
+        """What the running step does now. Told at most twice a second."""
+        now = time.monotonic()
+        if now - self._reported < PROGRESS_PACE or not self.record.steps:
+            return
+        self._reported = now
+        *others, last = self.record.steps
+        last = msgspec.structs.replace(last, progress=clean_line(text, 200), percent=percent)
+        self.record = msgspec.structs.replace(self.record, steps=(*others, last))
+        self._desk.show(self.record)
+
+    def log(self, text: str) -> None:
+        """Clean lines that the step printed."""
+        self.site.ledger.log(self.number, self.node, text)
+
+    def tell(self, payload: Payload) -> None:
+        """A fact about the node that came to light."""
+        self.site.ledger.tell(self.node, f"operation {self.number}", payload)
+
+    def update(self, **fields: object) -> None:
+        """Change the node's record ("before", "after", "message" ...)."""
+        self.record = msgspec.structs.replace(self.record, **fields)
+        self._desk.keep(self.record)
+
+    async def ask(self, question: str, answers: tuple[str, ...]) -> str:
+        """Hold the node until a person has answered with one of `answers`.
+
+        Raises:
+            NodeLeftError: the operation was cancelled instead.
+        """
+        if self._leave:
+            raise NodeLeftError(self._left())
+        self._answer = asyncio.get_running_loop().create_future()
+        self.update(state=OperationState.HELD, question=question, answers=answers)
+        self.log(f"held: {question}")
+        await self._desk.intent()
+        try:
+            answer = await self._answer
+        except asyncio.CancelledError:
+            self._uncancel()
+            raise NodeLeftError(self._left()) from None
+        finally:
+            self._answer = None
+        self.update(state=OperationState.RUNNING, question="", answers=())
+        self.log(f"answered: {answer}")
+        return answer
+
+    # --- for the orders: the outside ------------------------------------------------------------------------------
+
+    def controller(self) -> Controller:
+        """The node's controller, in the name of who gave the order. Raises `BmcError` without a BMC."""
+        return self.site.machines.controller(self.node, self.by)
+
     # --- for the runner -------------------------------------------------------------------------------------------
 
     async def run(self, act: Callable[[NodeWork], Awaitable[None]]) -> None:
-        """Do the node's part. Its record always ends in an ended state; a failure stays with this node."""
+        """Do the node's part. Its record always ends in an ended state, unless it is suspended; a failure stays with
+        this node."""
         self._task = asyncio.current_task()
         self.update(state=OperationState.RUNNING)
         try:
             await act(self)
         except NodeFailedError as error:
-            self.update(state=OperationState.FAILED, error=error.id, message=error.message)
+            evidence = tuple(clean_line(line, 300) for line in error.evidence)
+            self.update(state=OperationState.FAILED, error=error.id, message=error.message, evidence=evidence)
         except NodeLeftError as error:
             self.update(state=OperationState.CANCELLED, error="cancelled", message=str(error))
         except asyncio.CancelledError:
-            text = f"the engine was stopped during {self._last_step()}; what the machine does is not known"
-            self.update(state=OperationState.FAILED, error="uncertain", message=text)
+            if not self._suspended:
+                text = f"the engine was stopped during {self._last_step()}; what the machine does is not known"
+                self.update(state=OperationState.FAILED, error="uncertain", message=text)
             raise
         except Exception as error:
             text = f"{self.node}: the engine failed ({type(error).__name__}); its log has the details"
@@ -165,12 +278,118 @@ class NodeWork:
     def leave(self, reason: str) -> None:
         """Cancel: an order on its way is finished, a wait or a reading is left, nothing new is begun."""
         self._leave = reason
-        if self._task is not None and not self._acting:
+        if self._task is None:
+            return
+        if not self._acting:
             self._task.cancel()
+        elif self._stop is not None:
+            self._stop()
+
+    def suspend(self) -> None:
+        """The engine stops and another will go on: leave everything as it is."""
+        self._suspended = True
+        if self._task is not None:
+            self._task.cancel()
+
+    def answer(self, answer: str) -> bool:
+        """Take a person's answer; False when nothing is asked or it is not one of the answers."""
+        if self._answer is None or self._answer.done() or answer not in self.record.answers:
+            return False
+        self._answer.set_result(answer)
+        return True
+
+    # --- inside ---------------------------------------------------------------------------------------------------
+
+    async def _begin(self, step: Step, begin: float = 0.0) -> StepRecord:
+        await self._desk.gate()
+        if self._leave:
+            raise NodeLeftError(self._left())
+        usual = self.site.ledger.usual(self._desk.word, step.id)
+        started = StepRecord(step.id, step.text, step.command, begin or time.time(), usual=usual)
+        self._reported = 0.0
+        self.update(steps=(*self.record.steps, started))
+        return started
+
+    async def _perform(self, started: StepRecord, do: Callable[[], Awaitable[T]], *, acts: bool) -> T:
+        step = self._steps[started.id]
+        self._acting = acts
+        try:
+            if not await self._desk.intent() and step.destroys:
+                text = (
+                    f"{self.node}: {step.text} is not begun, since the journal is not kept: see plasmatui engine status"
+                )
+                raise NodeFailedError("journal", text)
+            async with asyncio.timeout(step.limit):
+                return await do()
+        except (BmcError, CommandError) as error:
+            raise self._failed(started, error.id, clean_line(error.message), acts) from None
+        except NodeFailedError as error:
+            raise self._failed(started, error.id, error.message, acts, error.evidence) from None
+        except NodeLeftError as error:
+            self._end(started, StepResult.UNCERTAIN, str(error))
+            self._desk_audit(step, f"left: {error}")
+            raise
+        except TimeoutError:
+            last = self.record.steps[-1].progress
+            text = f"{self.node}: {step.text}: no answer within {step.limit:g} s" + (f" ({last})" if last else "")
+            raise self._failed(started, "timeout", text, acts) from None
+        except asyncio.CancelledError:
+            if self._suspended:
+                raise
+            if acts or not self._is_left():
+                self._end(started, StepResult.UNCERTAIN, "the engine ended before the result was known")
+                raise
+            self._uncancel()
+            self._end(started, StepResult.SKIPPED, f"left: {self._leave}")
+            raise NodeLeftError(self._left()) from None
+        finally:
+            self._acting = False
+
+    async def _settle(self, step: Step, prior: StepRecord, seen: Callable[[], Awaitable[bool | None]] | None) -> bool:
+        """Find out whether a step that was interrupted took effect; whether it need not be done any more."""
+        found: bool | None = None
+        started = await self._begin(step, prior.begin)
+        if seen is not None:
+            found = await self._perform(started, seen, acts=self._stop is not None)
+        if found:
+            self._end(started, StepResult.DONE, "begun before the engine was restarted, and seen to be done")
+            self._desk_audit(step, "done")
+            return True
+        if found is False:
+            self._end(started, StepResult.SKIPPED, "interrupted by the engine's end, and seen not to be done")
+            return False
+        self._end(started, StepResult.UNCERTAIN, "the engine ended before the result was known")
+        warning = " It deletes data." if step.destroys else ""
+        answer = await self.ask(
+            f"{self.node}: {step.text}: it was begun, and it is not known whether it was done.{warning} "
+            f"Answer {AGAIN} to do it again, {DONE} to take it as done, {STOP} to leave the node as it is",
+            (AGAIN, DONE, STOP),
+        )
+        self.site.ledger.audit(self.by, self.node, step.command, f"a person answered: {answer}")
+        if answer == STOP:
+            raise NodeLeftError(f"left at {step.id}, as a person decided")
+        if answer == DONE:
+            self.amend(StepResult.DONE, "taken as done by a person")
+        return answer == DONE
+
+    async def _pass_guard(self, step: Step) -> None:
+        if self._guarded:
+            return
+        if refusal := await self.site.guard.enter(self.node, self.number, override=self._desk.override):
+            self.site.ledger.audit(self.by, self.node, step.command, f"refused: {refusal}")
+            raise NodeFailedError("refused", f"{self.node}: {refusal}")
+        self._guarded = True
 
     def _is_left(self) -> bool:
         # A method, because `leave` sets it while a step is awaited.
         return bool(self._leave)
+
+    def _uncancel(self) -> None:
+        if self._suspended:
+            raise asyncio.CancelledError
+        current = asyncio.current_task()
+        assert current is not None
+        current.uncancel()
 
     def _left(self) -> str:
         acted = [step for step in self.record.steps if step.result is StepResult.DONE and self._acts(step.id)]
@@ -179,19 +398,25 @@ class NodeWork:
         return f"{self._leave} after {acted[-1].id}; its effect was not waited for"
 
     def _acts(self, id_: str) -> bool:
-        return not id_.startswith(("read-", "wait-", "verify-"))
+        return not id_.startswith(("read-", "wait-", "verify-", "check-", "see-"))
 
     def _last_step(self) -> str:
         return self.record.steps[-1].id if self.record.steps else "the beginning"
 
-    def _failed(self, started: StepRecord, id_: str, message: str, acts: bool) -> NodeFailedError:
+    def _failed(
+        self, started: StepRecord, id_: str, message: str, acts: bool, evidence: tuple[str, ...] = ()
+    ) -> NodeFailedError:
         # An order that was not answered may have been carried out all the same.
-        lost = acts and id_ in ("timeout", "bmc-unreachable", "bmc-reset")
+        lost = acts and id_ in ("timeout", "bmc-unreachable", "bmc-reset", "ssh-lost", "uncertain")
         self._end(started, StepResult.UNCERTAIN if lost else StepResult.FAILED, message)
         if acts:
-            self._ledger.audit(self._by, self.node, started.command, f"{'uncertain' if lost else 'failed'}: {message}")
-        return NodeFailedError(id_, message)
+            self._desk_audit(self._steps[started.id], f"{'uncertain' if lost else 'failed'}: {message}")
+        return NodeFailedError(id_, message, evidence)
+
+    def _desk_audit(self, step: Step, result: str) -> None:
+        self.site.ledger.audit(self.by, self.node, step.command, result)
 
     def _end(self, started: StepRecord, result: StepResult, message: str) -> None:
-        ended = msgspec.structs.replace(started, end=time.time(), result=result, message=message)
+        last = self.record.steps[-1]
+        ended = msgspec.structs.replace(last, end=time.time(), result=result, message=message)
         self.update(steps=(*self.record.steps[:-1], ended))

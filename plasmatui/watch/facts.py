@@ -14,6 +14,7 @@ from plasmatui.model.boot import Signal, SignalKind
 from plasmatui.watch.names import Role, name_of, role_of
 
 MARKS_KEPT = 160
+HOST_KEYS_KEPT = 16
 EXCHANGES_KEPT = 24
 ANSWERS_KEPT = 8
 ALSO_ANSWERS = 5.0
@@ -193,6 +194,7 @@ class BootFacts:
         self.console = 0  # how far its console saw it come: 1 PXE or iPXE, 2 kernel, 3 userspace
         self.console_wall: float | None = None
         self.ended = False  # its console saw a reboot, power-off or panic
+        self.host_keys: set[str] = set()  # fingerprints that its console showed
 
     def record(self, signal: Signal, now: float) -> bool:
         """Take a signal; whether it says something new."""
@@ -305,6 +307,8 @@ class BootFacts:
         if level >= self.console and level:
             self.console = level
             self.console_wall = signal.wall
+        if signal.kind is SignalKind.HOST_KEY and len(self.host_keys) < HOST_KEYS_KEPT:
+            self.host_keys.add(signal.text)
         if signal.kind in (SignalKind.REBOOT, SignalKind.POWER_OFF, SignalKind.PANIC):
             self.ended = True
 

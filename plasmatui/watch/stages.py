@@ -102,6 +102,7 @@ class Reading:
         self._dhcp()
         self._files()
         self._kernel()
+        self._operation()
         self._prove()
 
     @property
@@ -318,6 +319,20 @@ class Reading:
         finish(up, find(SignalKind.LOGIN, SignalKind.HOST_KEY, SignalKind.SSH_UP))
         if not self.disk:  # that sshd listens is no login yet
             finish(Stage.SSH_READY, [m for m in find(SignalKind.SSH_UP) if m.first.code == "login"])
+
+    def _operation(self) -> None:
+        """What an operation of ours did on the machine. A stage that was tried again is as its last try left it."""
+        for mark in self.facts.find(SignalKind.STAGE_BEGUN, SignalKind.STAGE_DONE, SignalKind.STAGE_FAILED):
+            if mark.last.code not in ORDER:
+                continue
+            span = self._span(Stage(mark.last.code))
+            span.see(mark.first, mark.first_order)
+            if mark.kind is SignalKind.STAGE_BEGUN:
+                span.tries = mark.count
+            elif mark.kind is SignalKind.STAGE_DONE:
+                span.finish(mark.last, mark.last_order)
+            elif span.proof is None or span.proof < mark.last_order:
+                span.failed = True
 
     def _finish(self, stage: Stage, marks: Iterable[Mark]) -> None:
         for mark in marks:

@@ -136,6 +136,11 @@ class Correlator:
                 self._quiet.add(node)  # nothing that time alone changes
         return frozenset(changed)
 
+    def host_keys(self, node: str) -> frozenset[str]:
+        """Fingerprints of SSH host keys that the node's console showed in its current boot."""
+        track = self._tracks.get(node)
+        return frozenset(track.current.host_keys) if track is not None else frozenset()
+
     def unknown_clients(self) -> tuple[UnknownClient, ...]:
         """Machines that ask and that no inventory names."""
         return self._identity.unknown_clients()

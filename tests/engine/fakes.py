@@ -6,16 +6,20 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import cast
+from pathlib import Path
+from typing import Never, cast
 
 from plasmatui.bmc.controller import BmcError, Controller
 from plasmatui.inventory.inventory import BmcEntry, Inventory, Policy
 from plasmatui.inventory.secrets import Secret
 from plasmatui.model import wire
 from plasmatui.model.bmc import BootDevice, Device
+from plasmatui.model.boot import BootTimeline
 from plasmatui.model.event import BmcChanged, ConsoleChanged, Event, Payload, PowerSeen
 from plasmatui.model.node import BmcState, ConsoleState, Node
-from plasmatui.model.words import BmcStatus, ConsoleStatus, Power, PowerAction
+from plasmatui.model.words import BmcStatus, ConsoleStatus, Power, PowerAction, Stage
+from plasmatui.operations.ports import Ledger, Machines
+from plasmatui.operations.site import Site
 
 
 @dataclass
@@ -201,8 +205,6 @@ class FakeBackend:
 
 def rack(count: int, path: object = None, *, without_bmc: int = 0, consoles: str = "watched") -> Inventory:
     """An inventory of `n1` ... in memory; the last `without_bmc` nodes have no BMC."""
-    from pathlib import Path
-
     names = [f"n{i}" for i in range(1, count + 1)]
     bmcs = {
         name: BmcEntry("ipmi", "127.0.0.1", 623, "admin", Secret(literal="secret"))
@@ -211,3 +213,62 @@ def rack(count: int, path: object = None, *, without_bmc: int = 0, consoles: str
     nodes = {name: Node(name, bmc_address="127.0.0.1:623" if name in bmcs else "") for name in names}
     where = path if isinstance(path, Path) else Path("/nowhere/inventory.yaml")
     return Inventory(where, "lab", "example.com", "test", nodes, bmcs, policy=Policy(consoles=consoles))
+
+
+class FakeBoots:
+    """Boot watch without boots: what tests put into `boots` and `keys`."""
+
+    def __init__(self) -> None:
+        self.boots: dict[str, BootTimeline] = {}
+        self.keys: dict[str, frozenset[str]] = {}
+        self.stages: list[tuple[str, Stage, str]] = []
+        self.size = 0
+
+    def current(self, node: str) -> BootTimeline | None:
+        return self.boots.get(node)
+
+    async def news(self, node: str, limit: float) -> None:
+        await asyncio.sleep(min(limit, 0.01))
+
+    def fingerprints(self, node: str) -> frozenset[str]:
+        return self.keys.get(node, frozenset())
+
+    def stage(self, node: str, stage: Stage, state: str, text: str) -> None:
+        self.stages.append((node, stage, state))
+
+    def boot_bytes(self, node: str) -> int:
+        return self.size
+
+
+class FakeGuard:
+    """Allows what is not in `refusals`; remembers who is away."""
+
+    def __init__(self) -> None:
+        self.refusals: dict[str, str] = {}
+        self.away: dict[str, int] = {}
+        self.resumed: list[str] = []
+
+    async def look(self, nodes: frozenset[str]) -> tuple[str, tuple[str, ...]]:
+        return next((self.refusals[node] for node in sorted(nodes) if node in self.refusals), ""), ()
+
+    async def enter(self, node: str, number: int, *, override: bool) -> str:
+        if node in self.refusals and not override:
+            return self.refusals[node]
+        self.away[node] = number
+        return ""
+
+    def resume(self, node: str, number: int) -> None:
+        self.resumed.append(node)
+        self.away[node] = number
+
+    def leave(self, node: str, number: int) -> None:
+        self.away.pop(node, None)
+
+
+def make_site(inventory: Inventory, machines: Machines, ledger: Ledger, jobs: Path = Path("/nowhere")) -> Site:
+    """A site without SSH and services."""
+
+    def absent() -> Never:
+        raise AssertionError("this test has no network")
+
+    return Site(machines, ledger, FakeBoots(), FakeGuard(), lambda: inventory, absent, absent, jobs)

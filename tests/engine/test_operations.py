@@ -24,11 +24,12 @@ from plasmatui.model.operation import (
     StepRecord,
 )
 from plasmatui.model.words import OperationState, Power, PowerAction, StepResult
-from plasmatui.operations import plans
-from plasmatui.operations.runner import Runner, StoppingError, UnknownOperationError, mark_interrupted
+from plasmatui.operations import bootdev, identify
+from plasmatui.operations import power as power_module
+from plasmatui.operations.runner import Runner, StoppingError, UnknownOperationError, interrupted
 from plasmatui.text import is_clean
 from tests.engine.conftest import until
-from tests.engine.fakes import FakeBackend, FakeMachine, rack
+from tests.engine.fakes import FakeBackend, FakeMachine, make_site, rack
 
 DONE, FAILED, CANCELLED = OperationState.DONE, OperationState.FAILED, OperationState.CANCELLED
 
@@ -41,9 +42,11 @@ class Ledger:
         self.intents: list[OperationRecord] = []
         self.told: list[tuple[str, Payload]] = []
         self.audited: list[tuple[str, str, str, str]] = []
+        self.logged: list[tuple[str, str]] = []
 
-    async def intent(self, record: OperationRecord) -> None:
+    async def intent(self, record: OperationRecord) -> bool:
         self.intents.append(record)
+        return True
 
     def changed(self, record: OperationRecord) -> None:
         self.records[record.number] = record
@@ -54,13 +57,24 @@ class Ledger:
     def audit(self, by: str, node: str, text: str, result: str = "") -> None:
         self.audited.append((by, node, text, result))
 
+    def progress(self, record: OperationRecord) -> None:
+        self.records[record.number] = record
+
+    def log(self, number: int, node: str, text: str) -> None:
+        self.logged.append((node, text))
+
+    def usual(self, word: str, step: str) -> float:
+        return 0.0
+
 
 class Rig:
     def __init__(self, count: int = 4) -> None:
-        self.backend = FakeBackend(rack(count, without_bmc=1))
+        inventory = rack(count, without_bmc=1)
+        self.backend = FakeBackend(inventory)
         self.ledger = Ledger()
         self.locks = MemoryLocks()
-        self.runner = Runner(self.backend, self.ledger, self.locks, pace=lambda: Pace(16, 0.0), first_number=7)
+        self.site = make_site(inventory, self.backend, self.ledger)
+        self.runner = Runner(self.site, self.locks, pace=lambda: Pace(16, 0.0), first_number=7)
 
     def machine(self, name: str = "n1") -> FakeMachine:
         return self.backend.machines[name]
@@ -83,8 +97,10 @@ async def rig(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Rig]:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Limits of a test instead of those of a machine."""
-    for name in ("ON_LIMIT", "OFF_LIMIT", "SOFT_LIMIT", "CYCLE_OFF_LIMIT", "ASK_LIMIT"):
-        monkeypatch.setattr(plans, name, 0.2)
+    for name in ("ON_LIMIT", "OFF_LIMIT", "SOFT_LIMIT", "CYCLE_OFF_LIMIT"):
+        monkeypatch.setattr(power_module, name, 0.2)
+    for module in (power_module, bootdev, identify):
+        monkeypatch.setattr(module, "ASK_LIMIT", 0.2)
 
 
 def power(action: PowerAction) -> PowerOrder:
@@ -124,7 +140,7 @@ def results(record: NodeRecord) -> dict[str, StepResult | None]:
     ],
 )
 async def test_plan_of_each_order(rig: Rig, order: Order, level: int, cli: str) -> None:
-    plan = rig.runner.plan(order, ("n1", "n2", "n3", "n1"))
+    plan = await rig.runner.plan(order, ("n1", "n2", "n3", "n1"))
     assert (plan.confirm, plan.cli) == (level, cli)
     assert [each.node for each in plan.nodes] == ["n1", "n2", "n3"]
     assert all(step.command and step.limit > 0 for each in plan.nodes for step in each.steps)
@@ -135,18 +151,18 @@ async def test_plan_of_each_order(rig: Rig, order: Order, level: int, cli: str) 
 async def test_plan_names_who_is_left_out_and_why(rig: Rig) -> None:
     rig.machine().gate = asyncio.Event()
     rig.runner.start(power(PowerAction.ON), ("n1",), "anna")
-    plan = rig.runner.plan(power(PowerAction.OFF), ("n1", "n2", "n4"))
-    assert "operation 7" in plan.nodes[0].skipped
-    assert plan.nodes[1].skipped == ""
+    plan = await rig.runner.plan(power(PowerAction.OFF), ("n1", "n2", "n4"))
+    assert "operation 7" in plan.nodes[0].notes[0]
+    assert (plan.nodes[1].skipped, plan.nodes[1].notes) == ("", ())
     assert "no BMC" in plan.nodes[2].skipped
     rig.machine().gate.set()
 
 
 async def test_stagger_of_the_policy_is_for_power_only(rig: Rig) -> None:
-    runner = Runner(rig.backend, rig.ledger, rig.locks, pace=lambda: Pace(8, 2.0))
-    assert runner.plan(power(PowerAction.ON), ("n1",)).pace == Pace(8, 2.0)
-    assert runner.plan(IdentifyOrder(), ("n1",)).pace == Pace(8, 0.0)
-    assert runner.plan(power(PowerAction.ON), ("n1",), Pace(0, -1.0)).pace == Pace(1, 0.0)
+    runner = Runner(rig.site, rig.locks, pace=lambda: Pace(8, 2.0))
+    assert (await runner.plan(power(PowerAction.ON), ("n1",))).pace == Pace(8, 2.0)
+    assert (await runner.plan(IdentifyOrder(), ("n1",))).pace == Pace(8, 0.0)
+    assert (await runner.plan(power(PowerAction.ON), ("n1",), Pace(0, -1.0))).pace == Pace(1, 0.0)
 
 
 # --- power -----------------------------------------------------------------------------------------------------------
@@ -352,15 +368,16 @@ async def test_stagger_is_kept(rig: Rig) -> None:
 async def test_two_operations_never_share_a_node(rig: Rig) -> None:
     rig.machine().gate = asyncio.Event()
     first = rig.runner.start(power(PowerAction.ON), ("n1", "n2"), "anna")
-    second = await rig.run(power(PowerAction.ON), "n1", "n3")
-    assert node(second).error == "busy"
-    assert "operation 7" in node(second).message
-    assert node(second, "n3").state is DONE
+    rig.runner.start(power(PowerAction.OFF), ("n1", "n3"), "anna")
+    await until(lambda: node(rig.ledger.records[8], "n3").state is DONE)
+    assert node(rig.ledger.records[8]).state is OperationState.WAITING
+    assert "operation 7" in node(rig.ledger.records[8]).message
     assert rig.locks.holder("n1") == 7
-    assert rig.runner.busy_nodes() == {"n1"}
+    await until(lambda: rig.runner.busy_nodes() == {"n1"})
     rig.machine().gate.set()
     await until(lambda: not rig.runner.running)
     assert rig.ledger.records[first.number].state is DONE
+    assert (node(rig.ledger.records[8]).state, node(rig.ledger.records[8]).before) == (DONE, "on")
     assert (await rig.run(power(PowerAction.OFF), "n1")).state is DONE
 
 
@@ -468,7 +485,7 @@ async def test_identify_goes_out_by_itself(rig: Rig, monkeypatch: pytest.MonkeyP
     assert ("n1", IdentifySeen(True)) in rig.ledger.told
     await until(lambda: ("n1", IdentifySeen(False)) in rig.ledger.told)
     await rig.run(IdentifyOrder(-1), "n2")
-    assert rig.runner._lights == {}, "it stays on"
+    assert rig.runner._lights._timers == {}, "it stays on"
 
 
 # --- restart ---------------------------------------------------------------------------------------------------------
@@ -492,7 +509,7 @@ def test_what_a_dead_engine_left_is_uncertain() -> None:
         ),
         Pace(),
     )
-    marked = mark_interrupted(record, 100.0)
+    marked = interrupted(record, 100.0)
     assert (marked.state, marked.end) == (FAILED, 100.0)
     assert [each.state for each in marked.nodes] == [FAILED, CANCELLED, DONE, FAILED]
     assert marked.nodes[0].steps[0].result is StepResult.UNCERTAIN

@@ -174,6 +174,10 @@ async def test_every_request_is_answered(start: Start, tmp_path: Path) -> None:
         wire.PlanOrder(pxe, node),
         wire.StartOrder(pxe, node),
         wire.CancelOperation(99),
+        wire.HoldOperation(99),
+        wire.ReleaseOperation(99),
+        wire.RetryOperation(99),
+        wire.AskOperationLog(1, "n1"),
         wire.ListOperations(),
         wire.ListEvents(),
         wire.ListAudit(),
@@ -202,7 +206,9 @@ async def test_every_request_is_answered(start: Start, tmp_path: Path) -> None:
                 await client.ask(body)
             except EngineError as error:
                 problems[type(body)] = error.problem.id
-    assert problems == {wire.CancelOperation: "refused", wire.Reload: "inventory", wire.EnrolNode: "inventory"}
+    refused = (wire.CancelOperation, wire.HoldOperation, wire.ReleaseOperation, wire.RetryOperation)
+    inventory = (wire.Reload, wire.EnrolNode)
+    assert problems == {**dict.fromkeys(refused, "refused"), **dict.fromkeys(inventory, "inventory")}
     assert running.engine.stopped.is_set()
     assert running.backend.keeper.written == [("n1", b"x")]
     assert running.backend.keeper.breaks == ["n1"]

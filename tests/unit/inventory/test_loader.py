@@ -64,6 +64,7 @@ def test_the_runbooks_cluster_loads_without_errors_or_warnings() -> None:
     )
     assert inventory.policy.bandwidth == 10**9
     assert inventory.policy.stagger == 2.0
+    assert inventory.policy.per_rack == 0
     assert inventory.networks["provisioning"].pool == (IPv4Address("10.0.100.100"), IPv4Address("10.0.100.200"))
     assert inventory.services["chainfire"].raft_port == 2380
     assert [log.kind for log in inventory.logs] == ["dhcp", "tftp", "http"]

@@ -1,0 +1,221 @@
+"""Booting a node and watching it: override set and read back, power, the stages until the installer or the login."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from plasmatui.model.bmc import BootDevice, Device
+from plasmatui.model.boot import BootTimeline
+from plasmatui.model.command import CommandError
+from plasmatui.model.operation import BootOrder, Step
+from plasmatui.model.words import Power, PowerAction, Severity, Stage
+from plasmatui.operations.bootdev import override, override_steps
+from plasmatui.operations.limits import ASK_LIMIT
+from plasmatui.operations.power import ON_LIMIT
+from plasmatui.operations.site import Site
+from plasmatui.operations.ssh import installer
+from plasmatui.operations.work import NodeFailedError, NodeWork
+
+BOOT_LIMIT = 1800.0
+"""Seconds from the power to the installer: servers test their memory for minutes, and firmware tries DHCP for two."""
+
+SSH_LIMIT = 300.0
+"""Seconds from the installer's first sign to SSH."""
+
+GRACE = 15.0
+"""Seconds that a boot which stopped gets to go on by itself: firmware and iPXE try again."""
+
+CLOCKS = 2.0
+"""Seconds by which a boot may seem to begin before the power that it follows."""
+
+PROBE = 10.0
+"""Seconds between two tries of SSH while logs and console say nothing."""
+
+
+def steps(order: BootOrder, node: str, site: Site) -> tuple[Step, ...]:
+    """Override, power, watch."""
+    device = Device.DISK if order.disk else Device.PXE
+    last = watch_steps(node) if not order.disk else (_watch_step("wait-login", "login prompt"),)
+    return (*power_steps(BootDevice(device, uefi=order.uefi), node, site), *last)
+
+
+def power_steps(boot: BootDevice, node: str, site: Site) -> tuple[Step, ...]:
+    """Set the override and switch the machine on, or off and on."""
+    describe = site.machines.describe
+    return (
+        *override_steps(boot, node, site),
+        Step("read-power", "Read the power", describe(node, "power"), ASK_LIMIT),
+        Step(
+            "power-up",
+            "Switch the power on, or off and on again where it is on",
+            f"{describe(node, PowerAction.ON)}, or {describe(node, PowerAction.CYCLE)}",
+            ASK_LIMIT,
+            disruptive=True,
+            precondition="the boot device was read back as it was set, or the BMC cannot tell",
+            proof="a boot that began after it",
+        ),
+        Step("wait-on", "Wait until the BMC says on", describe(node, "power"), ON_LIMIT),
+    )
+
+
+def watch_steps(node: str) -> tuple[Step, ...]:
+    """Watch until the installer answers."""
+    return (
+        _watch_step("wait-installer", "installer"),
+        Step("wait-ssh", "Wait until the installer answers on SSH", f"ssh {node} (installer) true", SSH_LIMIT),
+    )
+
+
+def _watch_step(id_: str, goal: str) -> Step:
+    text = f"Watch logs and console until the {goal} is up"
+    return Step(id_, text, "boot watch", BOOT_LIMIT)
+
+
+def command(order: BootOrder) -> tuple[str, str]:
+    mode = {True: " --uefi", False: " --bios", None: ""}[order.uefi]
+    return "boot", f"{' --disk' if order.disk else ''}{mode}"
+
+
+async def boot(work: NodeWork, order: BootOrder) -> None:
+    """Boot the node, and see it come up."""
+    device = Device.DISK if order.disk else Device.PXE
+    await power_up(work, BootDevice(device, uefi=order.uefi))
+    if order.disk:
+        await work.look("wait-login", lambda: watch(work, "healthy"))
+        work.update(after="login prompt")
+    else:
+        await to_installer(work)
+        work.update(after="installer")
+
+
+async def power_up(work: NodeWork, boot_device: BootDevice) -> None:
+    """Do the steps of `power_steps`."""
+    if work.was_done("power-up"):  # the override is used up by the boot that it was for
+        for id_ in ("read-boot", "set-boot", "verify-boot"):
+            work.skip(id_, "done before the engine was restarted")
+    else:
+        await override(work, boot_device)
+    before = await work.look("read-power", lambda: work.controller().power())
+    if not work.record.before:
+        work.update(before=str(before))
+    action = PowerAction.CYCLE if before is Power.ON else PowerAction.ON
+    await work.act("power-up", lambda: work.controller().order_power(action), seen=lambda: _booted(work))
+    limit = work.limit("wait-on")
+    if not await work.look("wait-on", lambda: work.site.machines.wait_power(work.node, Power.ON, limit * 0.95)):
+        raise NodeFailedError(
+            "timeout",
+            f"{work.node}: the BMC accepted the order, but did not report on within {limit:g} s; "
+            f"look at plasmatui sel {work.node}",
+        )
+
+
+async def to_installer(work: NodeWork) -> None:
+    """Do the steps of `watch_steps`."""
+    await work.look("wait-installer", lambda: watch(work, "installer-up"))
+    await work.look("wait-ssh", lambda: _ssh(work))
+    work.site.boots.stage(work.node, Stage.SSH_READY, "done", "the installer answers on SSH")
+
+
+async def watch(work: NodeWork, goal: str) -> None:
+    """Wait until the boot that follows the power has the outcome `goal` ("installer-up", "healthy").
+
+    Raises:
+        NodeFailedError: with the finding that says why it stopped, or "wrong-boot" when another system came up.
+    """
+    probe = asyncio.create_task(_probe(work, goal), name=f"probe {work.node}")
+    try:
+        stopped = 0.0
+        while True:
+            boot = _current(work)
+            if probe.done() or (boot is not None and boot.outcome == goal):
+                return
+            if boot is not None:
+                _report(work, boot)
+                if boot.outcome in ("installer-up", "healthy"):
+                    raise _other(work, boot, goal)
+            if boot is None or boot.outcome != "stopped":
+                stopped = 0.0
+            elif not stopped:
+                stopped = time.monotonic()
+            elif time.monotonic() - stopped >= GRACE:
+                raise _why(work, boot)
+            await work.site.boots.news(work.node, 1.0)
+    finally:
+        probe.cancel()
+        await asyncio.gather(probe, return_exceptions=True)
+
+
+def _current(work: NodeWork) -> BootTimeline | None:
+    """The boot that follows our power order; None while it is the one before."""
+    boot = work.site.boots.current(work.node)
+    if boot is None or boot.begin is None or boot.begin < work.begun("power-up") - CLOCKS:
+        return None
+    return boot
+
+
+async def _booted(work: NodeWork) -> bool | None:
+    """Whether an interrupted power order took effect: a boot that began after it shows that it did."""
+    return True if _current(work) is not None else None
+
+
+def _report(work: NodeWork, boot: BootTimeline) -> None:
+    if boot.stages:
+        span = boot.stages[-1]
+        usual = f", usually {span.usual:.0f} s" if span.usual else ""
+        work.progress(f"{span.stage}{usual}", span.percent)
+
+
+def _why(work: NodeWork, boot: BootTimeline) -> NodeFailedError:
+    errors = [finding for finding in boot.findings if finding.severity is Severity.ERROR]
+    if not errors:
+        at = boot.reached or "the beginning"
+        return NodeFailedError("stalled", f"{work.node}: the boot stopped after {at}; look at its console")
+    root = errors[0]
+    return NodeFailedError(root.id, f"{work.node}: {root.cause} {root.remedy}", root.evidence)
+
+
+def _other(work: NodeWork, boot: BootTimeline, goal: str) -> NodeFailedError:
+    if goal == "healthy":
+        return NodeFailedError(
+            "rebooted-to-network",
+            f"{work.node} came up in the installer instead of the system on its disk; "
+            f"plasmatui bootdev disk {work.node}, then boot it again",
+        )
+    return NodeFailedError(
+        "wrong-boot",
+        f"{work.node} came up from its disk instead of the network: see the boot order in its firmware, and whether "
+        f"the boot server answered: plasmatui timeline {work.node}",
+    )
+
+
+async def _ssh(work: NodeWork) -> None:
+    while True:
+        try:
+            await installer(work).wait_up(SSH_LIMIT, on_try=lambda why: work.progress(f"SSH: {why}"))
+            return
+        except CommandError as error:
+            if error.lasting and not _key_may_come(error):
+                raise
+            work.progress(f"SSH: {error.message}")
+        await work.site.boots.news(work.node, 1.0)
+
+
+def _key_may_come(error: CommandError) -> bool:
+    """The fingerprint may still be printed on the console."""
+    return "serial console" in error.message
+
+
+async def _probe(work: NodeWork, goal: str) -> None:
+    """Where logs and console say nothing, SSH may: ends when the installer answers; only where its key needs no
+    console."""
+    if goal != "installer-up" or work.site.inventory().ssh.host_keys != "accept-new":
+        await asyncio.Event().wait()
+    while True:
+        await asyncio.sleep(PROBE)
+        try:
+            await installer(work).boot_id()
+        except CommandError as error:
+            work.log(f"SSH: {error.message}")
+        else:
+            return

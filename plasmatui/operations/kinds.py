@@ -1,0 +1,73 @@
+"""The kinds of operations: one entry for each order, with what runner, plans and command line need to know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from plasmatui.model.operation import (
+    BootDeviceOrder,
+    BootOrder,
+    IdentifyOrder,
+    InstallOrder,
+    NodePlan,
+    Order,
+    PowerOrder,
+    Step,
+)
+from plasmatui.operations import boot, bootdev, identify, install, power
+from plasmatui.operations.site import Site
+from plasmatui.operations.work import NodeWork
+
+Steps = tuple[Step, ...]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What is to be known of one kind of order.
+
+    Attributes:
+        act: does a node's part.
+        steps: the steps for one node, without asking anybody.
+        command: words of the command line before and after the node set.
+        level: of confirmation: 1 reversible, 2 disruptive, 3 destructive.
+        bmc: it is of no use to a node without a BMC that answers.
+        powers: machines are switched on by it, so that starts are staggered.
+        downloads: nodes fetch a boot image, which counts against the bandwidth.
+        resumes: a restarted engine goes on with it; else what was under way is marked.
+        look: completes the plan by asking nodes and services: the order with what was found, and each node's plan.
+        verb: for the phrase that confirms level 3 on many nodes.
+    """
+
+    act: Callable[[NodeWork, Any], Awaitable[None]]
+    steps: Callable[[Any, str, Site], Steps]
+    command: Callable[[Any], tuple[str, str]]
+    level: Callable[[Any], int]
+    bmc: bool = True
+    powers: bool = False
+    downloads: bool = False
+    resumes: bool = True
+    look: Callable[[Any, tuple[NodePlan, ...], Site], Awaitable[tuple[Order, tuple[NodePlan, ...]]]] | None = None
+    verb: str = ""
+
+
+KINDS: dict[type, Kind] = {
+    PowerOrder: Kind(power.change_power, power.steps, power.command, power.level, powers=True, resumes=False),
+    BootDeviceOrder: Kind(bootdev.set_boot_device, bootdev.steps, bootdev.command, bootdev.level, resumes=False),
+    IdentifyOrder: Kind(identify.identify, identify.steps, identify.command, lambda _: 1, resumes=False),
+    BootOrder: Kind(boot.boot, boot.steps, boot.command, lambda _: 2, powers=True, downloads=True),
+    InstallOrder: Kind(
+        install.install, install.steps, install.command, lambda _: 3, bmc=False, look=install.look, verb="wipe"
+    ),
+}
+
+
+def kind_of(order: Order) -> Kind:
+    """The entry of an order's kind."""
+    return KINDS[type(order)]
+
+
+def word_of(order: Order) -> str:
+    """The kind's name, as on the command line: "power", "install" ..."""
+    return str(order.__struct_config__.tag)

@@ -1,0 +1,35 @@
+"""Everything that an operation reaches, in one hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from plasmatui.inventory.inventory import Inventory
+from plasmatui.operations.ports import Boots, Guard, Ledger, Machines
+
+if TYPE_CHECKING:  # imported when first used: asyncssh and httpx take a fifth of a second each
+    from plasmatui.cluster.clients import ClusterClients
+    from plasmatui.remote.hosts import Hosts
+
+
+@dataclass(frozen=True)
+class Site:
+    """The outside and the engine, as operations use them.
+
+    Attributes:
+        inventory: the one in use now.
+        hosts: SSH to nodes. cluster: the APIs of the cluster's services.
+        jobs: directory below which local programs that outlive the engine keep their state.
+    """
+
+    machines: Machines
+    ledger: Ledger
+    boots: Boots
+    guard: Guard
+    inventory: Callable[[], Inventory]
+    hosts: Callable[[], Hosts]
+    cluster: Callable[[], ClusterClients]
+    jobs: Path
