@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from plasmatui.sim.addresses import networks
 from plasmatui.sim.bootserver import DOCUMENT_ROOT
 from plasmatui.sim.boottext import services as services_of
+from plasmatui.sim.cluster_ports import SERVICES
 from plasmatui.sim.dhcplogs import INTERFACE
 from plasmatui.sim.identity import BOOT_SERVER, GATEWAY, POOL, PROVISIONING, Identity
 from plasmatui.sim.services import HTTP_PORT, BootServices
+from plasmatui.sim.siteconfig import CLUSTER, DOMAIN
 from plasmatui.sim.tftplogs import ROOT
 
 _UNITS_PER_RACK = 40
@@ -30,11 +33,12 @@ class Entry:
 
 @dataclass(frozen=True)
 class Account:
-    """How the BMCs are reached: user, file with the password, and the CA of those with TLS."""
+    """How BMCs and services are reached: user, files with the BMCs' password and IAM's token, CA of those with TLS."""
 
     username: str
     password_file: Path
-    ca_file: Path | None
+    token_file: Path
+    ca_file: Path
 
 
 def profile_of(index: int, count: int) -> str:
@@ -58,14 +62,19 @@ def write_private(path: Path, text: str) -> None:
         file.write(text)
 
 
-def render(entries: list[Entry], account: Account, services: BootServices) -> str:
-    """The inventory's text."""
+def render(entries: list[Entry], account: Account, services: BootServices, ports: Mapping[str, int]) -> str:
+    """The inventory's text. `ports` are those of the cluster's services."""
     management, production = networks(entries[0].address)
     count = len(entries)
     lines = [
         "# A simulated rack. Written by `plasmatui sim`; valid while it runs.",
         "version: 1",
-        "cluster: {name: sim, domain: sim.example.com, environment: lab}",
+        "cluster:",
+        f"  name: {CLUSTER}",
+        f"  domain: {DOMAIN}",
+        "  environment: lab",
+        f"  ca: {_quoted(str(account.ca_file))}",
+        f"  token: {{file: {_quoted(str(account.token_file))}}}",
         "networks:",
         f"  management:   {{cidr: {management}}}",
         f"  provisioning: {{cidr: {PROVISIONING}, vlan: 100, gateway: {GATEWAY}, pool: {POOL[0]}-{POOL[1]}}}",
@@ -83,19 +92,23 @@ def render(entries: list[Entry], account: Account, services: BootServices) -> st
         "  driver: ipmi",
         f"  username: {account.username}",
         f"  password: {{file: {_quoted(str(account.password_file))}}}",
-    ]
-    if account.ca_file is not None:
-        lines.append(f"  verify_tls: {_quoted(str(account.ca_file))}")
-    lines += [
+        f"  verify_tls: {_quoted(str(account.ca_file))}",
         "policy: {parallel: 16, stagger: 0s}",
         "profiles:",
         f"  control-plane: {{voter: true, services: [{', '.join(services_of('control-plane'))}]}}",
         f"  worker: {{services: [{', '.join(services_of('worker'))}]}}",
+        "services:",
+        *(_service(name, port) for name, port in ports.items() if name == "flashdns" or port != SERVICES[name]),
         "nodes:",
     ]
     for entry in entries:
         lines += _node(entry, count)
     return "\n".join(lines) + "\n"
+
+
+def _service(name: str, port: int) -> str:
+    key = "health_port" if name == "flashdns" else "port"
+    return f"  {name}: {{{key}: {port}}}"
 
 
 def _node(entry: Entry, count: int) -> list[str]:

@@ -18,6 +18,8 @@ from plasmatui.model.words import PowerAction
 from plasmatui.sim import addresses, inventory_file, siteconfig
 from plasmatui.sim.bootfiles import Client
 from plasmatui.sim.clock import Clock
+from plasmatui.sim.cluster import Cluster
+from plasmatui.sim.cluster_ports import choose
 from plasmatui.sim.control import ControlSocket
 from plasmatui.sim.faults import UEFI_ONLY, FaultError, NodeFaults, group, parse_fault
 from plasmatui.sim.filetree import FileTree
@@ -92,7 +94,7 @@ class Rack:
 
     Attributes:
         machines: by node name.
-        inventory_path, password, ca_path, control_path: for those who connect; `ca_path` is None without Redfish.
+        inventory_path, password, token_path, ca_path, control_path: for those who connect.
         idle: set when `exit_when_idle` has passed.
 
     Raises:
@@ -113,8 +115,9 @@ class Rack:
         self.password = self.options.password or secrets.token_hex(8)
         self.nodes: dict[str, Node] = {}
         self.idle = asyncio.Event()
-        self.ca_path: Path | None = None
+        self.ca_path = Path()
         self._services: BootServices | None = None
+        self._cluster: Cluster | None = None
         self._strangers: list[Machine] = []
         self._addresses: addresses.NodeAddresses | None = None
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
@@ -135,12 +138,22 @@ class Rack:
         return self._services
 
     @property
+    def cluster(self) -> Cluster:
+        """The cluster that the machines of a started rack form."""
+        assert self._cluster is not None
+        return self._cluster
+
+    @property
     def inventory_path(self) -> Path:
         return self._directory / "inventory.yaml"
 
     @property
     def password_path(self) -> Path:
         return self._directory / "bmc-password"
+
+    @property
+    def token_path(self) -> Path:
+        return self._directory / "iam-token"
 
     @property
     def control_path(self) -> Path:
@@ -203,13 +216,14 @@ class Rack:
             raise ValueError(f"{self._directory} is too long a path for a Unix socket; choose a shorter directory")
         first_redfish = options.nodes - options.redfish
         redfish = frozenset(range(first_redfish, options.nodes))
-        authority = Authority(self._directory / "tls") if redfish else None
-        if authority is not None:
-            self.ca_path = authority.ca_path
+        authority = Authority(self._directory / "tls")
+        self.ca_path = authority.ca_path
         self._services = BootServices(options.boot, self._directory / "logs", self.clock)
         _, network = addresses.networks(options.address or "127.0.0.1")
         self._addresses = addresses.reserve_nodes(options.nodes, network)
         endpoints = addresses.reserve(options.nodes, redfish, options.address, options.port)
+        ports = choose(self._addresses.addresses[0])
+        self._cluster = Cluster(self.clock, authority, self._directory / "tls", seed=options.seed, ports=ports)
         users = self._users()
         host = endpoints[0].address
         while endpoints:
@@ -225,9 +239,11 @@ class Rack:
         for name, faults in self._faults.items():
             for fault in faults:
                 await self.set_fault(name, fault)
-        running = options.nodes // 3 if options.on is None else options.on
-        for node in list(self.nodes.values())[:running]:
-            node.machine.start_running()
+        running = list(self.nodes)[: options.nodes // 3 if options.on is None else options.on]
+        self.cluster.establish(running)
+        await self.cluster.start()
+        for name in running:
+            self.nodes[name].machine.start_running()
         for number in range(options.strangers):
             self._strangers.append(self._stranger(number))
         self._control = ControlSocket(self, self.control_path)
@@ -251,7 +267,7 @@ class Rack:
         }
 
     async def _add(
-        self, index: int, endpoint: addresses.Endpoint, users: dict[bytes, User], authority: Authority | None
+        self, index: int, endpoint: addresses.Endpoint, users: dict[bytes, User], authority: Authority
     ) -> None:
         options = self.options
         identity = make_identity(index, options.nodes, options.seed)
@@ -268,12 +284,14 @@ class Rack:
         )
         redfish = None
         port, driver = endpoint.ipmi_port, "ipmi"
-        if endpoint.https is not None and authority is not None:
+        if endpoint.https is not None:
             port, driver = endpoint.https_port, "redfish"
             redfish = RedfishBmc(machine, users, authority, endpoint.address, endpoint.ipmi_port, self._touched)
             await redfish.start(endpoint.https)
         entry = inventory_file.Entry(identity, profile, endpoint.address, port, driver)
         self.nodes[identity.name] = Node(machine, bmc, redfish, entry)
+        self.cluster.add_node(identity.name, machine.address, identity.hardware, machine.faults, profile)
+        machine.on_system(partial(self.cluster.system_changed, identity.name))
 
     def _furnish(self, identity: Identity, profile: str, files: FileTree) -> None:
         """The files that an installation brings, for a machine that was installed before the rack was switched on."""
@@ -285,8 +303,9 @@ class Rack:
     def _write_inventory(self) -> None:
         inventory_file.write_private(self.password_path, self.password + "\n")
         entries = [node.entry for node in self.nodes.values()]
-        account = inventory_file.Account(self.options.username, self.password_path, self.ca_path)
-        text = inventory_file.render(entries, account, self.services)
+        inventory_file.write_private(self.token_path, self.cluster.token + "\n")
+        account = inventory_file.Account(self.options.username, self.password_path, self.token_path, self.ca_path)
+        text = inventory_file.render(entries, account, self.services, self.cluster.ports)
         inventory_file.write_private(self.inventory_path, text)
 
     async def _stop(self) -> None:
@@ -302,6 +321,8 @@ class Rack:
                 await node.redfish.stop()
         for stranger in self._strangers:
             await stranger.stop()
+        if self._cluster is not None:
+            await self._cluster.stop()
         if self._services is not None:
             await self._services.stop()
         if self._addresses is not None:
@@ -328,6 +349,7 @@ class Rack:
             self._resets.pop(name, None)
         if node.redfish is not None:
             await node.redfish.faults_changed()
+        self.cluster.faults_changed(name)
 
     def _touched(self) -> None:
         self._busy_at = time.monotonic()

@@ -138,7 +138,7 @@ class RedfishBmc:
         self._writers.add(writer)
         self._serving.add(task)
         try:
-            await webserver.converse(reader, writer, self._answer)
+            await webserver.converse(reader, writer, self._answer, lambda: {"OData-Version": "4.0"})
         finally:
             self._writers.discard(writer)
             self._serving.discard(task)

@@ -1,4 +1,4 @@
-"""Certificates of simulated BMCs: an authority per rack, a certificate per BMC."""
+"""Certificates of simulated BMCs and services: an authority per rack, a certificate per BMC and per node."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Authority:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._directory = directory
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self._bmc_key = ec.generate_private_key(ec.SECP256R1())
+        self._server_key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Simulated rack CA")])
         now = datetime.datetime.now(datetime.UTC)
         certificate = (
@@ -45,8 +45,8 @@ class Authority:
         )
         self.ca_path = directory / "ca.pem"
         self.ca_path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        self._key_path = directory / "bmc.key"
-        secret = self._bmc_key.private_bytes(
+        self._key_path = directory / "server.key"
+        secret = self._server_key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
         descriptor = os.open(self._key_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -55,27 +55,39 @@ class Authority:
 
     def context(self, address: str, name: str, *, expired: bool = False) -> ssl.SSLContext:
         """A server's context with a certificate for one address; an expired one ended a week ago."""
+        return self._issue(f"{name} BMC", [address], [name], -7 if expired else 90)
+
+    def service_context(self, address: str, host: str, *, days: float = 90) -> ssl.SSLContext:
+        """A context for the services of a node, known by its host name, its address and `localhost`.
+
+        Args:
+            days: how long the certificate is valid from now on; negative: it has expired.
+        """
+        return self._issue(host, [address, "127.0.0.1"], [host, host.partition(".")[0], "localhost"], days)
+
+    def _issue(self, subject: str, addresses: list[str], names: list[str], days: float) -> ssl.SSLContext:
         now = datetime.datetime.now(datetime.UTC)
-        end = now - 7 * _DAY if expired else now + 90 * _DAY
+        end = now + days * _DAY
+        alternatives = [
+            *(x509.IPAddress(ipaddress.ip_address(address)) for address in addresses),
+            *map(x509.DNSName, names),
+        ]
         certificate = (
             x509.CertificateBuilder()
-            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{name} BMC")]))
+            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)]))
             .issuer_name(self._name)
-            .public_key(self._bmc_key.public_key())
+            .public_key(self._server_key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - 30 * _DAY)
+            .not_valid_before(min(now, end) - 30 * _DAY)
             .not_valid_after(end)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(authority=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
-            .add_extension(
-                x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address)), x509.DNSName(name)]),
-                critical=False,
-            )
+            .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
             .sign(self._key, hashes.SHA256())
         )
-        path = self._directory / f"{name}.pem"
+        path = self._directory / f"{names[0]}.pem"
         path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(path, self._key_path)

@@ -1,11 +1,11 @@
-"""A small HTTP/1.1 server: JSON in, JSON out, keep-alive, bounded requests. Just what a BMC's web server offers."""
+"""A small HTTP/1.1 server: JSON in, JSON out, keep-alive, bounded requests. Just what BMCs and services offer."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -47,20 +47,31 @@ class BadRequestError(Exception):
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, handler: Handler) -> None:
-    """Answer the requests of one connection until it ends. Never raises for what the client does."""
+async def converse(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    handler: Handler,
+    headers: Callable[[], dict[str, str]] = dict,
+) -> None:
+    """Answer the requests of one connection until it ends. Never raises for what the client does.
+
+    Args:
+        headers: makes those that every answer has.
+    """
     try:
         while True:
             try:
                 request = await asyncio.wait_for(read_request(reader), IDLE_LIMIT)
             except BadRequestError as error:
-                _write(writer, Response(error.status, {"error": {"message": str(error)}}), keep=False)
+                failed = Response(error.status, {"error": {"message": str(error)}}, headers())
+                _write(writer, failed, keep=False)
                 await writer.drain()
                 break
             if request is None:
                 break
             keep = request.headers.get("connection", "").lower() != "close"
-            _write(writer, await handler(request), keep=keep)
+            response = await handler(request)
+            _write(writer, replace(response, headers=headers() | response.headers), keep=keep)
             await writer.drain()
             if not keep:
                 break
@@ -121,7 +132,7 @@ async def _read_body(reader: asyncio.StreamReader, headers: dict[str, str]) -> J
 def _write(writer: asyncio.StreamWriter, response: Response, *, keep: bool) -> None:
     body = b"" if response.body is None else json.dumps(response.body).encode()
     reason = HTTPStatus(response.status).phrase
-    headers = {"OData-Version": "4.0", "Cache-Control": "no-store", **response.headers}
+    headers = {"Cache-Control": "no-store", **response.headers}
     if response.status not in (204, 304):
         headers["Content-Length"] = str(len(body))
     if body:
