@@ -15,7 +15,7 @@ import asyncssh
 from plasmatui.inventory.inventory import Ssh
 from plasmatui.model.command import CommandError, CommandStream
 from plasmatui.remote.failures import explained
-from plasmatui.remote.judge import is_about_host_key
+from plasmatui.remote.judge import algorithms, is_about_host_key
 from plasmatui.remote.knownhosts import KnownHosts
 from plasmatui.text import clean_line, decode
 
@@ -91,6 +91,9 @@ class Connections:
         user, name, port = split_host(host, self._ssh.user)
         known = self._known_hosts.read()
         more: dict[str, object] = {} if port is None else {"port": port}
+        keys, authorities, *_ = known.match(name, "", None if port == 22 else port)
+        if keys and not authorities:
+            more["server_host_key_algs"] = algorithms({key.get_algorithm() for key in keys})
         if self._key:
             more["client_keys"] = [self._key]
         try:

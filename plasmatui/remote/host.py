@@ -28,6 +28,9 @@ MOST_OUTPUT: Final = 16 * 1024 * 1024
 BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
 """A UUID that the kernel makes anew at each boot (Linux, Documentation/admin-guide/sysctl/kernel.rst)."""
 
+CHANNELS: Final = 8
+"""Programs at once over one connection: OpenSSH allows ten (MaxSessions), and ending one takes one more."""
+
 SHORT: Final = 15.0
 """Seconds for a command that answers at once."""
 
@@ -224,13 +227,23 @@ class Host:
     async def _run(
         self, argv: Sequence[str], output: Output, limit: float, data: bytes, sudo: bool | None
     ) -> tuple[Running, int]:
+        try:
+            return await self._run_once(argv, output, limit, data, sudo)
+        except _NotStartedError as error:
+            if not error.connection_gone:
+                raise
+            return await self._run_once(argv, output, limit, data, sudo)  # it broke before anybody could know
+
+    async def _run_once(
+        self, argv: Sequence[str], output: Output, limit: float, data: bytes, sudo: bool | None
+    ) -> tuple[Running, int]:
         mark = f"{MARK}={secrets.token_hex(8)}"
         prefix = ("sudo", "-n", "--") if self._sudo(sudo) else ()
         link = await self._connected()
         with link.held():
             running = Running(str(self._target), output)
             try:
-                async with asyncio.timeout(limit):
+                async with asyncio.timeout(limit), link.channels:
                     await self._start(link, running, shlex.join([*prefix, "env", mark, *argv]))
                     running.feed(data)
                     status = await running.ended()
@@ -255,9 +268,10 @@ class Host:
         try:
             await link.connection.create_session(lambda: running, command, encoding=None)
         except (asyncssh.Error, OSError) as error:
-            raise CommandError(
-                "ssh-lost", f"ssh to {self._target}: {clean_line(str(error), 200)}; nothing was started there"
-            ) from error
+            why = f"ssh to {self._target}: {clean_line(str(error), 200)}"
+            if running.channel is None:
+                raise _NotStartedError(f"{why}; nothing was started there", link.connection.is_closed()) from error
+            raise CommandError("ssh-lost", f"{why}; whether the program was started there is not known") from error
 
     async def _end(self, link: _Link, running: Running, prefix: Sequence[str], mark: str) -> str:
         """End a program and all that it started, and say whether that can be told."""
@@ -313,11 +327,20 @@ class Host:
             )
 
 
+class _NotStartedError(CommandError):
+    """No channel was opened, so nothing can have been started."""
+
+    def __init__(self, message: str, connection_gone: bool) -> None:
+        super().__init__("ssh-lost", message)
+        self.connection_gone = connection_gone
+
+
 class _Link:
     """A connection and how many programs run over it."""
 
     def __init__(self, opened: Opened) -> None:
         self.connection = opened.connection
+        self.channels = asyncio.Semaphore(CHANNELS)
         self._users = 0
         self._retired = False
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 import asyncssh
@@ -34,12 +34,18 @@ def is_about_host_key(error: Exception) -> bool:
     )
 
 
+def algorithms(known: Collection[str]) -> list[str]:
+    """Signature algorithms to ask for: those of these types of keys first, then all others, since a server that has no
+    key of a type that we ask for hangs up without a word, where it has another key than the known one."""
+    return [name for name, _ in sorted(_PLAIN, key=lambda pair: pair[1] not in known)]
+
+
 class Judge(asyncssh.SSHClient):
     """Judges the host key of one connection.
 
     Attributes:
         known: for asyncssh's `known_hosts`: trusted keys, then authorities, revoked keys and certificates.
-        algorithms: signature algorithms to ask for; empty for those of the known keys, or all.
+        algorithms: signature algorithms to ask for; empty for those that asyncssh would ask for.
     """
 
     def __init__(
@@ -50,9 +56,9 @@ class Judge(asyncssh.SSHClient):
         self._target = target
         self._trust = trust
         self._offered: asyncssh.SSHKey | None = None
-        if not isinstance(trust, Strict) and not keys:
-            types = {pin.algorithm for pin in trust.fingerprints} if isinstance(trust, Pinned) else set()
-            self.algorithms = [name for name, kind in _PLAIN if not types or "" in types or kind in types]
+        if not others[0]:  # no certificate can be trusted
+            pinned = {pin.algorithm for pin in trust.fingerprints} if isinstance(trust, Pinned) else set()
+            self.algorithms = algorithms(pinned | {key.get_algorithm() for key in keys})
 
     def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
         """Called by asyncssh for a key that is not among the known ones."""

@@ -70,12 +70,14 @@ class Opener:
         """
         login = self._logins.of(target)
         if target.jump:
+            jump = await self._jump(target)
             try:
-                tunnel = await self._jumps[-1].connection(target.jump)
-            except CommandError as error:
-                raise ConnectError(error.id, f"{target}: {error.message}", Why.JUMP, lasting=error.lasting) from error
-            async with self._jump_turns:
-                return await self._log_in(target, trust, remembered, login, "", {"tunnel": tunnel})
+                return await self._log_in_through(jump, target, trust, remembered, login)
+            except ConnectError:
+                if not jump.is_closed():
+                    raise
+            # The connection to the jump host broke before anybody could know.
+            return await self._log_in_through(await self._jump(target), target, trust, remembered, login)
         sock, peer = await self._reach(target)
         try:
             async with self._turns:
@@ -94,6 +96,18 @@ class Opener:
         if ssh != self._ssh:
             self._ssh = ssh
             self._jumps.append(Connections(ssh, known_hosts=self._files, connect_limit=self._limit))
+
+    async def _jump(self, target: Target) -> asyncssh.SSHClientConnection:
+        try:
+            return await self._jumps[-1].connection(target.jump)
+        except CommandError as error:
+            raise ConnectError(error.id, f"{target}: {error.message}", Why.JUMP, lasting=error.lasting) from error
+
+    async def _log_in_through(
+        self, jump: asyncssh.SSHClientConnection, target: Target, trust: Trust, remembered: str, login: _Login
+    ) -> Opened:
+        async with self._jump_turns:
+            return await self._log_in(target, trust, remembered, login, "", {"tunnel": jump})
 
     async def _reach(self, target: Target) -> tuple[socket.socket, str]:
         """A socket on which the host has begun to speak, so that a dead host never takes a living one's turn."""

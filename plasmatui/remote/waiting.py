@@ -68,7 +68,6 @@ async def wait_up(host: Asked, limit: float, other_than: str, on_try: OnTry | No
             if found != other_than:
                 return found
             failure = CommandError("ssh-timeout", f"{host.node} is still in the boot from before")
-            await host.drop()  # the connection would hide that it goes down
         except CommandError as error:
             failure = error
         except TimeoutError:
@@ -76,7 +75,7 @@ async def wait_up(host: Asked, limit: float, other_than: str, on_try: OnTry | No
         if isinstance(failure, ConnectError) and failure.why is Why.OWN_KEY:
             raise failure
         if failure.id == "ssh-timeout":
-            await host.drop()
+            await host.drop()  # whether it still answers a new connection tells
         await tries.failed(failure, f"{host.node} did not come up")
 
 

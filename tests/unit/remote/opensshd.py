@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import getpass
 import os
+import signal
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import asyncssh
@@ -80,10 +82,29 @@ class OpenSshd:
             assert self._process.returncode is None, "sshd ended before it listened"
             await asyncio.sleep(0.01)
 
-    async def stop(self) -> None:
-        """End the server that listens; connections that it has already go on, as when sshd is restarted."""
-        if self._process is not None and self._process.returncode is None:
+    @property
+    def connections(self) -> int:
+        """Logins so far."""
+        return self.log.read_text().count("Accepted publickey")
+
+    def drop(self) -> None:
+        """Cut every connection: end the processes that serve them."""
+        assert self._process is not None
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text()
+        for child in children.split():
+            with suppress(ProcessLookupError):
+                os.kill(int(child), signal.SIGKILL)
+
+    def terminate(self) -> None:
+        """Tell the server that listens to end."""
+        assert self._process is not None
+        if self._process.returncode is None:
             self._process.terminate()
+
+    async def close(self) -> None:
+        if self._process is not None and self._process.returncode is None:
+            self.drop()
+            self.terminate()
             await self._process.wait()
 
 

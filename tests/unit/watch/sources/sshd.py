@@ -82,18 +82,20 @@ class Sshd:
             "-c",
             process.command or "",
             env={"PATH": f"{self.path}:/usr/local/bin:/usr/bin:/bin"},
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
         )
         self._running.append(child)
+        feeding = asyncio.create_task(_feed(process.stdin, child.stdin), name="feed a program")
         try:
             await asyncio.gather(_pump(child.stdout, process.stdout), _pump(child.stderr, process.stderr))
             process.exit(await child.wait())
         except (asyncssh.Error, OSError):
             pass
         finally:
+            feeding.cancel()
             _kill(child)
 
 
@@ -102,6 +104,15 @@ async def _pump(source: asyncio.StreamReader | None, target: asyncssh.SSHWriter[
     while data := await source.read(1 << 16):
         target.write(data)
         await target.drain()
+
+
+async def _feed(source: asyncssh.SSHReader[bytes], target: asyncio.StreamWriter | None) -> None:
+    assert target is not None
+    with suppress(OSError, asyncssh.Error):
+        while data := await source.read(1 << 16):
+            target.write(data)
+            await target.drain()
+        target.close()
 
 
 def _kill(process: asyncio.subprocess.Process) -> None:
