@@ -16,7 +16,7 @@ import asyncssh
 from plasmatui.model.command import CommandError, CommandFailedError, Completed, shown
 from plasmatui.remote import files
 from plasmatui.remote.channel import CLOSE_LIMIT, Collected, Output, Running, last_lines
-from plasmatui.remote.opener import Opened, Opener
+from plasmatui.remote.opener import Opened, Opener, is_gone
 from plasmatui.remote.target import Target
 from plasmatui.remote.trust import AcceptNew, Trust
 from plasmatui.remote.waiting import OnTry, wait_down, wait_up
@@ -270,7 +270,7 @@ class Host:
         except (asyncssh.Error, OSError) as error:
             why = f"ssh to {self._target}: {clean_line(str(error), 200)}"
             if running.channel is None:
-                raise _NotStartedError(f"{why}; nothing was started there", link.connection.is_closed()) from error
+                raise _NotStartedError(f"{why}; nothing was started there", await is_gone(link.connection)) from error
             raise CommandError("ssh-lost", f"{why}; whether the program was started there is not known") from error
 
     async def _end(self, link: _Link, running: Running, prefix: Sequence[str], mark: str) -> str:

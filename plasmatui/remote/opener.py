@@ -74,7 +74,7 @@ class Opener:
             try:
                 return await self._log_in_through(jump, target, trust, remembered, login)
             except ConnectError:
-                if not jump.is_closed():
+                if not await is_gone(jump):
                     raise
             # The connection to the jump host broke before anybody could know.
             return await self._log_in_through(await self._jump(target), target, trust, remembered, login)
@@ -211,6 +211,12 @@ class _Logins:
                 lasting=True,
             ) from error
         return known[1]
+
+
+async def is_gone(connection: asyncssh.SSHClientConnection) -> bool:
+    """Whether a connection on which something failed is broken: asyncssh says so a turn of the loop later."""
+    await asyncio.sleep(0)
+    return connection.is_closed()
 
 
 async def _readable(sock: socket.socket) -> None:
