@@ -16,9 +16,10 @@ from pathlib import Path
 
 from plasmatui.sim.clock import Clock
 from plasmatui.sim.cluster_api import Api
+from plasmatui.sim.cluster_dns import DnsServer
 from plasmatui.sim.cluster_join import Joins
 from plasmatui.sim.cluster_node import Certificates, ClusterNode, System
-from plasmatui.sim.cluster_ports import RAFT_PORTS, SERVICES
+from plasmatui.sim.cluster_ports import DNS_PORT, RAFT_PORTS, SERVICES
 from plasmatui.sim.cluster_raft import Group, NoQuorumError
 from plasmatui.sim.cluster_server import ServiceServer
 from plasmatui.sim.cluster_vms import Hypervisor, Vms
@@ -197,15 +198,18 @@ class Cluster:
                 partial(self._headers, node),
             )
             server.start()
+            node.servers[service] = server
+            if service == "flashdns":
+                self._open_dns(node)
         except ssl.SSLError as error:
             problem = f"certificate {node.name}-cert.pem: {error.reason or error}"
         except OSError as error:
             problem = f"bind {address[0]}:{address[1]}: {error.strerror or error}"
         else:
-            node.servers[service] = server
             message = f"Listening on {address[0]}:{address[1]}"
             node.units.log(service, {"level": "INFO", "message": message})
             return True
+        self._close(node, service)
         node.units.log(service, {"level": "ERROR", "message": problem}, priority=3)
         node.units.fail(service)
         return False
@@ -216,6 +220,22 @@ class Cluster:
             for task in server.stop():
                 self._leaving.add(task)
                 task.add_done_callback(self._leaving.discard)
+
+        if service == "flashdns" and node.dns is not None:
+            node.dns.stop()
+            node.dns = None
+
+    def _open_dns(self, node: ClusterNode) -> None:
+        dns = DnsServer((node.address, DNS_PORT), self._lookup, lambda: "service-silent" in node.faults)
+        dns.start()
+        node.dns = dns
+
+    def _lookup(self, name: str) -> tuple[str, ...] | None:
+        """Addresses of a node, or of all that vote for the name of the domain."""
+        if name == DOMAIN:
+            return tuple(node.address for node in self.nodes.values() if node.voting)
+        node = self.nodes.get(name.removesuffix(f".{DOMAIN}"))
+        return (node.address,) if node is not None and name.endswith(f".{DOMAIN}") else None
 
     def _headers(self, node: ClusterNode) -> dict[str, str]:
         return {"Date": formatdate(time.time() + node.faults.number("clock-skew"), usegmt=True)}

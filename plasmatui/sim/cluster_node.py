@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from plasmatui.sim.cluster_dns import DnsServer
 from plasmatui.sim.cluster_server import ServiceServer
 from plasmatui.sim.faults import NodeFaults
 from plasmatui.sim.tls import Authority
@@ -35,7 +36,7 @@ class ClusterNode:
     Attributes:
         host: its full name. address: of its services. voting: its profile votes.
         system: the installed system that runs, or ran last; units: of that run.
-        servers: of the services that run, by service.
+        servers: of the services that run, by service; dns: FlashDNS's second one.
     """
 
     name: str
@@ -46,6 +47,7 @@ class ClusterNode:
     system: System | None = None
     units: Units | None = None
     servers: dict[str, ServiceServer] = field(default_factory=dict)
+    dns: DnsServer | None = None
 
     def runs(self, service: str) -> bool:
         """A service's unit is active now."""

@@ -15,6 +15,8 @@ SERVICES: dict[str, int] = {
 }
 """Service and port of its HTTPS API (operator runbook, section 3.4). FlashDNS's is that of its health, 853 there, which
 only root may open."""
+DNS_PORT = 8053
+"""FlashDNS's over UDP, 53 there."""
 RAFT_PORTS = {"chainfire": 2380, "flaredb": 2480}
 _ELSEWHERE = 20000
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from plasmatui.sim.addresses import networks
 from plasmatui.sim.bootserver import DOCUMENT_ROOT
 from plasmatui.sim.boottext import services as services_of
-from plasmatui.sim.cluster_ports import SERVICES
+from plasmatui.sim.cluster_ports import DNS_PORT, SERVICES
 from plasmatui.sim.dhcplogs import INTERFACE
 from plasmatui.sim.identity import BOOT_SERVER, GATEWAY, POOL, PROVISIONING, Identity
 from plasmatui.sim.services import HTTP_PORT, BootServices
@@ -107,8 +107,9 @@ def render(entries: list[Entry], account: Account, services: BootServices, ports
 
 
 def _service(name: str, port: int) -> str:
-    key = "health_port" if name == "flashdns" else "port"
-    return f"  {name}: {{{key}: {port}}}"
+    if name == "flashdns":
+        return f"  flashdns: {{port: {DNS_PORT}, health_port: {port}}}"
+    return f"  {name}: {{port: {port}}}"
 
 
 def _node(entry: Entry, count: int) -> list[str]:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
+import socket
 import ssl
+import struct
 from pathlib import Path
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from plasmatui.sim.cluster_dns import respond
+from plasmatui.sim.cluster_ports import DNS_PORT
 from plasmatui.sim.tls import Authority
 
 from .cluster_site import CONTROL_PLANE, VOTERS, Site, site, until
@@ -220,6 +228,77 @@ async def _issuers(rack: Site, authority: Authority) -> dict[str, bool]:
             else:
                 found[service] = True
     return found
+
+
+def _query(name: str, kind: int = 1) -> bytes:
+    labels = b"".join(bytes([len(label)]) + label.encode() for label in name.split("."))
+    return struct.pack(">6H", 7, 0x0100, 1, 0, 0, 0) + labels + b"\0" + struct.pack(">2H", kind, 1)
+
+
+async def test_names_of_nodes_over_udp(tmp_path: Path) -> None:
+    async with site(tmp_path, 3) as rack:
+        await rack.established(VOTERS)
+        inside = rack.cluster.nodes["node01"].address
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+            asker.setblocking(False)
+            loop = asyncio.get_running_loop()
+            for name, code, addresses in (
+                ("node02.sim.example.com", 0, [rack.cluster.nodes["node02"].address]),
+                ("SIM.example.com", 0, [rack.cluster.nodes[voter].address for voter in VOTERS]),
+                ("node09.sim.example.com", 3, []),
+            ):
+                await loop.sock_sendto(asker, _query(name), (inside, DNS_PORT))
+                reply = await loop.sock_recv(asker, 512)
+                number, flags, _, count, *_ = struct.unpack_from(">6H", reply)
+                assert (number, flags & 15, count) == (7, code, len(addresses))
+                found = [socket.inet_ntoa(reply[len(reply) - 16 * (count - n) + 12 :][:4]) for n in range(count)]
+                assert found == addresses
+
+
+@given(st.binary(max_size=60))
+def test_what_is_no_dns_query_breaks_nothing(data: bytes) -> None:
+    for query in (data, _query("a.b")[:12] + data):
+        reply = respond(query, lambda _name: ("127.0.0.1",))
+        assert reply is None or reply[:2] == query[:2]
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_nothing_acknowledged_is_lost_while_nodes_come_and_go(tmp_path: Path, seed: int) -> None:
+    numbers = random.Random(seed)
+    async with site(tmp_path, 3, speed=400.0) as rack:
+        await rack.established(VOTERS)
+        group = rack.cluster.groups["flaredb"]
+        acknowledged: list[int] = []
+        down: set[str] = set()
+        for value in range(25):
+            name = numbers.choice(VOTERS)
+            match numbers.randrange(5):
+                case 0 if name not in down:
+                    rack.halt(name)
+                    down.add(name)
+                case 1 if name not in down:
+                    rack.systems[name].units.restart("flaredb")
+                case 2 if down:
+                    back = min(down)
+                    down.remove(back)
+                    rack.boot(back)
+            asked = numbers.choice(VOTERS)
+            try:
+                point = {"metric": "m", "value": value}
+                answer = await rack.ask("POST", asked, "flaredb", "/v1/write", point)
+            except httpx.TransportError:
+                continue
+            if answer.status_code == 200:
+                acknowledged.append(value)
+        rack.boot(*down)
+        await until(lambda: all(rack.healthy(name, "flaredb") for name in VOTERS))
+        query = {"query": "m", "start": "0", "end": "now"}
+        for name in VOTERS:
+            answer = await rack.ask("POST", name, "flaredb", "/v1/query", query)
+            assert [point["value"] for point in answer.json()["result"]] == acknowledged
+        assert acknowledged
+        assert [election.term for election in group.elections] == list(range(1, group.term + 1))
+        assert all(loss.end is not None for loss in group.losses)
 
 
 async def test_faults_of_services(tmp_path: Path) -> None:
