@@ -178,7 +178,8 @@ def _stage2(facts: Boot) -> Scene[bool]:
     yield line(0.1, f"[{6.132:12.6f}] systemd[1]: Hostname set to <{name}>.")
     for entry in _UNITS:
         verb, _, unit = entry.partition("|")
-        if unit == "Local File Systems" and "emergency-shell" in facts.faults:
+        broken = facts.host is not None and facts.host.broken
+        if unit == "Local File Systems" and (broken or "emergency-shell" in facts.faults):
             yield from crashes.emergency(facts)
             return False
         if unit == "Network is Online" and not (yield from _online(facts)):

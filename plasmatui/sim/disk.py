@@ -68,11 +68,15 @@ class Disk:
         self.system = None
         self.wipes += 1
 
-    def lay_out(self) -> None:
-        """What the flake's disko configuration makes of a disk: a boot partition and one for the root."""
+    def lay_out(self, name: str = "main") -> None:
+        """What the flake's disko configuration makes of a disk: a boot partition and one for the root.
+
+        Args:
+            name: of the disk in that configuration.
+        """
         self.partitions = [
-            Partition(1, "disk-main-ESP", "vfat", BOOT_SIZE),
-            Partition(2, "disk-main-root", "ext4", self.size - BOOT_SIZE - (2 << 20)),
+            Partition(1, f"disk-{name}-ESP", "vfat", BOOT_SIZE),
+            Partition(2, f"disk-{name}-root", "ext4", self.size - BOOT_SIZE - (2 << 20)),
         ]
 
 
@@ -97,3 +101,11 @@ def name_disks(disks: list[Disk], *, swapped: bool) -> None:
     names = sorted(disk.kernel for disk in disks)
     for disk, name in zip(disks, reversed(names) if swapped else names, strict=True):
         disk.kernel = name
+
+
+def mount(disks: list[Disk], system: InstalledSystem | None) -> None:
+    """Mount what a system mounts when it starts: its own two partitions, nothing in an installer."""
+    for disk in disks:
+        own = system is not None and disk.system is system
+        for partition in disk.partitions:
+            partition.mountpoint = {"vfat": "/boot", "ext4": "/"}.get(partition.filesystem, "") if own else ""

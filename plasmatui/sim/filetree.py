@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import posixpath
 import stat
-from collections.abc import Callable, Iterator
+from collections import ChainMap
+from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import dataclass
+from typing import cast
 
 _LINKS = 16
 DIRECTORY = stat.S_IFDIR | 0o755
@@ -40,7 +42,13 @@ class FileTree:
 
     def __init__(self, wall: Callable[[], float]) -> None:
         self._wall = wall
-        self._files: dict[str, File] = {"/": File(DIRECTORY)}
+        self._files: MutableMapping[str, File] = {"/": File(DIRECTORY)}
+
+    def over(self, below: dict[str, File]) -> FileTree:
+        """A tree that shows other files where this one has none. Changes go to this one; what is below stays."""
+        tree = FileTree(self._wall)
+        tree._files = ChainMap(cast(dict[str, File], self._files), below)
+        return tree
 
     def resolve(self, path: str, *, last: bool = True) -> str:
         """The path without symbolic links; `last` False leaves one at the end alone. It need not exist."""
@@ -132,7 +140,7 @@ class FileTree:
             raise OSError(39, "Directory not empty", path)
         for name in (*below, where):
             if name != "/":
-                del self._files[name]
+                self._take(name)
 
     def rename(self, old: str, new: str) -> None:
         source, target = self.resolve(old, last=False), self.resolve(new, last=False)
@@ -140,7 +148,13 @@ class FileTree:
         if file is None:
             raise FileNotFoundError(2, "No such file or directory", old)
         for name in [name for name in self._files if name == source or name.startswith(source + "/")]:
-            self._files[target + name[len(source) :]] = self._files.pop(name)
+            self._files[target + name[len(source) :]] = self._take(name)
+
+    def _take(self, name: str) -> File:
+        try:
+            return self._files.pop(name)
+        except KeyError:  # it is shown from below
+            raise OSError(30, "Read-only file system", name) from None
 
     def names(self, path: str) -> list[str]:
         """What a directory holds, sorted."""

@@ -22,6 +22,10 @@ from plasmatui.sim.units import Units
 HOST_KEY = "/etc/ssh/ssh_host_ed25519_key"
 
 
+def _nothing_open() -> None:
+    pass
+
+
 class Host:
     """See the module.
 
@@ -32,10 +36,11 @@ class Host:
     Attributes:
         system: the installed system that was booted; None in the installer.
         boot_id: of this boot.
-        disks: what the kernel sees.
+        disks: of the machine; visible_disks: those that the kernel found.
         store: builds in the Nix store of this host, by path; target: those below `/mnt`.
         kexec: an installer that was started by kexec, not from the network.
-        up: answers SSH. used: somebody ran a command over SSH.
+        up: answers SSH. used: somebody ran a command over SSH. cut: breaks the SSH connections.
+        switching: an activation runs. broken: the system does not get through its boot.
     """
 
     def __init__(
@@ -62,6 +67,9 @@ class Host:
         self.began = clock.now()
         self.up = False
         self.used = False
+        self.switching = False
+        self.broken = False
+        self.cut: Callable[[], None] = _nothing_open
         self.target: dict[str, Build] = {}
         self.tasks: set[asyncio.Task[Any]] = set()
         self._files = FileTree(clock.wall) if system is None else None
@@ -78,6 +86,12 @@ class Host:
     @property
     def installer(self) -> bool:
         return self.system is None
+
+    @property
+    def visible_disks(self) -> list[Disk]:
+        """What the kernel found."""
+        missing = self.installer and "disko-device-missing" in self.faults
+        return self.disks[1:] if missing else self.disks
 
     @property
     def hostname(self) -> str:
@@ -122,6 +136,12 @@ class Host:
             self.files.put(f"{HOST_KEY}.pub", public_key(key, f"root@{self.hostname}").encode() + b"\n")
             return key
         return found.data
+
+    def shown_key(self) -> bytes:
+        """The private key that sshd really uses: another one with the fault `ssh-hostkey-changed`."""
+        if "ssh-hostkey-changed" in self.faults:
+            return make_key(f"{self.identity.seed}/{self.identity.name}/strange-key")
+        return self.host_key()
 
     def fingerprint(self) -> str:
         """The line of `ssh-keygen -lf` for its host key; "" when the key file holds none."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 from plasmatui.sim import boottext
 from plasmatui.sim.boot import Boot
 from plasmatui.sim.clock import Clock
-from plasmatui.sim.disk import Disk, make_disks, name_disks
+from plasmatui.sim.disk import Disk, make_disks, mount, name_disks
 from plasmatui.sim.faults import NodeFaults
 from plasmatui.sim.filetree import FileTree
 from plasmatui.sim.host import Host
@@ -88,8 +88,12 @@ class Hosting:
         name_disks(self.disks, swapped=system is None and "disk-order-differs" in self.faults)
         self.host = Host(self.identity, self.clock, self.faults, self.disks, system, self.leave,
                          number=number, kexec=kexec)  # fmt: skip
+        mount(self.disks, system)
         if system is not None:
-            system.boot(system.next_boot(), self.host.boot_id)
+            number = system.next_boot()
+            unbootable = int(self.faults.number("generation-unbootable")) or max(system.generations)
+            self.host.broken = "generation-unbootable" in self.faults and number == unbootable
+            system.boot(number, self.host.boot_id)
         return replace(boot, host=self.host, reached=self.reached)
 
     def reached(self, unit: str) -> None:

@@ -41,6 +41,14 @@ class Account:
     ca_file: Path
 
 
+@dataclass(frozen=True)
+class Ssh:
+    """How the nodes are reached: private key and port."""
+
+    key_file: Path
+    port: int
+
+
 def profile_of(index: int, count: int) -> str:
     """The first three machines are voters, so that their number is odd; of fewer than three the first alone."""
     voters = 3 if count >= 3 else 1
@@ -62,7 +70,7 @@ def write_private(path: Path, text: str) -> None:
         file.write(text)
 
 
-def render(entries: list[Entry], account: Account, services: BootServices, ports: Mapping[str, int]) -> str:
+def render(entries: list[Entry], account: Account, services: BootServices, ports: Mapping[str, int], ssh: Ssh) -> str:
     """The inventory's text. `ports` are those of the cluster's services."""
     management, production = networks(entries[0].address)
     count = len(entries)
@@ -93,6 +101,7 @@ def render(entries: list[Entry], account: Account, services: BootServices, ports
         f"  username: {account.username}",
         f"  password: {{file: {_quoted(str(account.password_file))}}}",
         f"  verify_tls: {_quoted(str(account.ca_file))}",
+        f"ssh: {{user: root, key: {_quoted(str(ssh.key_file))}, port: {ssh.port}}}",
         "policy: {parallel: 16, stagger: 0s}",
         "profiles:",
         f"  control-plane: {{voter: true, services: [{', '.join(services_of('control-plane'))}]}}",
@@ -124,6 +133,7 @@ def _node(entry: Entry, count: int) -> list[str]:
         f"    bmc: {{address: {entry.address}, port: {entry.port}{driver}}}",
         f"    provisioning_ip: {identity.provisioning}",
         f"    production_ip: {identity.production}",
+        f"    ssh: {{address: {identity.production}}}",
         f"    disks: [{identity.disk}]",
         f"    rack: {rack}",
         f"    unit: {unit}",

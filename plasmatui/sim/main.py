@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import signal
 from collections.abc import Callable
 
 from plasmatui.sim.rack import Rack, RackOptions
+
+_FILES = 65536
 
 
 async def serve(options: RackOptions, ready: Callable[[Rack], None]) -> int:
@@ -18,6 +21,7 @@ async def serve(options: RackOptions, ready: Callable[[Rack], None]) -> int:
     Raises:
         What `Rack` raises at its start.
     """
+    _allow_many_files()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     signals = (signal.SIGINT, signal.SIGTERM)
@@ -39,6 +43,14 @@ async def serve(options: RackOptions, ready: Callable[[Rack], None]) -> int:
         for number in signals:
             loop.remove_signal_handler(number)
     return 0
+
+
+def _allow_many_files() -> None:
+    """Each machine has a socket for its BMC, one for SSH while it is up, and more for what it serves."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def run(options: RackOptions, ready: Callable[[Rack], None]) -> int:

@@ -23,6 +23,7 @@ from plasmatui.sim.cluster_ports import choose
 from plasmatui.sim.control import ControlSocket
 from plasmatui.sim.faults import UEFI_ONLY, FaultError, NodeFaults, group, parse_fault
 from plasmatui.sim.filetree import FileTree
+from plasmatui.sim.hostkeys import make_key, public_key
 from plasmatui.sim.identity import Identity, make_identity, node_name
 from plasmatui.sim.ipmi_commands import COMMANDS
 from plasmatui.sim.ipmi_server import IpmiBmc
@@ -30,6 +31,7 @@ from plasmatui.sim.machine import Machine
 from plasmatui.sim.redfish import RedfishBmc
 from plasmatui.sim.services import BootServices, ServiceOptions
 from plasmatui.sim.session import Privilege, User
+from plasmatui.sim.sshd import Sshd, free_port
 from plasmatui.sim.system import CLUSTER_CONFIG
 from plasmatui.sim.tls import Authority
 
@@ -86,6 +88,7 @@ class Node:
     machine: Machine
     ipmi: IpmiBmc
     redfish: RedfishBmc | None
+    sshd: Sshd
     entry: inventory_file.Entry
 
 
@@ -122,6 +125,8 @@ class Rack:
         self._addresses: addresses.NodeAddresses | None = None
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._directory = Path()
+        self._ssh_port = 0
+        self._public_key = ""
         self._control: ControlSocket | None = None
         self._housekeeper: asyncio.Task[None] | None = None
         self._resets: dict[str, float] = {}
@@ -154,6 +159,11 @@ class Rack:
     @property
     def token_path(self) -> Path:
         return self._directory / "iam-token"
+
+    @property
+    def ssh_key_path(self) -> Path:
+        """The private key that every machine lets in."""
+        return self._directory / "ssh" / "id_ed25519"
 
     @property
     def control_path(self) -> Path:
@@ -225,6 +235,8 @@ class Rack:
         ports = choose(self._addresses.addresses[0])
         self._cluster = Cluster(self.clock, authority, self._directory / "tls", seed=options.seed, ports=ports)
         users = self._users()
+        self._make_ssh_key()
+        self._ssh_port = free_port(self._addresses.addresses[0])
         host = endpoints[0].address
         while endpoints:
             try:
@@ -266,6 +278,15 @@ class Rack:
             b"operator": User(secret, Privilege.OPERATOR, 3),
         }
 
+    def _make_ssh_key(self) -> None:
+        """The key of a rack that was here before goes on to be valid."""
+        path = self.ssh_key_path
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        if not path.exists():
+            inventory_file.write_private(path, make_key().decode())
+        self._public_key = public_key(path.read_bytes(), "provisioning@sim")
+        path.with_suffix(".pub").write_text(self._public_key + "\n")
+
     async def _add(
         self, index: int, endpoint: addresses.Endpoint, users: dict[bytes, User], authority: Authority
     ) -> None:
@@ -288,8 +309,10 @@ class Rack:
             port, driver = endpoint.https_port, "redfish"
             redfish = RedfishBmc(machine, users, authority, endpoint.address, endpoint.ipmi_port, self._touched)
             await redfish.start(endpoint.https)
+        sshd = Sshd(machine.address, self._ssh_port, self._public_key, machine.faults)
+        machine.on_host(sshd.host_changed)
         entry = inventory_file.Entry(identity, profile, endpoint.address, port, driver)
-        self.nodes[identity.name] = Node(machine, bmc, redfish, entry)
+        self.nodes[identity.name] = Node(machine, bmc, redfish, sshd, entry)
         self.cluster.add_node(identity.name, machine.address, identity.hardware, machine.faults, profile)
         machine.on_system(partial(self.cluster.system_changed, identity.name))
 
@@ -305,7 +328,8 @@ class Rack:
         entries = [node.entry for node in self.nodes.values()]
         inventory_file.write_private(self.token_path, self.cluster.token + "\n")
         account = inventory_file.Account(self.options.username, self.password_path, self.token_path, self.ca_path)
-        text = inventory_file.render(entries, account, self.services, self.cluster.ports)
+        ssh = inventory_file.Ssh(self.ssh_key_path, self._ssh_port)
+        text = inventory_file.render(entries, account, self.services, self.cluster.ports, ssh)
         inventory_file.write_private(self.inventory_path, text)
 
     async def _stop(self) -> None:
@@ -316,6 +340,7 @@ class Rack:
             await self._control.stop()
         for node in self.nodes.values():
             await node.machine.stop()
+            node.sshd.close()
             node.ipmi.close()
             if node.redfish is not None:
                 await node.redfish.stop()
@@ -334,6 +359,7 @@ class Rack:
     async def _apply(self, name: str, fault: str) -> None:
         """Effects of a change of faults that nobody asks for later."""
         node = self.nodes[name]
+        node.sshd.faults_changed()
         if fault == "sol-held":
             if node.ipmi.sol is not None:
                 node.ipmi.sol.deactivated()

@@ -30,7 +30,8 @@ class Unit:
         enabled: started at boot.
         oneshot: runs once, and stays active when it went well.
         result: systemd's word for how it ended: success, exit-code, timeout.
-        pid: of the main process, 0 when none runs.
+        pid: of the main process, 0 when none runs. code: its exit code.
+        transient: made by systemd-run; gone when it is stopped.
     """
 
     name: str
@@ -41,6 +42,8 @@ class Unit:
     oneshot: bool = False
     result: str = "success"
     pid: int = 0
+    code: int = 0
+    transient: bool = False
 
     @property
     def substate(self) -> str:
@@ -92,6 +95,9 @@ class Units:
         except KeyError:
             raise NoSuchUnitError(full_name(name)) from None
 
+    def find(self, name: str) -> Unit | None:
+        return self._units.get(full_name(name))
+
     def all(self) -> tuple[Unit, ...]:
         return tuple(self._units.values())
 
@@ -141,16 +147,23 @@ class Units:
         self.stop(name)
         self.start(name)
 
-    def fail(self, name: str, result: str = "exit-code") -> None:
+    def fail(self, name: str, result: str = "exit-code", code: int = 1) -> None:
         """Let a unit fail."""
-        self[name].result = result
+        unit = self[name]
+        unit.result, unit.code = result, code
         self.set_state(name, UnitState.FAILED)
 
-    def reset_failed(self) -> None:
-        """Forget that units failed."""
-        for unit in self._units.values():
-            if unit.state is UnitState.FAILED:
-                unit.state, unit.result = UnitState.INACTIVE, "success"
+    def reset_failed(self, name: str) -> None:
+        """Forget that a unit failed; one that was transient is gone.
+
+        Raises:
+            NoSuchUnitError: there is none of this name.
+        """
+        unit = self[name]
+        if unit.state is UnitState.FAILED:
+            unit.state, unit.result, unit.code = UnitState.INACTIVE, "success", 0
+            if unit.transient:
+                del self._units[unit.name]
 
     def set_state(self, name: str, state: UnitState) -> None:
         """Put a unit into a state. Listeners hear of it when being active began or ended; the journal always.

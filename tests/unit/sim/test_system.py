@@ -47,7 +47,7 @@ def test_units_tell_when_they_become_active_and_cease_to_be() -> None:
     units.fail("chainfire", "timeout")
     units.stop("chainfire")
     assert units["chainfire"].state is UnitState.FAILED
-    units.reset_failed()
+    units.reset_failed("chainfire")
     assert units["chainfire"].state is UnitState.INACTIVE
     assert heard == [("chainfire.service", active) for active in (True, False, True, False)]
     units.log("chainfire", {"level": "INFO", "message": "hello"})
