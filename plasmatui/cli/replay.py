@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from plasmatui.cli.failure import DONE, USAGE, Failure
-from plasmatui.cli.output import clean, print_json, result
+from plasmatui.cli.output import clean, note, print_json, result
 from plasmatui.model.boot import BootTimeline, Evidence, StageSpan
 from plasmatui.model.node import Finding
 
@@ -26,10 +26,13 @@ def replay(directory: Path, as_json: bool) -> int:
     from plasmatui.watch.bundle import BundleError
     from plasmatui.watch.replay import replay_all
 
+    warnings: list[str] = []
     try:
-        boots = replay_all(directory)
+        boots = replay_all(directory, warnings.append)
     except BundleError as error:
         raise Failure(USAGE, str(error)) from error
+    for warning in warnings:
+        note(f"plasmatui: warning: {clean(warning)}")
     if as_json:
         print_json({"nodes": {node: as_data(timelines[-1]) for node, timelines in boots.items()}})
     else:

@@ -28,6 +28,7 @@ class Errno(IntEnum):
     ENOENT = 0x2D
     ENOEXEC = 0x2E
     ENOMEM = 0x31
+    ENOSPC = 0x34
     ENOTCONN = 0x38
     ENOTSUP = 0x3C
     ENXIO = 0x3E

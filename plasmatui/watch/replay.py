@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import accumulate
 from pathlib import Path
 from statistics import median
+from typing import TextIO
 
 import msgspec
 
 from plasmatui.model.boot import BootTimeline, Signal, SignalKind
-from plasmatui.watch.bundle import Bundle, BundleError, BundleFile, read_bundle
+from plasmatui.watch.bundle import MANIFEST, Bundle, BundleError, BundleFile, read_bundle
 from plasmatui.watch.console import ConsoleReader
 from plasmatui.watch.names import path_of
 from plasmatui.watch.ownership import Owners
@@ -20,6 +22,18 @@ from plasmatui.watch.weave import merge
 _CHUNK = 65_536
 _OWN_DATES = ("nginx-access", "nginx-error", "kea", "journal")
 """Formats whose times have a year: the others are read by their light."""
+
+
+_TALKATIVE = frozenset(FORMATS) - {"nginx-error", "journal"}
+"""Formats whose logs say something as soon as their daemon does."""
+_LINE_LIMIT = 1 << 20
+"""Characters of a line that are read."""
+
+Warn = Callable[[str], None]
+
+
+def _nobody(_: str) -> None:
+    """Warnings that nobody wants to hear."""
 
 
 class _Recording(msgspec.Struct):
@@ -39,14 +53,15 @@ def replay(directory: Path) -> dict[str, BootTimeline]:
     return {name: boots[-1] for name, boots in replay_all(directory).items()}
 
 
-def replay_all(directory: Path) -> dict[str, tuple[BootTimeline, ...]]:
-    """All boots of each node, the latest last, in the order of the bundle's nodes.
+def replay_all(directory: Path, warn: Warn = _nobody) -> dict[str, tuple[BootTimeline, ...]]:
+    """All boots of each node, the latest last, in the order of the bundle's nodes. `warn` is told what is odd about a
+    file, with its place, and does not keep the rest from being read.
 
     Raises:
         BundleError: the bundle cannot be read.
     """
     bundle = read_bundle(directory)
-    recordings = _load(bundle)
+    recordings = _load(bundle, warn)
     by_node = _by_node(bundle, recordings)
     correlator = Correlator(bundle.nodes)
     for recording in recordings:
@@ -63,39 +78,56 @@ def replay_all(directory: Path) -> dict[str, tuple[BootTimeline, ...]]:
     return found
 
 
-def _load(bundle: Bundle) -> list[_Recording]:
+def _load(bundle: Bundle, warn: Warn) -> list[_Recording]:
     """Every file's signals, those with whole dates first."""
-    files = sorted(bundle.files, key=lambda file: file.format not in _OWN_DATES)
-    recordings: dict[str, _Recording] = {}
+    places = sorted(range(len(bundle.files)), key=lambda place: bundle.files[place].format not in _OWN_DATES)
+    recordings: dict[int, _Recording] = {}
     reference: float | None = None
-    for file in files:
+    for place in places:
+        file = bundle.files[place]
         try:
-            recording = _console(file) if file.format == "console" else _log(file, reference)
+            recording = _console(file, warn) if file.format == "console" else _log(file, reference, warn)
         except OSError as error:
             raise BundleError(f"{file.name}: {error.strerror}") from error
-        recordings[file.name] = recording
+        recordings[place] = recording
         walls = [signal.wall for signal in recording.signals if signal.wall is not None]
         if walls and file.format in _OWN_DATES:
             reference = max(walls[-1], reference or walls[-1])
-    return [recordings[file.name] for file in bundle.files]
+    return [recordings[place] for place in range(len(bundle.files))]
 
 
-def _log(file: BundleFile, reference: float | None) -> _Recording:
+def _log(file: BundleFile, reference: float | None, warn: Warn) -> _Recording:
     signals: list[Signal] = []
-    if file.format in FORMATS:
-        parser = make_parser(file.format, file.name, reference=reference)
-        with file.path.open(encoding="utf-8", errors="replace", newline="\n") as lines:
-            for number, line in enumerate(lines, 1):
-                signals += parser.feed(line.rstrip("\r\n"), number)
+    if file.format not in FORMATS:
+        return _Recording(file, signals)
+    parser = make_parser(file.format, file.name, reference=reference)
+    number, binary = 0, 0
+    with file.path.open(encoding="utf-8", errors="replace", newline="\n") as lines:
+        for number, line in enumerate(_bounded(lines), 1):
+            binary = binary or (number if "\0" in line else 0)
+            signals += parser.feed(line.rstrip("\r\n"), number)
+    if binary:
+        warn(f"{file.name}:{binary}: this is no text; what cannot be read as {file.format} is left out")
+    elif number and not signals and file.format in _TALKATIVE:
+        warn(f"{file.name}: none of its {number} lines says anything as {file.format}; check its format in {MANIFEST}")
     return _Recording(file, signals)
 
 
-def _console(file: BundleFile) -> _Recording:
+def _bounded(lines: TextIO) -> Iterator[str]:
+    """The lines of a file, of an endless one its beginning."""
+    while line := lines.readline(_LINE_LIMIT):
+        whole = line
+        while len(line) == _LINE_LIMIT and not line.endswith("\n"):
+            line = lines.readline(_LINE_LIMIT)
+        yield whole
+
+
+def _console(file: BundleFile, warn: Warn) -> _Recording:
     reader = ConsoleReader(file.node, file.name)
     recording = _Recording(file, [], [])
     data = file.path.read_bytes()
     at = 0
-    for seconds, size in _timing(file):
+    for seconds, size in _chunks(file, len(data), warn):
         recording.signals += reader.feed(data[at : at + size], None)
         at += size
         recording.seconds += [seconds] * (len(recording.signals) - len(recording.seconds))
@@ -107,6 +139,20 @@ def _console(file: BundleFile) -> _Recording:
         last = recording.seconds[-1]
         recording.seconds += [last] * (len(recording.signals) - len(recording.seconds))
     return recording
+
+
+def _chunks(file: BundleFile, size: int, warn: Warn) -> list[tuple[float, int]]:
+    """What a timing file says of the recording's chunks: seconds from its start, and bytes. Nothing where the two do
+    not fit together. `script --timing` writes the seconds since the chunk before; those go up and down."""
+    chunks = list(_timing(file))
+    told = sum(count for _, count in chunks)
+    if file.timing is None or told == size:
+        seconds = [at for at, _ in chunks]
+        if seconds != sorted(seconds):
+            seconds = list(accumulate(seconds))
+        return list(zip(seconds, (count for _, count in chunks), strict=True))
+    warn(f"{file.timing.name}: tells of {told} bytes, but {file.name} has {size}; its times are left out")
+    return []
 
 
 def _timing(file: BundleFile) -> Iterator[tuple[float, int]]:

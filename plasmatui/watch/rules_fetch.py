@@ -216,6 +216,14 @@ def _unsupported(case: Case) -> Hit | None:
     return None
 
 
+def _no_memory(case: Case) -> Hit | None:
+    for mark in case.reading.facts.find(K.IPXE_ERROR):
+        if failed_with(mark, Errno.ENOMEM, Errno.ENOSPC) and not case.reading.overcome(mark, Stage.HTTP_INITRD):
+            file = _file_of(case, mark) or "the next file"
+            return Hit(f"iPXE has no memory for {file} ({mark.first.code}).", [mark.first], stage=_stage(case, mark))
+    return None
+
+
 def _stage(case: Case, mark: Mark) -> Stage:
     return _STAGE.get(case.reading.role(_file_of(case, mark)), Stage.IPXE_SCRIPT)
 
@@ -322,5 +330,6 @@ FETCH_RULES = (
     Rule("kernel-not-executable", Stage.HTTP_KERNEL, _kernel_not_executable),
     Rule("initrd-missing", Stage.HTTP_INITRD, _initrd_missing),
     Rule("initrd-truncated", Stage.HTTP_INITRD, _truncated),
+    Rule("out-of-memory", Stage.HTTP_INITRD, _no_memory),
     Rule("boot-script-error", Stage.IPXE_SCRIPT, _script_error),
 )

@@ -56,7 +56,7 @@ def _secure_boot(case: Case) -> Hit | None:
     refused = [m for m in open_marks(case, Stage.TFTP_LOADER, K.BOOT_REFUSED) if m.first.code == "secure-boot"]
     refused += [
         m
-        for m in open_marks(case, Stage.HTTP_KERNEL, K.IPXE_ERROR)
+        for m in open_marks(case, Stage.HTTP_INITRD, K.IPXE_ERROR)
         if failed_with(m, Errno.PLATFORM) and case.reading.role(m.first.file) in (Role.KERNEL, Role.UNKNOWN)
     ]
     if not refused:
@@ -142,6 +142,11 @@ def _rogue_hit(case: Case, cause: str, *signals: Signal) -> Hit:
     return Hit(cause, [*offers, *signals], severity=Severity.WARNING if good else None)
 
 
+def _no_link(mark: Mark) -> bool:
+    """iPXE's link stays down (src/net/netdevice.c: ENOTCONN)."""
+    return failed_with(mark, Errno.ENOTCONN) and not mark.first.file
+
+
 def _no_dhcp(case: Case) -> Hit | None:
     marks = _pxe(case, Stage.DHCP_LOADER, *_UNHEARD)
     if not marks:
@@ -151,6 +156,7 @@ def _no_dhcp(case: Case) -> Hit | None:
         stage = Stage.DHCP_IPXE
         marks = open_marks(case, stage, K.IPXE_NO_ADDRESS)
         marks += [m for m in open_marks(case, stage, K.IPXE_ERROR) if failed_with(m, Errno.EADDRNOTAVAIL)]
+        marks += [m for m in open_marks(case, stage, K.IPXE_ERROR) if _no_link(m)]
     asks = [
         e for e in case.reading.facts.exchanges if e.ack is None and e.offer is None and e not in case.reading.system
     ]
@@ -160,7 +166,7 @@ def _no_dhcp(case: Case) -> Hit | None:
     offered = [e.offer for e in case.reading.facts.exchanges if e.offer is not None and e.ack is None]
     who = "iPXE" if stage is Stage.DHCP_IPXE else "The firmware"
     lines = [e.first for e in asks][:2] + [m.first for m in marks]
-    if any(m.first.code.upper() in ("PXE-E61", "PXE-E12") for m in marks):
+    if any(m.first.code.upper() in ("PXE-E61", "PXE-E12") or _no_link(m) for m in marks):
         cause = f"{who} sees no link on the network card ({marks[0].first.code})."
     elif any(m.first.code.upper() == "PXE-E52" for m in marks):
         cause = "Only a proxy-DHCP server answered: nobody gives an address (PXE-E52)."

@@ -230,7 +230,9 @@ _KERNEL = (
     _rule(K.OUT_OF_MEMORY, r"Initramfs unpacking failed: write error"),
     _rule(K.UNIT_FAILED, r"(?P<text>Initramfs unpacking failed: .*)", code="initrd"),
     _rule(K.INITRD, _STAMP + r"Run /\S+ as init process", text="init"),
-    _rule(K.INITRD, r"<<< NixOS Stage 1 >>>", text="stage 1", phases=SYSTEM),
+    # A kernel that is told to be quiet says nothing before these.
+    _rule(K.INITRD, r"<<< NixOS Stage 1 >>>", text="stage 1"),
+    _rule(K.INITRD, r"^Begin: (?:Loading essential drivers|Running /scripts/)", text="initramfs-tools"),
     _rule(K.INITRD, r"^Welcome to .*\((?i:initrd|initramfs)\)", text="systemd"),
     _rule(K.REBOOT, r"reboot: Restarting system|kexec_core: Starting new kernel|kexec: Starting new kernel"),
     _rule(K.REBOOT, r"^\[ *\d+\.\d+\] (?:systemd-shutdown\[1\]: Rebooting|Rebooting in \d+ seconds)"),
@@ -244,6 +246,7 @@ _SYSTEM = (
         K.EMERGENCY,
         r"You are in (?:emergency|rescue) mode|An error occurred in stage 1 of the boot process"
         r"|Reached target (?:Emergency|Rescue) Mode|root account is locked|Give root password for maintenance"
+        r"|^Gave up waiting for (?:root|suspend)|^ALERT! .*(?:does not exist|[Dd]ropping to a shell)"
         r"|[Ee]ntering emergency mode|stage 2 init script .* not found|starting interactive shell"
         r"|^Generating \"/run/initramfs/rdsosreport",
         phases=SYSTEM,
@@ -292,8 +295,8 @@ LITERALS: Final = (
     r"|BIOS [DVRv]|UEFI|irmware|Lifecycle|ProLiant|Lenovo|Think|Dell|Inspur|Gigabyte|ASRock|Fujitsu|Quanta|Setup"
     r"|Initializing|Memory Test|Configuring|POST|TianoCore|EDK|Insyde|iPXE|ipxe|net\d|Next server|\.\.\.|bytes"
     r"|command not|GRUB|Boot in|systemd-boot|LINUX \d|EFI stub|compressing|Linux version|Kernel panic"
-    r"|Out of memory|oom-|unpacking failed|as init proc|Stage [12]|Welcome to|reboot: |kexec|-shutdown|Rebooting"
-    r"|activation|Switch|emergency|rescue|stage [12]|Emergency|Rescue|is locked|root p|interactive shell"
+    r"|Out of memory|oom-|unpacking failed|as init proc|Stage [12]|Begin: |Welcome to|reboot: |kexec|-shutdown|Rebooting"
+    r"|activation|Switch|emergency|rescue|stage [12]|Emergency|Rescue|Gave up|ALERT!|is locked|root p|interactive shell"
     r"|initramfs\)|rdsosreport|sshd|SSH|Reached|FAILED|systemd\[1\]: F|DEPEND|Timed out|SHA256:|empty pass|login: "
     r"|@|BusyBox|[/~] # "
 )

@@ -273,6 +273,25 @@ def test_a_second_boot_tells_everything_again() -> None:
     assert kinds(raw * 3) == kinds(raw) * 3
 
 
+def test_debians_shell_without_a_root_is_no_installer() -> None:
+    text = (
+        "[    0.0] Linux version 6.1.0-18-amd64\r\nLoading, please wait...\r\n"
+        "Gave up waiting for root file system device.  Common problems:\r\n"
+        "ALERT!  UUID=12 does not exist.  Dropping to a shell!\r\n\r\n"
+        "BusyBox v1.35.0 (Debian 1:1.35.0-4+b3) built-in shell (ash)\r\n\r\n(initramfs) "
+    )
+    assert K.EMERGENCY in kinds(text)
+    assert K.LOGIN not in kinds(text)
+
+
+@pytest.mark.parametrize(
+    "first", ["\x1b[1;32m<<< NixOS Stage 1 >>>\x1b[0m", "Begin: Loading essential drivers ... done."]
+)
+def test_a_quiet_kernel_is_seen_by_its_init(first: str) -> None:
+    text = f"iPXE initialising devices...ok\r\nhttp://10.0.0.1/initrd... ok\r\n\r\n{first}\r\nnixos login: "
+    assert kinds(text)[-2:] == [K.INITRD, K.LOGIN]
+
+
 def test_a_transfer_that_stands_still() -> None:
     begin = b"iPXE initialising devices...ok\r\nhttp://10.0.0.1/initrd..."
     drawn = b" 15%\b\b\b\b    \b\b\b\b"

@@ -108,6 +108,9 @@ CASES: list[tuple[str, str, list[Signal], Stage | None]] = [
     ("kernel-panic-rootfs", "", [*KERNEL_RUNS, console(K.PANIC, code="rootfs")], Stage.KERNEL_START),
     ("kernel-panic", "", [*RUNS, console(K.PANIC, text="Attempted to kill init!")], None),
     ("out-of-memory", "", [*RUNS, console(K.OUT_OF_MEMORY), console(K.PANIC, text="System is deadlocked on memory")], None),  # noqa: E501 - one case, one line
+    ("out-of-memory", "iPXE", [*FETCHED, console(K.IPXE_FETCHED, file=KERNEL), failed(INITRD, "31852006", "Not enough space")], None),  # noqa: E501 - one case, one line
+    ("secure-boot-refused", "kernel", [*KERNEL_RUNS[:-1], failed("", "7f048283", "Could not boot")], Stage.HTTP_INITRD),
+    ("no-dhcp-answer", "no link", [*RAN, failed("", "38086193", "Waiting for link-up on net0... Down")], None),
     ("emergency-shell", "", [*RUNS, console(K.UNIT_FAILED, text="Failed to mount /boot."), console(K.EMERGENCY)], None),
     ("secure-boot-refused", "", [*LOADER, console(K.BOOT_REFUSED, code="secure-boot")], Stage.DHCP_LOADER),
     ("installer-no-network", "", [*RUNS, console(K.UNIT_FAILED, text="Failed to start systemd-networkd-wait-online.service")], None),  # noqa: E501 - one case, one line

@@ -11,7 +11,7 @@ import pytest
 from plasmatui.cli.main import run
 from plasmatui.model.words import Severity, Stage
 from plasmatui.watch.bundle import BundleError, read_bundle
-from plasmatui.watch.replay import replay, replay_all
+from plasmatui.watch.replay import _chunks, replay, replay_all
 from plasmatui.watch.stages import ORDER
 
 BUNDLES = Path(__file__).parents[3] / "data" / "bundles"
@@ -269,6 +269,54 @@ def test_a_timing_file_that_is_none_is_named(tmp_path: Path) -> None:
     (tmp_path / "bundle.yaml").write_text(text)
     with pytest.raises(BundleError, match="timing:2: expected `seconds bytes`"):
         replay(tmp_path)
+
+
+def timed(directory: Path, timing: str) -> Path:
+    (directory / "tty").write_bytes(b"\r\n>>Start PXE over IPv4.\r\n  PXE-E18: Server response timeout.\r\n")
+    (directory / "timing").write_text(timing)
+    text = "version: 1\nnodes: {a: {}}\nfiles: [{path: tty, format: console, node: a, timing: timing}]"
+    (directory / "bundle.yaml").write_text(text)
+    return directory
+
+
+def test_a_timing_file_that_disagrees_is_left_out_and_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["replay", str(timed(tmp_path, "1.0 10\n2.0 9000\n"))]) == 0
+    said = capsys.readouterr()
+    assert said.err == "plasmatui: warning: timing: tells of 9010 bytes, but tty has 63; its times are left out\n"
+    assert "no-dhcp-answer" in said.out
+
+
+@pytest.mark.parametrize("timing", ["1.0 20\n1.5 20\n3.5 23\n", "1.0 20\n0.5 20\n2.0 23\n"], ids=["clock", "script"])
+def test_seconds_since_the_start_or_since_the_chunk_before(tmp_path: Path, timing: str) -> None:
+    bundle = read_bundle(timed(tmp_path, timing))
+    assert [at for at, _ in _chunks(bundle.files[0], 63, print)] == [1.0, 1.5, 3.5]
+
+
+@pytest.mark.parametrize(
+    ("text", "warning"),
+    [
+        ("DHCPDISCOVER\n\x7fELF\0\0\n", "log:2: this is no text"),
+        ("RRQ from 10.0.0.1 filename a.efi\n", "log: none of its 1 lines says anything as dhcpd; check its format"),
+        ("\n" + "x" * (3 << 20) + "\n", "log: none of its 2 lines says anything as dhcpd"),
+        ("", ""),
+    ],
+    ids=["binary", "other format", "huge line", "empty"],
+)
+def test_what_is_odd_about_a_file_is_said(tmp_path: Path, text: str, warning: str) -> None:
+    warnings: list[str] = []
+    assert replay_all(write(tmp_path, ONE, log=("dhcpd", text)), warnings.append) == {}
+    assert bool(warnings) == bool(warning)
+    assert warning in "".join(warnings)
+
+
+def test_one_file_for_two_servers(tmp_path: Path) -> None:
+    lines = [f"Nov 21 00:00:01 h dhcpd[1]: {line}\n" for line in dhcp("02:00:00:00:00:0a", "10.0.0.1").splitlines()]
+    lines.append("Nov 21 00:00:02 h in.tftpd[2]: RRQ from 10.0.0.1 filename ipxe.efi\n")
+    (tmp_path / "syslog").write_text("".join(lines))
+    files = [{"path": "syslog", "format": "tftpd-hpa"}, {"path": "syslog", "format": "dhcpd"}]
+    (tmp_path / "bundle.yaml").write_text(json.dumps({"version": 1, "nodes": ONE, "files": files}))
+    stages = {span.stage: span.tries for span in replay(tmp_path)["a"].stages if span.evidence}
+    assert stages == {Stage.DHCP_LOADER: 1, Stage.TFTP_LOADER: 1}
 
 
 def test_no_bundle_at_all(tmp_path: Path) -> None:
