@@ -135,6 +135,7 @@ class Engine:
             lambda: self._inventory,
             lambda: self._systems.hosts,
             lambda: self._systems.cluster,
+            self._store.cordoned,
             paths.jobs,
         )
         self._runner = Runner(site, MemoryLocks(), pace=self._pace, first_number=numbers.operation + 1)

@@ -237,6 +237,10 @@ class Store:
         self._batch.states = dict(self.states)
         self._schedule()
 
+    def cordoned(self) -> frozenset[str]:
+        """Nodes that are out of service, or on the way there: they get no VMs."""
+        return frozenset(name for name, state in self.states.items() if "cordoned" in state.flags)
+
     # --- out ------------------------------------------------------------------------------------------------------
 
     def snapshot(self) -> wire.Snapshot:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from plasmatui.model.command import CommandError
@@ -10,10 +11,10 @@ from plasmatui.model.event import LifecycleChanged
 from plasmatui.model.operation import InstallOrder, NodeDisks, NodePlan, Order, Step
 from plasmatui.model.system import Disk
 from plasmatui.model.words import Lifecycle
-from plasmatui.nix.flake import Built
+from plasmatui.nix.flake import Built, DiskoDevice
 from plasmatui.operations.anywhere import Calls, call_steps
 from plasmatui.operations.disks import check_disks, check_installer, installer_disks
-from plasmatui.operations.flake import build, check_flake, check_steps, find_tools
+from plasmatui.operations.flake import Tools, build, check_flake, check_steps, find_tools
 from plasmatui.operations.site import Site
 from plasmatui.operations.system import system_steps, wait_system
 from plasmatui.operations.work import NodeFailedError, NodeWork
@@ -27,13 +28,20 @@ LOOK_LIMIT = 60.0
 
 def steps(order: InstallOrder, node: str, site: Site) -> tuple[Step, ...]:
     """Check, build, wipe, install, reboot, see the new system."""
-    return (*check_steps(node, site), *install_steps(node, site), *system_steps(node, site))
+    return (*prepare_steps(node, site), *install_steps(node, site), *system_steps(node, site))
+
+
+def prepare_steps(node: str, site: Site) -> tuple[Step, ...]:
+    """Look at flake and secrets, build."""
+    return (
+        *check_steps(node, site),
+        Step("check-secrets", "Look through the secrets that the node takes along", "local files", LOOK_LIMIT),
+    )
 
 
 def install_steps(node: str, site: Site) -> tuple[Step, ...]:
     """The steps from the look at the installer to its reboot."""
     return (
-        Step("check-secrets", "Look through the secrets that the node takes along", "local files", LOOK_LIMIT),
         Step(
             "check-installer",
             "See that the node runs a NixOS installer",
@@ -72,6 +80,16 @@ async def _look(plan: NodePlan, site: Site) -> NodePlan:
     return NodePlan(plan.node, plan.steps, "", plan.notes, disks)
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """What an installation is made from; read and built anew when the engine was restarted."""
+
+    tools: Tools
+    layout: tuple[DiskoDevice, ...]
+    built: Built
+    source: Source
+
+
 async def install(work: NodeWork, order: InstallOrder) -> None:
     """Install the node."""
     confirmed = next((each.disks for each in order.disks if each.node == work.node), None)
@@ -79,36 +97,42 @@ async def install(work: NodeWork, order: InstallOrder) -> None:
         raise NodeFailedError(
             "refused", f"{work.node}: its disks were not confirmed; plan the installation again: plasmatui install"
         )
-    built = await install_from_installer(work, confirmed)
-    await wait_system(work, built.toplevel)
+    prepared = await prepare(work)
+    await install_prepared(work, prepared, confirmed)
+    await wait_system(work, prepared.built.toplevel)
+    work.update(after="installed")
     work.tell(LifecycleChanged(Lifecycle.JOINING))
 
 
-async def install_from_installer(work: NodeWork, confirmed: tuple[Disk, ...]) -> Built:
-    """From the check of the flake to the reboot; what was built.
-
-    Args:
-        confirmed: the disks as a person confirmed them; with names alone, a name that does not last is asked about.
-    """
+async def prepare(work: NodeWork) -> Prepared:
+    """Everything that can go wrong before a machine is touched: programs, flake, build, secrets."""
     tools = await find_tools(work)
     layout = await work.look("check-flake", lambda: check_flake(work, tools.nix))
     built = await work.look("build", lambda: build(work, tools.nix, wipe=True))
     source = await work.look("check-secrets", lambda: _secrets(work))
-    wiped = work.was_done("disko")
+    return Prepared(tools, layout, built, source)
+
+
+async def install_prepared(work: NodeWork, prepared: Prepared, confirmed: tuple[Disk, ...]) -> None:
+    """From the look at the installer to its reboot.
+
+    Args:
+        confirmed: the disks as a person confirmed them; with names alone, a name that does not last is asked about.
+    """
     if work.was_done("reboot"):
         for id_ in ("check-installer", "check-disks"):
             work.skip(id_, "done before the engine was restarted")
     else:
+        wiped = work.was_done("disko")
         work.tell(LifecycleChanged(Lifecycle.DEPLOYING))
         await work.look("check-installer", lambda: check_installer(work))
-        disks = await work.look("check-disks", lambda: check_disks(work, layout, confirmed, wiped=wiped))
+        disks = await work.look("check-disks", lambda: check_disks(work, prepared.layout, confirmed, wiped=wiped))
         work.log("disks: " + "; ".join(disk.title for disk in disks))
-    calls = Calls(work, tools, built, source)
+    calls = Calls(work, prepared.tools, prepared.built, prepared.source)
     await calls.wipe()
     await calls.mount()
     await calls.install()
     await calls.reboot()
-    return built
 
 
 async def _secrets(work: NodeWork) -> Source:

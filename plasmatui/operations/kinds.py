@@ -9,14 +9,19 @@ from typing import Any
 from plasmatui.model.operation import (
     BootDeviceOrder,
     BootOrder,
+    DrainOrder,
     IdentifyOrder,
     InstallOrder,
     NodePlan,
     Order,
     PowerOrder,
+    ProvisionOrder,
+    ReprovisionOrder,
+    RollbackOrder,
     Step,
+    UndrainOrder,
 )
-from plasmatui.operations import boot, bootdev, identify, install, power
+from plasmatui.operations import boot, bootdev, drain, identify, install, power, provision, rollback
 from plasmatui.operations.site import Site
 from plasmatui.operations.work import NodeWork
 
@@ -59,6 +64,31 @@ KINDS: dict[type, Kind] = {
     BootOrder: Kind(boot.boot, boot.steps, boot.command, lambda _: 2, powers=True, downloads=True),
     InstallOrder: Kind(
         install.install, install.steps, install.command, lambda _: 3, bmc=False, look=install.look, verb="wipe"
+    ),
+    ProvisionOrder: Kind(
+        provision.provision,
+        provision.provision_steps,
+        provision.provision_command,
+        lambda _: 3,
+        powers=True,
+        downloads=True,
+        look=provision.look,
+        verb="wipe",
+    ),
+    ReprovisionOrder: Kind(
+        provision.reprovision,
+        provision.reprovision_steps,
+        provision.reprovision_command,
+        lambda _: 3,
+        powers=True,
+        downloads=True,
+        look=provision.look_again,
+        verb="wipe",
+    ),
+    DrainOrder: Kind(drain.drain, drain.drain_steps, drain.drain_command, lambda _: 2, bmc=False, look=drain.look),
+    UndrainOrder: Kind(drain.undrain, drain.undrain_steps, drain.undrain_command, lambda _: 1, bmc=False),
+    RollbackOrder: Kind(
+        rollback.rollback, rollback.steps, rollback.command, lambda _: 2, bmc=False, look=rollback.look
     ),
 }
 

@@ -216,6 +216,7 @@ class Run:
             word_of(record.order),
             record.by,
             record.override,
+            frozenset(self._index),
             keep=self._keep,
             show=self._show,
             intent=lambda: self._site.ledger.intent(self.record),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,9 @@ class Site:
     Attributes:
         inventory: the one in use now.
         hosts: SSH to nodes. cluster: the APIs of the cluster's services.
+        cordoned: nodes that are out of service, or on the way there.
         jobs: directory below which local programs that outlive the engine keep their state.
+        placing: held while a VM's new place is chosen and asked for, so that two drains do not fill the same room.
     """
 
     machines: Machines
@@ -32,4 +35,6 @@ class Site:
     inventory: Callable[[], Inventory]
     hosts: Callable[[], Hosts]
     cluster: Callable[[], ClusterClients]
+    cordoned: Callable[[], frozenset[str]]
     jobs: Path
+    placing: asyncio.Lock = field(default_factory=asyncio.Lock)

@@ -52,6 +52,7 @@ class Desk:
         word: the kind of operation ("install").
         override: the guard was overridden by the cluster's name.
         keep: writes the node's record into the operation's; show: the same for what need not be kept.
+        peers: all nodes of the operation.
         intent: awaited before a step begins, so that it is journalled.
         gate: awaited before a step begins; waits while the operation is held.
     """
@@ -60,6 +61,7 @@ class Desk:
     word: str
     by: str
     override: bool
+    peers: frozenset[str]
     keep: Callable[[NodeRecord], None]
     show: Callable[[NodeRecord], None]
     intent: Callable[[], Awaitable[bool]]
@@ -90,6 +92,7 @@ class NodeWork:
         self.record = record
         self.number = desk.number
         self.by = desk.by
+        self.peers = desk.peers
         self._steps = {step.id: step for step in steps}
         self._desk = desk
         self._prior = dict(prior)

@@ -271,4 +271,4 @@ def make_site(inventory: Inventory, machines: Machines, ledger: Ledger, jobs: Pa
     def absent() -> Never:
         raise AssertionError("this test has no network")
 
-    return Site(machines, ledger, FakeBoots(), FakeGuard(), lambda: inventory, absent, absent, jobs)
+    return Site(machines, ledger, FakeBoots(), FakeGuard(), lambda: inventory, absent, absent, frozenset, jobs)

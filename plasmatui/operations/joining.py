@@ -1,0 +1,147 @@
+"""A node's first boot: its join units, its services, its place in the raft groups, as the node and the cluster tell."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from plasmatui.model.command import CommandError
+from plasmatui.model.event import LifecycleChanged
+from plasmatui.model.operation import Step
+from plasmatui.model.words import Lifecycle, Stage
+from plasmatui.operations import health
+from plasmatui.operations.site import Site
+from plasmatui.operations.ssh import system
+from plasmatui.operations.work import NodeFailedError, NodeWork
+
+if TYPE_CHECKING:
+    from plasmatui.cluster.join import JoinProgress
+
+FIRST_BOOT_LIMIT = 900.0
+"""Seconds for the join units; their own health check gives up after 120 (runbook, section 8.3)."""
+
+JOIN_LIMIT = 600.0
+READ_LIMIT = 30.0
+PACE = 1.0
+
+MAX_LINES = 500
+"""Lines of a join unit's journal that are read."""
+
+
+def join_steps(node: str, site: Site) -> tuple[Step, ...]:
+    """What is seen of the first boot of a node of this profile; nothing for one without services."""
+    from plasmatui.cluster.join import UNITS
+
+    groups = groups_of(node, site)
+    units = " ".join(f"-u {UNITS[group]}" for group in groups)
+    found: list[Step] = []
+    if groups:
+        text = "Watch the join units of the first boot"
+        found.append(Step("wait-first-boot", text, f"ssh {node} journalctl -o json {units}", FIRST_BOOT_LIMIT))
+    if _services(node, site):
+        found.append(Step("see-health", "Wait until its services are healthy", "GET /health of each", health.LIMIT))
+    if groups:
+        text = f"See it as a healthy voter of {' and '.join(groups)}"
+        found.append(Step("see-joined", text, "GET /admin/cluster/members", JOIN_LIMIT))
+    return tuple(found)
+
+
+def groups_of(node: str, site: Site) -> tuple[str, ...]:
+    """The raft groups that a node votes in by the inventory."""
+    from plasmatui.cluster.members import GROUPS
+
+    entry = site.inventory().nodes[node]
+    services = _services(node, site)
+    return tuple(group for group in GROUPS if entry.voter and group in services)
+
+
+def _services(node: str, site: Site) -> tuple[str, ...]:
+    inventory = site.inventory()
+    profile = inventory.profiles.get(inventory.nodes[node].profile)
+    return profile.services if profile is not None else ()
+
+
+async def see_join(work: NodeWork) -> None:
+    """Do the steps of `join_steps`."""
+    node, boots = work.node, work.site.boots
+    groups = groups_of(node, work.site)
+    work.tell(LifecycleChanged(Lifecycle.JOINING))
+    if groups:
+        boots.stage(node, Stage.FIRST_BOOT, "running", "the join units of the first boot")
+        await work.look("wait-first-boot", lambda: _first_boot(work, groups))
+        boots.stage(node, Stage.FIRST_BOOT, "done", "the join units are through")
+    if _services(node, work.site):
+        boots.stage(node, Stage.SERVICES_UP, "running", "the services of its profile")
+        seen = await work.look("see-health", lambda: health.wait_healthy(work))
+        boots.stage(node, Stage.SERVICES_UP, "done", seen)
+    if groups:
+        boots.stage(node, Stage.JOINING, "running", " and ".join(groups))
+        told = await work.look("see-joined", lambda: _joined(work, groups))
+        boots.stage(node, Stage.JOINING, "done", told)
+        boots.stage(node, Stage.VOTER, "done", told)
+    boots.stage(node, Stage.HEALTHY, "done", "in service")
+    work.tell(LifecycleChanged(Lifecycle.ACTIVE))
+
+
+async def _first_boot(work: NodeWork, groups: tuple[str, ...]) -> None:
+    """Follow the join units until each has joined its group.
+
+    Raises:
+        NodeFailedError: "join-refused" or "first-boot-timeout" with the unit's own words.
+    """
+    from plasmatui.cluster.join import JoinState
+
+    while True:
+        found = [await _progress(work, group) for group in groups]
+        refused = [each for each in found if each.state is JoinState.REFUSED]
+        if refused:
+            raise _refused(work, refused[0])
+        if all(each.state in (JoinState.JOINED, JoinState.VOTER) or each.bootstrap for each in found):
+            return
+        work.progress("; ".join(f"{each.group}: {each.message or each.state}" for each in found))
+        await asyncio.sleep(PACE)
+
+
+async def _progress(work: NodeWork, group: str) -> JoinProgress:
+    from plasmatui.cluster.join import UNITS, JoinProgress, progress
+
+    argv = ("journalctl", "--output=json", f"--lines={MAX_LINES}", "--no-pager", f"--unit={UNITS[group]}")
+    try:
+        ran = await system(work).run(argv, limit=READ_LIMIT)
+    except CommandError as error:
+        if error.lasting:
+            raise
+        return JoinProgress(group, message=error.message)
+    return progress(group, ran.out.decode(errors="replace").splitlines())
+
+
+def _refused(work: NodeWork, found: JoinProgress) -> NodeFailedError:
+    work.site.boots.stage(work.node, Stage.FIRST_BOOT, "failed", found.message)
+    text = f"{work.node}: {found.group}: {found.reason}. {found.remedy}"
+    return NodeFailedError(found.finding, text.strip(), (found.message,))
+
+
+async def _joined(work: NodeWork, groups: tuple[str, ...]) -> str:
+    """Wait until every group lists the node as a healthy voter; what was seen.
+
+    Raises:
+        NodeFailedError: "join-refused" when the step's limit nears.
+    """
+    from plasmatui.cluster.members import read_group
+    from plasmatui.cluster.services import joined
+
+    end = asyncio.get_running_loop().time() + JOIN_LIMIT * 0.95
+    while True:
+        seen = []
+        for group in groups:
+            told = await read_group(work.site.cluster(), group)
+            member = told.member(work.node)
+            shown = joined(told, work.node)
+            seen.append((bool(shown.ok) and member is not None and member.voter, shown.message))
+        text = "; ".join(message for _, message in seen)
+        if all(ok for ok, _ in seen):
+            return text
+        work.progress(text)
+        if asyncio.get_running_loop().time() >= end:
+            raise NodeFailedError("join-refused", f"{work.node}: {text}", tuple(message for _, message in seen))
+        await asyncio.sleep(PACE)
