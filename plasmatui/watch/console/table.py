@@ -295,8 +295,8 @@ LITERALS: Final = (
     r"|BIOS [DVRv]|UEFI|irmware|Lifecycle|ProLiant|Lenovo|Think|Dell|Inspur|Gigabyte|ASRock|Fujitsu|Quanta|Setup"
     r"|Initializing|Memory Test|Configuring|POST|TianoCore|EDK|Insyde|iPXE|ipxe|net\d|Next server|\.\.\.|bytes"
     r"|command not|GRUB|Boot in|systemd-boot|LINUX \d|EFI stub|compressing|Linux version|Kernel panic"
-    r"|Out of memory|oom-|unpacking failed|as init proc|Stage [12]|Begin: |Welcome to|reboot: |kexec|-shutdown|Rebooting"
-    r"|activation|Switch|emergency|rescue|stage [12]|Emergency|Rescue|Gave up|ALERT!|is locked|root p|interactive shell"
+    r"|Out of memory|oom-|unpacking failed|as init proc|Stage [12]|Begin: |Welcome to|reboot: |kexec|-shutdown"
+    r"|Rebooting|activation|Switch|emergency|rescue|stage [12]|Emergency|Rescue|Gave up|ALERT!|is locked|root p|interactive shell"
     r"|initramfs\)|rdsosreport|sshd|SSH|Reached|FAILED|systemd\[1\]: F|DEPEND|Timed out|SHA256:|empty pass|login: "
     r"|@|BusyBox|[/~] # "
 )
