@@ -296,9 +296,9 @@ LITERALS: Final = (
     r"|Initializing|Memory Test|Configuring|POST|TianoCore|EDK|Insyde|iPXE|ipxe|net\d|Next server|\.\.\.|bytes"
     r"|command not|GRUB|Boot in|systemd-boot|LINUX \d|EFI stub|compressing|Linux version|Kernel panic"
     r"|Out of memory|oom-|unpacking failed|as init proc|Stage [12]|Begin: |Welcome to|reboot: |kexec|-shutdown"
-    r"|Rebooting|activation|Switch|emergency|rescue|stage [12]|Emergency|Rescue|Gave up|ALERT!|is locked|root p|interactive shell"
-    r"|initramfs\)|rdsosreport|sshd|SSH|Reached|FAILED|systemd\[1\]: F|DEPEND|Timed out|SHA256:|empty pass|login: "
-    r"|@|BusyBox|[/~] # "
+    r"|Rebooting|activation|Switch|emergency|rescue|stage [12]|Emergency|Rescue|Gave up|ALERT!|is locked|root p"
+    r"|interactive shell|initramfs\)|rdsosreport|sshd|SSH|Reached|FAILED|systemd\[1\]: F|DEPEND|Timed out|SHA256:"
+    r"|empty pass|login: |@|BusyBox|[/~] # "
 )
 """A line without any of these says nothing that the rules know."""
 
