@@ -48,7 +48,13 @@ class Issuer:
         return self.directory / f"{self.name}.pem"
 
     def context(self, name: str, *, days: int = 30, alternative: bool = True) -> ssl.SSLContext:
-        """A server's context with a certificate for a host name; expired when `days` is negative.
+        """A server's context with such a certificate."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.server_file(name, days=days, alternative=alternative))
+        return context
+
+    def server_file(self, name: str, *, days: int = 30, alternative: bool = True) -> Path:
+        """A file with certificate and key for a host name; expired when `days` is negative.
 
         Without `alternative` the name stands in the subject only, as the runbook's certificates have it.
         """
@@ -61,9 +67,7 @@ class Issuer:
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
             )
         )
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(file)
-        return context
+        return file
 
 
 def _certificate(
