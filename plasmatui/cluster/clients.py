@@ -1,7 +1,10 @@
-"""Requests to the services' HTTPS APIs: one client per node, TLS contexts shared by all, every exchange bounded.
+"""Requests to the services' HTTPS APIs: TLS contexts shared by all nodes, every exchange bounded.
 
-A client shared by many hosts costs O(hosts) a request (httpcore scans its pool). Requests go to the node's production
-address while name and certificate are those of NODE.DOMAIN, so that no DNS is needed, which may itself be down.
+Each service of a node has a connection pool of its own, for httpcore looks at every connection of a pool at each
+request. Requests go to the node's production address while name and certificate are those of NODE.DOMAIN, so that no
+DNS is needed, which may itself be down. They go straight to httpx's transport: what its client adds (cookies,
+redirects, logins, proxies) is not wanted and costs as much again.
+
 Nothing is tried again by itself. The services are not trusted: answers are bounded in size and time, compressed ones
 are refused, redirects are not followed, and texts are cleaned.
 """
@@ -12,8 +15,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from http.cookiejar import CookieJar, DefaultCookiePolicy
+from dataclasses import dataclass, field
 from typing import Final
 
 import httpx
@@ -31,8 +33,10 @@ REQUEST_LIMIT: Final = 5.0
 BODY_LIMIT: Final = 64 * 1024
 LIST_LIMIT: Final = 4 * 1024 * 1024
 """Bytes of an answer; of one that lists what may be thousands."""
-_CONNECTIONS: Final = 16
-_KEEP_ALIVE: Final = 600.0
+_READS_KEPT: Final = 64
+_LIMITS: Final = httpx.Limits(max_connections=16, max_keepalive_connections=16, keepalive_expiry=600.0)
+_TIMEOUT: Final = httpx.Timeout(REQUEST_LIMIT, connect=CONNECT_LIMIT, pool=CONNECT_LIMIT)
+_HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "plasmatui"}
 
 # Its debug lines hold request headers, and with them tokens.
 logging.getLogger("httpcore").setLevel(logging.INFO)
@@ -60,19 +64,39 @@ class Answer:
 
 @dataclass
 class _Held:
-    """A client of one node; `retired` closes it when the last request on it has ended."""
+    """Connections to one service of a node; `retired` closes them when the last request has ended."""
 
-    client: httpx.AsyncClient
+    transport: httpx.AsyncHTTPTransport
     address: str
+    name: str
     trust: Trust
     context: object
     busy: int = 0
     retired: bool = False
+    _reads: dict[tuple[int, str], httpx.Request] = field(default_factory=dict)
+
+    def request(
+        self, method: str, port: int, path: str, body: Mapping[str, object] | None, token: str
+    ) -> httpx.Request:
+        """A request to the node; those that only read are asked again and again, and built once."""
+        plain = method == "GET" and body is None and not token
+        known = self._reads.get((port, path)) if plain else None
+        if known is not None:
+            return known
+        headers = {"Host": f"{self.name}:{port}", **_HEADERS}
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        host = f"[{self.address}]" if ":" in self.address else self.address
+        extensions = {"sni_hostname": self.name, "timeout": _TIMEOUT.as_dict()}
+        made = httpx.Request(method, f"https://{host}:{port}{path}", headers=headers, json=body, extensions=extensions)
+        if plain and len(self._reads) < _READS_KEPT:
+            self._reads[port, path] = made
+        return made
 
     async def release(self) -> None:
         self.busy -= 1
         if self.retired and not self.busy:
-            await self.client.aclose()
+            await self.transport.aclose()
 
 
 class ClusterClients:
@@ -81,7 +105,7 @@ class ClusterClients:
     def __init__(self, inventory: Inventory) -> None:
         self.inventory = inventory
         self._trust = Trust(inventory.ca)
-        self._held: dict[tuple[str, bool | str], _Held] = {}
+        self._held: dict[tuple[str, str], _Held] = {}
 
     # --- what there is -----------------------------------------------------------------------------------------
 
@@ -159,17 +183,14 @@ class ClusterClients:
         known = self.inventory.services.get(service)
         if known is None:
             raise ServiceError(REJECTED, node, service, "the inventory has no such service")
-        headers = {"Host": f"{self.host_name(node)}:{port or known.port}"}
-        if authorised:
-            headers["Authorization"] = f"Bearer {await self._token(node, service)}"
+        token = await self._token(node, service) if authorised else ""
         held = await self._open(node, known)
         held.busy += 1
         begin = time.monotonic()
         try:
+            request = held.request(method, port or known.port, path, body, token)
             async with asyncio.timeout(limit):
-                status, data = await self._exchange(
-                    held, method, f"{port or known.port}{path}", body, headers, body_limit
-                )
+                status, data = await _exchange(held.transport, request, body_limit)
         except _UnfitError as unfit:
             raise ServiceError(REJECTED, node, service, str(unfit), uncertain=method != "GET") from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
@@ -191,61 +212,23 @@ class ClusterClients:
         return Answer(node, service, status, _decoded(data, node, service, status, method), verified, latency)
 
     async def _open(self, node: str, service: Service) -> _Held:
-        """The node's client for this way of trusting, made when it is not there or the CA's file changed."""
+        """The connections to a service, made anew when the CA's file or the way of trusting changed."""
         trust = self._trust
         try:
             context = await trust.get(service.verify_tls)
         except TrustError as error:
             remedy = "Correct `cluster.ca` or the service's `verify_tls` in the inventory."
             raise ServiceError(UNTRUSTED, node, service.name, f"the CA cannot be used: {error}", remedy) from None
-        key = (node, service.verify_tls)
+        key = (node, service.name)
         held = self._held.get(key)
         if held is not None and held.context is context:
             return held
-        client = httpx.AsyncClient(
-            verify=context,
-            trust_env=False,
-            follow_redirects=False,
-            timeout=httpx.Timeout(REQUEST_LIMIT, connect=CONNECT_LIMIT, pool=CONNECT_LIMIT),
-            limits=httpx.Limits(max_connections=_CONNECTIONS, keepalive_expiry=_KEEP_ALIVE),
-            headers={"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "plasmatui"},
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-        )
-        fresh = _Held(client, self.address(node), trust, context)
+        transport = httpx.AsyncHTTPTransport(verify=context, trust_env=False, limits=_LIMITS)
+        fresh = _Held(transport, self.address(node), self.host_name(node), trust, context)
         self._held[key] = fresh
         if held is not None:
             await _retire(held)
         return fresh
-
-    async def _exchange(
-        self,
-        held: _Held,
-        method: str,
-        target: str,
-        body: Mapping[str, object] | None,
-        headers: Mapping[str, str],
-        body_limit: int,
-    ) -> tuple[int, bytes]:
-        name = headers["Host"].rpartition(":")[0]
-        request = held.client.build_request(
-            method,
-            f"https://{held.address}:{target}",
-            json=body,
-            headers=dict(headers),
-            extensions={"sni_hostname": name, "timeout": held.client.timeout.as_dict()},
-        )
-        response = await held.client.send(request, stream=True)
-        try:
-            if response.headers.get("content-encoding", "identity").lower() != "identity":
-                raise _UnfitError("the answer is compressed although that was not asked for")
-            data = bytearray()
-            async for chunk in response.aiter_raw():
-                data += chunk
-                if len(data) > body_limit:
-                    raise _UnfitError(f"the answer is longer than {body_limit // 1024} KiB")
-            return response.status_code, bytes(data)
-        finally:
-            await response.aclose()
 
     async def _token(self, node: str, service: str) -> str:
         try:
@@ -257,7 +240,7 @@ class ClusterClients:
     # --- upkeep ------------------------------------------------------------------------------------------------
 
     async def retarget(self, inventory: Inventory) -> None:
-        """Follow a changed inventory: clients of nodes that went, moved or are trusted otherwise are closed.
+        """Follow a changed inventory: connections to nodes that went, moved or are trusted otherwise are closed.
 
         Requests that are under way end as they began.
         """
@@ -272,19 +255,34 @@ class ClusterClients:
 
     async def close(self) -> None:
         """Close every connection."""
-        clients, self._held = [held.client for held in self._held.values()], {}
-        for client in clients:
-            await client.aclose()
+        transports, self._held = [held.transport for held in self._held.values()], {}
+        for transport in transports:
+            await transport.aclose()
 
 
 class _UnfitError(Exception):
     """An answer that is not read to its end."""
 
 
+async def _exchange(transport: httpx.AsyncHTTPTransport, request: httpx.Request, body_limit: int) -> tuple[int, bytes]:
+    response = await transport.handle_async_request(request)
+    try:
+        if response.headers.get("content-encoding", "identity").lower() != "identity":
+            raise _UnfitError("the answer is compressed although that was not asked for")
+        data = bytearray()
+        async for chunk in response.aiter_raw():
+            data += chunk
+            if len(data) > body_limit:
+                raise _UnfitError(f"the answer is longer than {body_limit // 1024} KiB")
+        return response.status_code, bytes(data)
+    finally:
+        await response.aclose()
+
+
 async def _retire(held: _Held) -> None:
     held.retired = True
     if not held.busy:
-        await held.client.aclose()
+        await held.transport.aclose()
 
 
 def _decoded(data: bytes, node: str, service: str, status: int, method: str) -> Json:
