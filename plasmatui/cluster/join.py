@@ -149,7 +149,9 @@ def _from_journal(record: Mapping[str, object]) -> JoinLine | None:
         return None
     stamp = text(fields, _STAMP)
     at = int(stamp) / 1e6 if stamp.isascii() and stamp.isdigit() and len(stamp) < 19 else None
-    return _told(_json(message), named.group(1), at) or JoinLine(clean_line(message), "", named.group(1), at)
+    told = _told(_json(message), named.group(1), at)
+    shown = clean_line(message)
+    return told or (JoinLine(shown, "", named.group(1), at) if shown else None)
 
 
 def _told(record: Mapping[str, object], group: str, at: float | None = None) -> JoinLine | None:

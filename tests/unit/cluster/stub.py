@@ -16,6 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from hypothesis import HealthCheck, settings
 
 from plasmatui.cluster.clients import ClusterClients
 from plasmatui.inventory.inventory import Inventory, Profile, Service
@@ -23,6 +24,9 @@ from plasmatui.inventory.secrets import Secret
 from plasmatui.model.node import Node
 
 DOMAIN = "example.com"
+steady = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""For property tests: how fast this machine happens to be is no property."""
+
 CONTROL = ("chainfire", "flaredb", "iam", "plasmavmc", "fiberlb")
 
 

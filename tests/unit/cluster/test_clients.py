@@ -19,7 +19,7 @@ from plasmatui.cluster.errors import ServiceError
 from plasmatui.cluster.shapes import Altered, cleaned, flat, mapping, records, usable_id
 from plasmatui.inventory.secrets import Secret
 from plasmatui.text import is_clean
-from tests.unit.cluster.stub import DOMAIN, Asked, Issuer, Reply, Server, inventory, rig, serving
+from tests.unit.cluster.stub import DOMAIN, Asked, Issuer, Reply, Server, inventory, rig, serving, steady
 
 HEALTHY = Reply(200, {"status": "healthy"})
 
@@ -255,6 +255,7 @@ def texts(value: object) -> list[str]:
     return []
 
 
+@steady
 @given(json_values)
 def test_any_json_becomes_clean(value: object) -> None:
     found = cleaned(value)

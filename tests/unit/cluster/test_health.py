@@ -18,7 +18,7 @@ from plasmatui.cluster.health import HealthChecks, ServiceHealth, node_health, s
 from plasmatui.cluster.shapes import cleaned
 from plasmatui.model.words import Health
 from plasmatui.text import is_clean
-from tests.unit.cluster.stub import Issuer, Reply, rig
+from tests.unit.cluster.stub import Issuer, Reply, rig, steady
 
 OK, DEGRADED, FAILED, UNKNOWN = Health.OK, Health.DEGRADED, Health.FAILED, Health.UNKNOWN
 
@@ -57,6 +57,7 @@ def test_what_answers_say(body: object, status: int, expected: Health, message: 
     assert found.latency == 0.01
 
 
+@steady
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -215,6 +216,7 @@ async def test_dns_is_asked_as_dig_does(dns_server: tuple[DnsServer, int]) -> No
             await dns.ask("127.0.0.1", port, name, 0.02)
 
 
+@steady
 @given(st.binary(max_size=40))
 def test_any_datagram_is_an_answer_or_none(data: bytes) -> None:
     found = dns.read_answer(data, dns.question("example.com", 7))

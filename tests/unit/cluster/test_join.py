@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from plasmatui.cluster.join import JoinLine, JoinProgress, JoinState, confirmed, follow, parse_line, progress
 from plasmatui.cluster.members import Member, RaftGroup
 from plasmatui.text import is_clean
+from tests.unit.cluster.stub import steady
 
 
 def line(message: str, level: str = "INFO") -> str:
@@ -99,7 +100,17 @@ def test_hostile_lines() -> None:
     found = parse_line(line("\x1b]0;x\x07Cluster join complete\x1b[2J"))
     assert found is not None
     assert found.message == "Cluster join complete"
-    for text in ("", "{", "}" * 10, "{" * 70_000, '{"message": 7', '{"message": {}}', "[]", '{"MESSAGE": null}'):
+    for text in (
+        "",
+        "{",
+        "}" * 10,
+        "{" * 70_000,
+        '{"message": 7',
+        '{"message": {}}',
+        "[]",
+        '{"MESSAGE": null}',
+        journal(""),
+    ):
         assert parse_line(text) is None
 
 
@@ -109,6 +120,7 @@ journal_values = st.recursive(
 journal_keys = st.sampled_from(["message", "level", "MESSAGE", "UNIT", "__REALTIME_TIMESTAMP"])
 
 
+@steady
 @given(st.text() | st.dictionaries(journal_keys, journal_values).map(json.dumps))
 def test_any_line_is_one_or_none(text: str) -> None:
     found = parse_line(text)

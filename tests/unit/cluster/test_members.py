@@ -20,7 +20,7 @@ from plasmatui.cluster.members import (
     remove_member,
 )
 from plasmatui.cluster.shapes import Altered, cleaned
-from tests.unit.cluster.stub import Issuer, Reply, inventory, rig
+from tests.unit.cluster.stub import Issuer, Reply, inventory, rig, steady
 
 ADDRESSES = {"node01": "10.0.200.10", "node02": "10.0.200.11", "node03": "10.0.200.12"}
 THREE = inventory(ADDRESSES, {"chainfire": 2379}, "")
@@ -158,6 +158,7 @@ views = st.lists(
 )
 
 
+@steady
 @given(views, st.dictionaries(st.sampled_from("de"), st.just("gone"), max_size=2))
 def test_a_group_never_tells_more_than_its_views(told: list[View], unknown: dict[str, str]) -> None:
     group = agreed("chainfire", told, unknown)
@@ -173,6 +174,7 @@ def test_a_group_never_tells_more_than_its_views(told: list[View], unknown: dict
         assert 2 * sum(v.leader == group.leader for v in told) > voters
 
 
+@steady
 @given(
     st.recursive(
         st.none() | st.integers() | st.text(max_size=5) | st.booleans(),

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from plasmatui.cluster.members import Member, RaftGroup
 from plasmatui.cluster.quorum import verdict
+from tests.unit.cluster.stub import steady
 
 NODES = ("node01", "node02", "node03")
 VOTERS = frozenset(NODES)
@@ -163,6 +164,7 @@ def majority_stays(group: RaftGroup, down: frozenset[str]) -> bool:
     return 2 * len([m for m in left if m.node not in down]) > len([m for m in group.members if m.voter])
 
 
+@steady
 @given(groups, nodesets, nodesets, nodesets)
 def test_it_never_allows_what_breaks_a_majority(
     groups: list[RaftGroup], targets: frozenset[str], away: frozenset[str], voters: frozenset[str]
@@ -175,6 +177,7 @@ def test_it_never_allows_what_breaks_a_majority(
             assert not found.allowed
 
 
+@steady
 @given(groups, nodesets, nodesets, nodesets, nodesets, nodesets)
 def test_more_targets_and_more_away_never_allow_more(
     groups: list[RaftGroup],
@@ -188,6 +191,7 @@ def test_more_targets_and_more_away_never_allow_more(
         assert verdict(groups, targets, away, voters=voters).allowed
 
 
+@steady
 @given(groups, nodesets, nodesets, nodesets, st.booleans(), st.data())
 def test_knowing_less_never_allows_more(
     groups: list[RaftGroup],

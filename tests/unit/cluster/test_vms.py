@@ -21,7 +21,7 @@ from plasmatui.cluster.vms import (
     parse_vms,
     read_capacities,
 )
-from tests.unit.cluster.stub import Issuer, Reply, inventory, rig
+from tests.unit.cluster.stub import Issuer, Reply, inventory, rig, steady
 
 INVENTORY = inventory({"node01": "10.0.0.1", "node02": "10.0.0.2", "node03": "10.0.0.3"}, {"plasmavmc": 9090}, "")
 
@@ -119,6 +119,7 @@ rooms = st.lists(
 )
 
 
+@steady
 @given(vms_, rooms, st.frozensets(st.sampled_from(["node01", "node02", "node03"])))
 def test_every_vm_is_placed_where_it_fits_or_named(
     vms: list[Vm], capacities: list[Capacity], unavailable: frozenset[str]
