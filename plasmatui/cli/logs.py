@@ -88,7 +88,7 @@ async def _logs(settings: Settings, wanted: LogFilter, node_set: str, limit: int
         for line in past:
             result(_text(line))
         if follow:
-            await _follow(client, coming, news, past[-1].seq if past else 0)
+            await _follow(client, coming, news, {line.seq for line in past})
     return DONE
 
 
@@ -103,10 +103,10 @@ async def _past(client: EngineClient, wanted: LogFilter, limit: int) -> list[Log
         if not page.more or not page.lines:
             break
         seq = page.lines[0].seq
-    return sorted(found, key=lambda line: (line.wall, line.seq))
+    return sorted(found, key=lambda line: line.wall)
 
 
-async def _follow(client: EngineClient, coming: deque[wire.LogLines], news: asyncio.Event, seen: int) -> None:
+async def _follow(client: EngineClient, coming: deque[wire.LogLines], news: asyncio.Event, seen: set[int]) -> None:
     note("following; ctrl-c ends")
     while True:
         await news.wait()
@@ -116,7 +116,7 @@ async def _follow(client: EngineClient, coming: deque[wire.LogLines], news: asyn
             if pushed.skipped:
                 note(f"{pushed.skipped} lines were left out: this terminal is slow")
             for line in pushed.lines:
-                if line.seq > seen:
+                if line.seq not in seen:
                     result(_text(line))
         if client.lost is not None:
             raise EngineUnreachableError(f"the connection to the engine ended: {client.lost}")

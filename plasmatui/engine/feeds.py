@@ -37,6 +37,9 @@ CATCHING_UP = 10.0
 MOMENT = 5.0
 """Seconds that a line may be written before it is read; a clock that is farther away is not believed."""
 
+BELIEVED = 60.0
+"""Seconds between a line's own time and its arrival from which on clocks or time zones differ: it stands as it came."""
+
 RECALLED = 512 * 1024
 """Bytes of a log that an engine keeps again when it begins."""
 
@@ -185,9 +188,15 @@ class LogFeed:
             wall = signal.wall if wall is None else wall
         if wall is None and not signals:
             wall = self._prefix.split(text)[0]
-        if wall is not None and wall.is_integer() and 0 <= arrived - wall < 1:
-            wall = arrived  # a log of whole seconds: within its second it stands where it came
-        return wall, owner or self._boots.owners.named_in(text)
+        return self._placed(wall, arrived), owner or self._boots.owners.named_in(text)
+
+    def _placed(self, wall: float | None, arrived: float) -> float | None:
+        """Where a line stands among those of other sources: at its own time, or, where that is not to be believed or
+        knows whole seconds only, where it came (None)."""
+        if wall is None or (wall.is_integer() and 0 <= arrived - wall < 1):
+            return None
+        early = arrived - self._begun > CATCHING_UP and arrived - wall > BELIEVED
+        return None if early or wall - arrived > BELIEVED else wall
 
     def _signals(self, parser: LogParser, text: str, number: int) -> tuple[Signal, ...]:
         """What a line says. One that the parser fails on must never cost the source; it stays visible as a line."""

@@ -27,6 +27,9 @@ MAX_BOOTS = 100
 
 MAX_HITS = 100_000
 
+RULER = 128
+"""Parts into which all that is kept is cut for the marks beside a log."""
+
 Handler = Callable[[Session, int, Any], Awaitable[wire.ReplyBody]]
 
 
@@ -65,28 +68,23 @@ class WatchDesk:
         lines, wanted = self._hub.lines, store_filter(body.filter)
         limit = max(1, min(body.limit, MAX_PAGE))
         if body.forward:
-            found = await lines.after(body.seq, limit + 1, wanted, Order.ARRIVAL)
+            found = await lines.after(body.seq, limit + 1, wanted, Order.TIME)
             page = found[:limit]
         elif body.seq:
-            found = await lines.before(body.seq, limit + 1, wanted, Order.ARRIVAL)
+            found = await lines.before(body.seq, limit + 1, wanted, Order.TIME)
             page = found[-limit:]
         else:
-            found = await lines.tail(limit + 1, wanted, Order.ARRIVAL)
+            found = await lines.tail(limit + 1, wanted, Order.TIME)
             page = found[-limit:]
-        firsts = [count.first_seq for count in lines.counts().values() if count.first_seq is not None]
-        return wire.LogPage(
-            tuple(shown(line, self._hub.kind_of(line.source)) for line in page),
-            min(firsts, default=0),
-            lines.next_seq - 1,
-            len(found) > limit,
-        )
+        told = tuple(shown(line, self._hub.kind_of(line.source)) for line in page)
+        return wire.LogPage(told, len(found) > limit, lines.ruler(RULER))
 
     async def _search(self, _: Session, __: int, body: wire.SearchLogs) -> wire.ReplyBody:
         lines, wanted = self._hub.lines, store_filter(body.filter, body.pattern)
         limit = max(1, min(body.limit, MAX_HITS))
-        found = await lines.after(0, limit, wanted, Order.ARRIVAL)
+        found = await lines.after(0, limit, wanted, Order.TIME)
         total = len(found) if len(found) < limit else (await lines.count(wanted)).total
-        return wire.LogHits(tuple(line.seq for line in found), total)
+        return wire.LogHits(tuple(line.seq for line in found), tuple(line.wall for line in found), total)
 
     async def _follow(self, session: Session, _: int, body: wire.FollowLogs) -> wire.ReplyBody:
         if body.filter is None:

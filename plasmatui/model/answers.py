@@ -127,18 +127,24 @@ class Timelines(msgspec.Struct, frozen=True, tag="timelines"):
 
 
 class LogPage(msgspec.Struct, frozen=True, tag="log-page"):
-    """`oldest`, `newest`: the range of `seq` that is kept; `more`: whether lines that pass lie beyond the page."""
+    """Lines in the order of their times.
+
+    Attributes:
+        more: whether lines that pass lie beyond the page.
+        ruler: times (Unix seconds) that cut all that is kept into parts of about the same number of lines, the oldest
+            first; for the marks beside a log.
+    """
 
     lines: tuple[LogLine, ...]
-    oldest: int
-    newest: int
     more: bool
+    ruler: tuple[float, ...] = ()
 
 
 class LogHits(msgspec.Struct, frozen=True, tag="log-hits"):
-    """`seqs` of hits in order; `total` counts those beyond the limit too."""
+    """`seqs` and times of hits in the order of their times; `total` counts those beyond the limit too."""
 
     seqs: tuple[int, ...]
+    walls: tuple[float, ...]
     total: int
 
 

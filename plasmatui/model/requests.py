@@ -174,7 +174,7 @@ class AskTimeline(msgspec.Struct, frozen=True, tag="timeline"):
 
 class ListLogs(msgspec.Struct, frozen=True, tag="logs"):
     """Reply: `LogPage`: at most `limit` lines that pass, nearest to `seq` (0: the newest) and before it, or after it
-    with `forward`; in order of `seq`."""
+    with `forward`; in the order of their times."""
 
     filter: LogFilter = LogFilter()
     seq: int = 0

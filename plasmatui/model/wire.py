@@ -14,7 +14,7 @@ from plasmatui.model.answers import *
 from plasmatui.model.node import Node
 from plasmatui.model.requests import *
 
-PROTOCOL = 3
+PROTOCOL = 4
 """Raised whenever a struct here changes in a way that an older side cannot read."""
 
 MAX_FRAME = 16 * 1024 * 1024

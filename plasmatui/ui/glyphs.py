@@ -25,6 +25,8 @@ _UNICODE = {
     "bar": "━",
     "rest": "─",
     "sep": "│",
+    "tick": "◂",
+    "thumb": "┃",
 }
 
 _ASCII = {
@@ -47,6 +49,8 @@ _ASCII = {
     "bar": "#",
     "rest": "-",
     "sep": "|",
+    "tick": "<",
+    "thumb": "|",
 }
 
 

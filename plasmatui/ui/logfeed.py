@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
+import msgspec
+
 from plasmatui.model import wire
 from plasmatui.model.boot import LogFilter, LogLine
 from plasmatui.ui.link import Link
@@ -13,9 +15,17 @@ PAGE = 500
 BACKLOG = 50_000
 """Pushed lines that wait for the view; older ones are given up and counted."""
 
+Page = tuple[list[LogLine], bool]
+"""Lines, and whether there are more beyond."""
+
 
 class LogFeed:
-    """What one view reads. `call` is called when something was pushed, once until `take`."""
+    """What one view reads. `call` is called when something was pushed, once until `take`. All that asks raises as
+    `Link.ask`.
+
+    Attributes:
+        ruler: times that cut all that is kept into parts of equally many lines, as of the last page.
+    """
 
     def __init__(self, link: Link, call: Callable[[], None]) -> None:
         self._link = link
@@ -23,20 +33,14 @@ class LogFeed:
         self._fresh: deque[LogLine] = deque()
         self._skipped = 0
         self._told = False
-        self.filter = LogFilter()
-        self.oldest = self.newest = 0
+        self.ruler: tuple[float, ...] = ()
 
-    async def open(self, wanted: LogFilter) -> list[LogLine]:
-        """Follow what passes, and give the newest page. Lines come once, whether pushed or asked for.
-
-        Raises: as `Link.ask`.
-        """
-        self.filter = wanted
+    async def follow(self, wanted: LogFilter) -> None:
+        """Be pushed what passes from now on. Lines may come twice: pushed, and with the page that is asked for next."""
         self._link.on_logs = self._pushed
         await self._link.ask(wire.FollowLogs(wanted))
         self._fresh.clear()
         self._skipped = 0
-        return await self.newest_page()
 
     async def close(self) -> None:
         """Nothing more is pushed."""
@@ -44,25 +48,26 @@ class LogFeed:
         if self._link.online:
             await self._link.ask(wire.FollowLogs(None))
 
-    async def newest_page(self) -> list[LogLine]:
-        """The newest lines that pass; what was pushed before is among them."""
-        lines = await self._page(wire.ListLogs(self.filter, limit=PAGE))
-        last = lines[-1].seq if lines else 0
-        while self._fresh and self._fresh[0].seq <= last:
-            self._fresh.popleft()
-        return lines
+    async def newest(self, wanted: LogFilter) -> Page:
+        """The newest page of what passes."""
+        return await self._page(wire.ListLogs(wanted, limit=PAGE))
 
-    async def before(self, seq: int) -> list[LogLine]:
-        """Up to a page of lines older than `seq`."""
-        return await self._page(wire.ListLogs(self.filter, seq, limit=PAGE))
+    async def before(self, wanted: LogFilter, seq: int) -> Page:
+        """Up to a page of lines before a line."""
+        return await self._page(wire.ListLogs(wanted, seq, limit=PAGE))
 
-    async def after(self, seq: int) -> list[LogLine]:
-        """Up to a page of lines newer than `seq`."""
-        return await self._page(wire.ListLogs(self.filter, seq, forward=True, limit=PAGE))
+    async def after(self, wanted: LogFilter, seq: int) -> Page:
+        """Up to a page of lines after a line; after 0 from the oldest."""
+        return await self._page(wire.ListLogs(wanted, seq, forward=True, limit=PAGE))
 
-    async def search(self, pattern: str) -> wire.LogHits:
+    async def up_to(self, wanted: LogFilter, wall: float) -> Page:
+        """The last page of lines that are not after a time (Unix seconds)."""
+        until = min(wall, wanted.until) if wanted.until else wall
+        return await self.newest(msgspec.structs.replace(wanted, until=until))
+
+    async def search(self, pattern: str, wanted: LogFilter) -> wire.LogHits:
         """All places of a pattern among what passes."""
-        reply = await self._link.ask(wire.SearchLogs(pattern, self.filter))
+        reply = await self._link.ask(wire.SearchLogs(pattern, wanted))
         assert isinstance(reply, wire.LogHits)
         return reply
 
@@ -73,17 +78,15 @@ class LogFeed:
         self._skipped, self._told = 0, False
         return lines, skipped
 
-    async def _page(self, body: wire.ListLogs) -> list[LogLine]:
+    async def _page(self, body: wire.ListLogs) -> Page:
         reply = await self._link.ask(body)
         assert isinstance(reply, wire.LogPage)
-        self.oldest, self.newest = reply.oldest, max(self.newest, reply.newest)
-        return list(reply.lines)
+        self.ruler = reply.ruler
+        return list(reply.lines), reply.more
 
     def _pushed(self, pushed: wire.LogLines) -> None:
         self._fresh.extend(pushed.lines)
         self._skipped += pushed.skipped
-        if pushed.lines:
-            self.newest = max(self.newest, pushed.lines[-1].seq)
         while len(self._fresh) > BACKLOG:
             self._fresh.popleft()
             self._skipped += 1

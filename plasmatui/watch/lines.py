@@ -27,6 +27,7 @@ CAP: Final = 64 << 20
 """Bytes of memory for all lines together."""
 AHEAD: Final = 60.0
 """Seconds that a line's time may be after its arrival; a clock that is farther ahead is not believed."""
+_RULED: Final = 8  # times looked at for each part of a ruler
 _SLICE: Final = 0.003
 _STEP: Final = 512
 _STEPS: Final = (16, 4096)
@@ -154,6 +155,16 @@ class LineStore:
             )
             for name, ring in self._rings.items()
         }
+
+    def ruler(self, parts: int) -> tuple[float, ...]:
+        """Times that cut all that is kept into about `parts` parts of equally many lines, the oldest first."""
+        lines = sum(ring.lines for ring in self._rings.values())
+        step = max(1, lines // (parts * _RULED))
+        marks = sorted(
+            wall for ring in self._rings.values() for block in ring.blocks for wall in block.walls[step // 2 :: step]
+        )
+        parts = min(parts, len(marks))
+        return tuple(marks[place * len(marks) // parts] for place in range(parts))
 
     async def tail(
         self, count: int, wanted: LineFilter | None = None, order: Order = Order.TIME

@@ -230,7 +230,8 @@ class FakeWorld:
         else:
             found = [line for line in lines if not body.seq or line.seq < body.seq]
             page = found[-body.limit :]
-        return wire.LogPage(tuple(page), 1 if self.logs else 0, len(self.logs), len(found) > body.limit)
+        ruler = tuple(line.wall for line in self.logs[:: max(1, len(self.logs) // 100)])
+        return wire.LogPage(tuple(page), len(found) > body.limit, ruler)
 
     def lose(self, reason: str = "the engine closed the connection") -> None:
         """The connection breaks."""
@@ -256,9 +257,9 @@ class FakeWorld:
             self.followed = body.filter
             return wire.Done()
         if isinstance(body, wire.SearchLogs):
-            seqs = [line.seq for line in self.logs if self.passes(line, body.filter)
-                    and re.search(body.pattern, line.text)]  # fmt: skip
-            return wire.LogHits(tuple(seqs[: body.limit]), len(seqs))
+            hits = [line for line in self.logs if self.passes(line, body.filter) and re.search(body.pattern, line.text)]
+            seqs, walls = [line.seq for line in hits], [line.wall for line in hits]
+            return wire.LogHits(tuple(seqs[: body.limit]), tuple(walls[: body.limit]), len(seqs))
         if isinstance(body, wire.EnrolNode):
             return wire.EnrolReply(f"--- inventory.yaml\n+  {body.name}:\n+    mac: {body.mac}\n", body.apply)
         if isinstance(body, wire.AskTimeline):

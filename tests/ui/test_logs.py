@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from plasmatui.model import wire
-from plasmatui.model.boot import LogFilter
+from plasmatui.model.boot import LogFilter, LogLine
+from plasmatui.ui.logtext import Look, line_parts, saved_line
 from tests.ui.fake import FakeWorld
 
 
@@ -45,7 +48,7 @@ async def test_search_goes_over_everything_that_is_kept(cockpit) -> None:
         await ui.press("N")
         await ui.settle(lambda: "number 42 " in ui.text())
         assert ui.main.view.pane.current.seq == 42
-        assert any(line.rstrip().endswith("<") for line in ui.text().splitlines())
+        assert any(line.rstrip().endswith("◂") for line in ui.text().splitlines())
         await ui.press("n")
         await ui.settle(lambda: ui.main.view.pane.current.seq == 2999)
         await ui.press("escape", "escape")
@@ -160,3 +163,87 @@ async def test_a_new_connection_follows_again(cockpit) -> None:
         await ui.settle(lambda: ui.world.followed is not None)
         ui.world.log("after the break")
         await ui.settle(lambda: "after the break" in ui.text())
+
+
+async def test_lines_stand_at_their_times(cockpit) -> None:
+    made = world(3)
+    async with cockpit(made) as ui:
+        await ui.press("3")
+        await ui.settle(lambda: "number 3" in ui.text())
+        first, second = made.logs[1].wall, made.logs[2].wall
+        late = msgspec.structs.replace(made.logs[0], seq=4, wall=(first + second) / 2, text="late")
+        made.logs.append(late)
+        made.engine.on_logs(wire.LogLines((late,)))
+        await ui.settle(lambda: "late" in ui.text())
+        pane = ui.main.view.pane
+        assert [line.seq for line in pane.lines] == [1, 2, 4, 3]
+        await ui.press("up")
+        later = msgspec.structs.replace(late, seq=5, wall=first + 0.1, text="later")
+        made.engine.on_logs(wire.LogLines((later,)))
+        await ui.settle(lambda: "+1" in ui.text())
+        assert [line.seq for line in pane.lines][:4] == [1, 2, 4, 3], "nothing moves under the reader"
+        await ui.press("G")
+        await ui.settle(lambda: [line.seq for line in pane.lines] == [1, 2, 5, 4, 3])
+
+
+async def test_sources_and_nodes_side_by_side(cockpit) -> None:
+    made = world(0)
+    for i in range(1, 41):
+        made.log(f"lease {i} end", node=f"node0{i % 2 + 1}", kind="dhcp")
+        made.log(f"fetch {i} end", node=f"node0{i % 2 + 1}", kind="http")
+    async with cockpit(made, size=(120, 30)) as ui:
+        view = lambda: ui.main.view  # noqa: E731 - the view is made when it is shown
+        await ui.press("3")
+        await ui.settle(lambda: "fetch 40 end" in ui.text())
+        await ui.press("c")
+        await ui.settle(lambda: [column.lane.title for column in view().columns] == ["dhcp", "http", "console"])
+        await ui.settle(lambda: "lease 40 end" in ui.text() and "fetch 40 end" in ui.text())
+        assert {line.kind for line in view().columns[0].pane.lines} == {"dhcp"}
+        made.log("lease 41 end", kind="dhcp")
+        await ui.settle(lambda: "lease 41 end" in ui.text())
+        await ui.press("tab")
+        assert view().column.lane.title == "http"
+        await ui.press("slash")
+        await ui.type(" 7 end")
+        await ui.press("enter")
+        await ui.settle(lambda: "(1 of 1 hits)" in ui.text())
+        assert view().pane.current.text == "fetch 7 end"
+        await ui.settle(lambda: view().columns[0].pane.current.text == "lease 7 end")
+        await ui.press("j")
+        await ui.settle(lambda: view().columns[0].pane.current.text == "lease 8 end")
+        made.log("lease 42 end", kind="dhcp")
+        await ui.settle(lambda: "+1" in ui.text())
+        assert not any(column.pane.following for column in view().columns)
+        await ui.press("escape", "G")
+        await ui.settle(lambda: all(column.pane.following for column in view().columns))
+        await ui.press("1", "space", "space", "3", "c")
+        await ui.settle(lambda: [column.lane.title for column in view().columns] == ["node01", "node02"])
+        assert {line.node for line in view().columns[1].pane.lines} == {"node02"}
+        await ui.press("c")
+        await ui.settle(lambda: len(view().columns) == 1)
+
+
+async def test_a_narrow_screen_shows_the_columns_that_fit(cockpit) -> None:
+    made = world(0)
+    for kind in ("dhcp", "http", "console"):
+        made.log(f"of {kind}", kind=kind)
+    async with cockpit(made, size=(80, 24)) as ui:
+        await ui.press("3", "c")
+        await ui.settle(lambda: "of http" in ui.text() and "1 more: tab" in ui.text())
+        assert "of console" not in ui.text()
+        await ui.press("shift+tab")
+        await ui.settle(lambda: "of console" in ui.text() and "of dhcp" not in ui.text())
+
+
+def test_what_nobody_reads_is_left_out_until_lines_are_wrapped() -> None:
+    kea = "2026-11-27 23:46:23.359 INFO  [kea-dhcp4.leases/22678.140628299306944] DHCP4_LEASE_OFFER [hwtype=1]"
+    web = '10.100.4.2 - - [27/Nov/2026:23:45:36 +0000] "GET /boot.ipxe HTTP/1.1" 200 555'
+    for text, short in (
+        (kea, "INFO DHCP4_LEASE_OFFER [hwtype=1]"),
+        (web, '10.100.4.2 "GET /boot.ipxe HTTP/1.1" 200 555'),
+    ):
+        line = LogLine(1, 1_700_000_000.9996, "log", "dhcp", "n1", text)
+        assert line_parts(line, Look(), "*")[-1][0] == short
+        assert line_parts(line, Look(whole=True), "*")[-1][0] == text
+        assert line_parts(line, Look(), "*")[0][0] == " 22:13:21.000", "rounded once"
+        assert saved_line(line) == f"2023-11-14T22:13:21.000Z log n1 {text}\n"

@@ -1,4 +1,5 @@
-"""The Logs view: all sources merged, followed or read, searched and filtered over everything that the engine keeps."""
+"""The Logs view: all sources merged by time or side by side, followed or read, searched and filtered over all that the
+engine keeps."""
 
 from __future__ import annotations
 
@@ -6,41 +7,33 @@ import os
 import re
 import time
 from bisect import bisect_left, bisect_right
+from collections.abc import Awaitable
+from dataclasses import replace as changed
 
 import msgspec
+from textual import events
 from textual.app import ComposeResult
+from textual.containers import Horizontal
 from textual.timer import Timer
 
 from plasmatui.client import EngineError, EngineUnreachableError
 from plasmatui.model.boot import LogFilter, LogLine
 from plasmatui.paths import UnsafeDirectoryError, make_private, state_root
-from plasmatui.ui.bars import clock_text
 from plasmatui.ui.lines import Part
 from plasmatui.ui.logfeed import LogFeed
+from plasmatui.ui.logtext import STAMPS, Look, line_parts, saved_line
 from plasmatui.ui.prompt import PromptUse
 from plasmatui.ui.screens.acting import ActingView
-from plasmatui.ui.spans import span_text
+from plasmatui.ui.screens.logcolumn import Lane, LogColumn, Place
+from plasmatui.ui.screens.loglanes import MERGED, NARROWEST, ORDERS, lanes
 from plasmatui.ui.store import Dirt, Topic
 from plasmatui.ui.widgets.logpane import LogPane
 
 PERIOD = 0.2
 """Seconds between two looks at what was pushed."""
 
-_OWN_TIME = re.compile(
-    r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?\s+"
-    r"|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d "
-)
-"""The time at the begin of a line, as programs and syslog write it."""
-
-_ROLES = {"error": "role-error", "warning": "role-warning"}
-
-ERRORS_KEPT = 5_000
-"""Places of errors that have a tick and that `e` goes to."""
-
-HELD = 10_000
-"""Lines that are taken in while somebody reads; beyond, they are read from the engine when they come into sight."""
-
-STAMPS = ("time", "date", "none")
+WIDE = 100
+"""Cells from which on times have milliseconds."""
 
 
 class LogsView(ActingView):
@@ -51,24 +44,32 @@ class LogsView(ActingView):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
         super().__init__(id=id)
         self.wanted = LogFilter()
+        self.order = MERGED
+        self.look = Look()
         self.pattern = ""
-        self.hits: tuple[int, ...] = ()
+        self.hits: list[Place] = []
         self.total = 0
         self.new = 0
-        self.skipped = 0
-        self.stamps = STAMPS[0]
-        self.elapsed = False
-        self.mark: LogLine | None = None
-        self._errors: set[int] = set()
-        self._tail = True
+        self.columns: list[LogColumn] = []
+        self._here = 0
         self._loading = False
         self._opens = 0
         self._pushing: Timer | None = None
 
     def compose(self) -> ComposeResult:
         self.feed = LogFeed(self.context.link, self._pushed)
-        self.pane = LogPane(self._parts)
-        yield self.pane
+        self.columns = [LogColumn(Lane("", self.wanted), self.feed, self._parts)]
+        self.side = Horizontal(*self.columns)
+        yield self.side
+
+    @property
+    def column(self) -> LogColumn:
+        """The column that the keys go to."""
+        return self.columns[self._here]
+
+    @property
+    def pane(self) -> LogPane:
+        return self.column.pane
 
     def focus_view(self) -> None:
         self.pane.focus()
@@ -100,12 +101,18 @@ class LogsView(ActingView):
         self._opens += 1
         this, self._loading = self._opens, True
         try:
-            lines = await self.feed.open(self.wanted)
+            wanted = lanes(self.order, self.wanted, self.context.store, tuple(self.context.marks))
+            await self._arrange(wanted)
+            await self.feed.follow(self.wanted)
+            for column, lane in zip(self.columns, wanted, strict=True):
+                if self._opens != this:
+                    return  # another filter was chosen meanwhile
+                await column.open(lane)
         finally:
             self._loading = self._opens != this
-        if self._opens != this:
-            return  # another filter was chosen meanwhile
-        self._begin(lines)
+        self.new = 0
+        self._take()
+        self._draw_around()
         if self.pattern:
             await self._search(self.pattern)
 
@@ -116,13 +123,29 @@ class LogsView(ActingView):
         except (EngineError, EngineUnreachableError):
             return  # nothing is pushed any more, which is what was wanted
 
-    def _begin(self, lines: list[LogLine]) -> None:
-        self._tail, self.new, self.skipped = True, 0, 0
-        self._errors = {line.seq for line in lines if line.severity == "error"}
-        self.pane.set_lines(lines, follow=True)
-        self._take()
-        self._show_ticks()
-        self.main.refresh_bars()
+    async def _arrange(self, wanted: list[Lane]) -> None:
+        """Have a column for each lane."""
+        if [lane.title for lane in wanted] != [column.lane.title for column in self.columns]:
+            self._here = 0
+            self.columns = [LogColumn(lane, self.feed, self._parts) for lane in wanted]
+            await self.side.remove_children()
+            await self.side.mount(*self.columns)
+            self.focus_view()
+        self._fit()
+
+    def on_resize(self, _: events.Resize) -> None:
+        self.look = changed(self.look, millis=self.size.width >= WIDE)
+        self._fit()
+
+    def _fit(self) -> None:
+        """Show as many columns as fit, among them the one that the keys go to."""
+        count = max(1, self.size.width // NARROWEST)
+        first = max(0, min(self._here, len(self.columns) - count))
+        for place, column in enumerate(self.columns):
+            column.display = first <= place < first + count
+            column.say_title(here=place == self._here)
+            column.pane.wrap = self.look.whole
+            column.pane.redraw()
 
     def _pushed(self) -> None:
         if self._pushing is None and self._shown and not self.context.frozen:
@@ -134,22 +157,20 @@ class LogsView(ActingView):
         if self._loading or self.context.frozen or not self._shown:
             return
         lines, skipped = self.feed.take()
-        self.skipped += skipped
         if skipped and lines:
             text = f"... {skipped} lines skipped here because this terminal is slow; g and G read them from the engine"
             gap = LogLine(lines[0].seq - 1, lines[0].wall, "", "", "", text, "warning", arrived=True)
             lines = [gap, *lines]
         if not lines:
             return
-        self._errors |= {line.seq for line in lines if line.severity == "error"}
-        if len(self._errors) > 2 * ERRORS_KEPT:
-            self._errors = set(sorted(self._errors)[-ERRORS_KEPT:])
-        if self._tail:
-            self.pane.append(lines)
+        new = sum(column.take([line for line in lines if column.lane.holds(line)]) for column in self.columns)
         if not self.pane.following:
-            self.new += len(lines)
-            self._tail = self._tail and len(self.pane.lines) < HELD
-        self._show_ticks()
+            self.new += new
+        self._draw_around()
+
+    def _draw_around(self) -> None:
+        for column in self.columns:
+            column.show_edge(self.feed.ruler, self.hits if column is self.column else (), self.context.glyphs)
         self.main.refresh_bars()
 
     # What it says
@@ -160,6 +181,10 @@ class LogsView(ActingView):
         parts.append((f"  {len(self.context.store.sources)} sources", "role-muted"))
         if bad:
             parts.append((f"  {self.context.glyphs['warning']} {len(bad)} not running: a", "role-warning"))
+        if self.columns[1:]:
+            parts.append((f"  {self.order}", "role-mark"))
+            hidden = len(self.columns) - sum(column.display for column in self.columns)
+            parts.append((f", {hidden} more: tab" if hidden else "", "role-warning"))
         wanted = self.wanted
         if wanted.kinds:
             parts.append((f"  only {', '.join(wanted.kinds)}", "role-busy"))
@@ -173,7 +198,9 @@ class LogsView(ActingView):
         if wanted.exclude:
             parts.append((f"  without {wanted.exclude}", "role-busy"))
         if self.pattern:
-            parts.append((f"  /{self.pattern} ({self._hit_number()} of {self.total} hits)", "role-busy"))
+            here = self.column.place
+            number = bisect_right(self.hits, here) if here is not None else 0
+            parts.append((f"  /{self.pattern} ({number} of {self.total} hits)", "role-busy"))
         if self.pane.following:
             parts.append(("  FOLLOW", "bold role-ok"))
         else:
@@ -181,85 +208,39 @@ class LogsView(ActingView):
             parts.append((f" +{self.new} " if self.new else "", "reverse role-warning"))
         return parts
 
-    def _hit_number(self) -> int:
-        here = self.pane.current
-        return bisect_right(self.hits, here.seq) if here is not None else 0
+    def _parts(self, line: LogLine, lane: Lane) -> list[Part]:
+        narrow = bool(lane.title)
+        look = changed(self.look, kind=lane.kind, node=lane.node, narrow=narrow, millis=self.look.millis and not narrow)
+        return line_parts(line, look, self.context.glyphs["mark"])
 
-    def _parts(self, line: LogLine) -> list[Part]:
-        parts: list[Part] = []
-        text = line.text
-        if self.elapsed and self.mark is not None:
-            delta = line.wall - self.mark.wall
-            parts.append((f" {'-' if delta < 0 else '+'}{span_text(abs(delta)):<7}", "role-busy"))
-        elif self.stamps != "none":
-            day = time.strftime("%m-%d ", time.gmtime(line.wall)) if self.stamps == "date" else ""
-            if not line.arrived:
-                text = text[found.end() :] if (found := _OWN_TIME.match(text)) else text  # it stands in front already
-            parts.append((f" {day}{clock_text(line.wall)}.{int(line.wall % 1 * 1000):03d}", "role-muted"))
-        marked = self.mark is not None and line.seq == self.mark.seq
-        sign = self.context.glyphs["mark"] if marked else " "
-        parts.append((f" {sign}{line.kind:<8}", "role-mark" if marked else "role-muted"))
-        parts.append((f"{line.node[:14]:<10} ", "bold" if line.node else ""))
-        parts.append((text, _ROLES.get(line.severity, "")))
-        return parts
-
-    def _show_ticks(self) -> None:
-        """Right edge: errors and hits, where they are in all that the engine keeps."""
-        height, span = self.pane.size.height, self.feed.newest - self.feed.oldest + 1
-        if height < 2 or span < 1:
-            return
-        ticks: dict[int, str] = {}
-        for seqs, role in ((self._errors, "bold role-error"), (self.hits, "bold role-busy")):
-            for seq in seqs:
-                if seq >= self.feed.oldest:
-                    ticks[min(height - 1, (seq - self.feed.oldest) * height // span)] = role
-        self.pane.set_ticks(ticks)
-
-    # Messages of the pane
+    # Messages of the panes
 
     def on_log_pane_moved(self, event: LogPane.Moved) -> None:
         event.stop()
-        self.main.refresh_bars()
+        here = self.column.place
+        if here is not None and not self.pane.following:
+            for column in self.columns:
+                if column is not self.column:
+                    self.main.spawn(column.go_near(here[0]), f"logs of {column.lane.title}")
+        self._draw_around()
 
     def on_log_pane_at_top(self, event: LogPane.AtTop) -> None:
         event.stop()
-        if self.pane.lines and not self._loading and self.pane.lines[0].seq > self.feed.oldest:
-            self.main.spawn(self._older(self.pane.lines[0].seq), "older log lines")
+        if not self._loading:
+            self.main.spawn(self._read(self.column.read_back()), "older log lines")
 
-    async def _older(self, seq: int) -> None:
-        self._loading = True
-        try:
-            lines = await self.feed.before(seq)
-        finally:
-            self._loading = False
-        if self.pane.lines and self.pane.lines[0].seq == seq:
-            self._errors |= {line.seq for line in lines if line.severity == "error"}
-            self.pane.prepend(lines)
-            self._show_ticks()
+    async def _read(self, more: Awaitable[bool]) -> None:
+        if await more:
+            self._draw_around()
 
     # Moving
 
     def action_move(self, steps: int) -> None:
         self.pane.move(steps)
-        self._read_on()
+        self.main.spawn(self._read(self.column.read_on()), "newer log lines")
 
     def action_page(self, pages: float) -> None:
         self.action_move(int(pages * max(2, self.pane.size.height - 1)))
-
-    def _read_on(self) -> None:
-        """At the end of a part from the past: fetch what follows it."""
-        lines = self.pane.lines
-        if not self._tail and not self._loading and lines and self.pane.current is lines[-1]:
-            self.main.spawn(self._newer(lines[-1].seq), "newer log lines")
-
-    async def _newer(self, seq: int) -> None:
-        self._loading = True
-        try:
-            lines = await self.feed.after(seq)
-        finally:
-            self._loading = False
-        self.pane.append(lines)
-        self._tail = bool(lines) and lines[-1].seq >= self.feed.newest
 
     def action_ends(self, direction: int) -> None:
         if direction < 0:
@@ -268,22 +249,21 @@ class LogsView(ActingView):
             self.action_follow(on=True)
 
     async def _first(self) -> None:
-        lines = await self.feed.after(0)
-        if lines:
-            self._tail = False
-            self.pane.set_lines(lines, follow=False)
-            self.pane.first()
-            self.main.refresh_bars()
+        await self.column.first()
+        self._draw_around()
 
     def action_follow(self, *, on: bool = False) -> None:
         if self.pane.following and not on:
             self.pane.move(0)
-        elif self._tail:
-            self.new = 0
-            self.pane.follow()
+            self._draw_around()
         else:
-            self.main.spawn(self._open(), "open logs")
-        self.main.refresh_bars()
+            self.main.spawn(self._follow(), "follow logs")
+
+    async def _follow(self) -> None:
+        self.new = 0
+        for column in self.columns:
+            await column.follow()
+        self._draw_around()
 
     def back(self) -> bool:
         if self.pattern:
@@ -292,9 +272,30 @@ class LogsView(ActingView):
             self.action_follow(on=True)
         elif self.wanted != LogFilter():
             self.use(LogFilter())
+        elif self.order != MERGED:
+            self.order = MERGED
+            self.use(self.wanted)
         else:
             return False
         return True
+
+    # Columns
+
+    def action_columns(self) -> None:
+        """Merged, a column for each source, one for each node."""
+        self.order = ORDERS[(ORDERS.index(self.order) + 1) % len(ORDERS)]
+        self.use(self.wanted)
+
+    def action_column(self, step: int) -> None:
+        if not self.columns[1:]:
+            self.main.tell("one column only; c shows sources or nodes side by side", "warning")
+            return
+        self._here = (self._here + step) % len(self.columns)
+        self._fit()
+        self.focus_view()
+        if self.pattern:
+            self.main.spawn(self._search(self.pattern), "search logs")
+        self._draw_around()
 
     # Filters
 
@@ -313,6 +314,9 @@ class LogsView(ActingView):
         chosen = (
             self.context.targets() if self.context.marks else (here.node,) if here is not None and here.node else ()
         )
+        if not chosen and not self.wanted.nodes:
+            self.main.tell("this line is of no node; move to one that is, or mark nodes", "warning")
+            return
         self.only(() if self.wanted.nodes else chosen)
 
     def _ask_pattern(self, mark: str, field: str) -> None:
@@ -354,65 +358,64 @@ class LogsView(ActingView):
         self.main.ask(PromptUse("/", accept))
 
     async def _search(self, text: str, *, go: bool = False) -> None:
-        found = await self.feed.search(text)
-        self.pattern, self.hits, self.total = text, found.seqs, found.total
-        self.pane.pattern = re.compile(text, re.IGNORECASE if text.islower() else 0)
-        self._show_ticks()
+        found = await self.feed.search(text, self.column.lane.wanted)
+        self.pattern, self.total = text, found.total
+        self.hits = sorted(zip(found.walls, found.seqs, strict=True))
+        self._highlight(re.compile(text, re.IGNORECASE if text.islower() else 0))
         if go and self.hits:
-            await self._visit(self.hits[-1])
+            await self._visit(self.hits[-1][1])
         elif go:
             self.main.tell(f"{text}: not found in what is kept", "warning")
-        self.pane.redraw()
-        self.main.refresh_bars()
+        self._draw_around()
 
     def _forget_search(self) -> None:
-        self.pattern, self.hits, self.total, self.pane.pattern = "", (), 0, None
-        self._show_ticks()
-        self.pane.redraw()
+        self.pattern, self.hits, self.total = "", [], 0
+        self._highlight(None)
+        self._draw_around()
+
+    def _highlight(self, pattern: re.Pattern[str] | None) -> None:
+        for column in self.columns:
+            column.pane.pattern = pattern
+            column.pane.redraw()
 
     def action_hit(self, step: int) -> None:
         self._go_among(self.hits, step, "nothing to search for; / begins a search")
 
     def action_error(self) -> None:
-        self._go_among(tuple(sorted(self._errors)), -1, "no error is known in what was read")
+        errors = sorted((wall, seq) for seq, wall in self.column.errors.items())
+        self._go_among(errors, -1, "no error is known in what was read")
 
-    def _go_among(self, seqs: tuple[int, ...], step: int, nothing: str) -> None:
-        if not seqs:
+    def _go_among(self, places: list[Place], step: int, nothing: str) -> None:
+        if not places:
             self.main.tell(nothing, "warning")
             return
-        here = self.pane.current.seq if self.pane.current is not None else 0
-        place = bisect_right(seqs, here) if step > 0 else bisect_left(seqs, here) - 1
-        self.main.spawn(self._visit(seqs[place % len(seqs)]), "go to a log line")
+        here = self.column.place or (0.0, 0)
+        place = bisect_right(places, here) if step > 0 else bisect_left(places, here) - 1
+        self.main.spawn(self._visit(places[place % len(places)][1]), "go to a log line")
 
     async def _visit(self, seq: int) -> None:
-        """Put the cursor on a line; fetch its surroundings when they are not held."""
-        if not self.pane.go_to(seq):
-            lines = [*await self.feed.before(seq + 1), *await self.feed.after(seq)]
-            self._tail = False
-            self.pane.set_lines(lines, follow=False)
-            self.pane.go_to(seq)
-        self.main.refresh_bars()
+        await self.column.visit(seq)
+        self._draw_around()
 
     # How it looks
 
+    def _use_look(self, look: Look) -> None:
+        self.look = look
+        self._fit()
+
     def action_stamps(self) -> None:
-        self.stamps = STAMPS[(STAMPS.index(self.stamps) + 1) % len(STAMPS)]
-        self.elapsed = False
-        self.pane.redraw()
+        stamps = STAMPS[(STAMPS.index(self.look.stamps) + 1) % len(STAMPS)]
+        self._use_look(changed(self.look, stamps=stamps, elapsed=False))
 
     def action_mark(self) -> None:
-        self.mark = self.pane.current
-        self.pane.redraw()
+        self._use_look(changed(self.look, mark=self.pane.current))
 
     def action_elapsed(self) -> None:
-        if self.mark is None:
-            self.mark = self.pane.current
-        self.elapsed = not self.elapsed
-        self.pane.redraw()
+        mark = self.look.mark or self.pane.current
+        self._use_look(changed(self.look, mark=mark, elapsed=not self.look.elapsed))
 
     def action_wrap(self) -> None:
-        self.pane.wrap = not self.pane.wrap
-        self.pane.redraw()
+        self._use_look(changed(self.look, whole=not self.look.whole))
 
     # Taking away
 
@@ -435,17 +438,16 @@ class LogsView(ActingView):
 
     async def _save(self) -> None:
         """Everything that passes the filter, page by page, into a file of the user's own."""
-        seq, count = 0, 0
+        seq, count, more = 0, 0, True
         try:
             directory = make_private(state_root() / "saved")
             path = directory / f"logs-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(self.context.clock()))}.log"
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                while lines := await self.feed.after(seq):
-                    seq, count = lines[-1].seq, count + len(lines)
-                    file.writelines(
-                        f"{_iso(line.wall)} {line.source} {line.node or '-'} {line.text}\n" for line in lines
-                    )
+                while more:
+                    lines, more = await self.feed.after(self.wanted, seq)
+                    seq, count = lines[-1].seq if lines else seq, count + len(lines)
+                    file.writelines(saved_line(line) for line in lines)
         except (OSError, UnsafeDirectoryError) as error:
             self.main.tell(f"not saved: {error}", "error")
             return
@@ -458,7 +460,3 @@ def _wrong(text: str) -> str:
     except re.error as error:
         return f"no regular expression: {error}"
     return ""
-
-
-def _iso(wall: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(wall)) + f".{int(wall % 1 * 1000):03d}Z"

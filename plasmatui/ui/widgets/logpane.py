@@ -1,15 +1,15 @@
 """A window on a log of any length: draws only the lines in sight, holds still while somebody reads.
 
-The owner gives lines in the order of their `seq`, at either end. At its end the pane follows; as soon as the cursor
-moves up it stands still, whatever is appended. Of a flood only what is on the screen is drawn, `hz` times a
-second at most.
+The owner gives lines in the order of their times, at either end. At its end the pane follows, and puts a line that
+comes late to its time; as soon as the cursor moves up it stands still, whatever is appended. Of a flood only what is on
+the screen is drawn, `hz` times a second at most.
 """
 
 from __future__ import annotations
 
 import re
 import time
-from bisect import bisect_left
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Final
 
@@ -66,7 +66,7 @@ class LogPane(Widget, can_focus=True):
         self.pattern: re.Pattern[str] | None = None
         self._top = 0
         self._cursor = 0
-        self._ticks: dict[int, str] = {}
+        self._edge: dict[int, Part] = {}
         self._rows: list[Row] = []
         self._styles = Styles(self)
         self._flushing: Timer | None = None
@@ -84,7 +84,10 @@ class LogPane(Widget, can_focus=True):
 
     def append(self, lines: Sequence[LogLine]) -> None:
         """Newer lines. While following, the oldest make room for them."""
-        self.lines += lines
+        if self.following:
+            self._merge(lines)
+        else:
+            self.lines += lines
         if self.following:
             if len(self.lines) > KEPT + _SLACK:
                 del self.lines[: len(self.lines) - KEPT]
@@ -99,10 +102,18 @@ class LogPane(Widget, can_focus=True):
         self._cursor += len(lines)
         self.redraw()
 
-    def set_ticks(self, ticks: dict[int, str]) -> None:
-        """Rows of the right edge and the role that each is drawn in."""
-        if ticks != self._ticks:
-            self._ticks = ticks
+    def _merge(self, lines: Sequence[LogLine]) -> None:
+        """Add lines each at its time; of lines of the same time the later one stands later."""
+        for line in lines:
+            place = len(self.lines)
+            while place and self.lines[place - 1].wall > line.wall:
+                place -= 1
+            self.lines.insert(place, line)
+
+    def set_edge(self, edge: dict[int, Part]) -> None:
+        """What stands at the right edge, by row: a character and its role."""
+        if edge != self._edge:
+            self._edge = edge
             self.redraw()
 
     # The reader
@@ -114,15 +125,27 @@ class LogPane(Widget, can_focus=True):
 
     def go_to(self, seq: int) -> bool:
         """Put the cursor on a line and stand still; False when it is not held."""
-        place = bisect_left(self.lines, seq, key=lambda line: line.seq)
-        if place == len(self.lines) or self.lines[place].seq != seq:
+        place = next((place for place, line in enumerate(self.lines) if line.seq == seq), None)
+        if place is None:
             return False
+        self._go(place)
+        self._moved()
+        return True
+
+    def go_near(self, wall: float) -> bool:
+        """Put the cursor on the last line that is not after a time, without telling; False when that is not held."""
+        place = bisect_right(self.lines, wall, key=lambda line: line.wall) - 1
+        if place < 0:
+            return False
+        self._go(place)
+        self.redraw()
+        return True
+
+    def _go(self, place: int) -> None:
         self._stand_still()
         self._cursor = place
         if not self._top <= place < self._top + max(1, self.size.height - 1):
             self._top = max(0, place - self.size.height // 2)
-        self._moved()
-        return True
 
     def move(self, steps: int) -> None:
         """Move the cursor; upwards it ends following."""
@@ -143,6 +166,8 @@ class LogPane(Widget, can_focus=True):
 
     def follow(self) -> None:
         """Show the newest lines, and those to come."""
+        if not self.following:
+            self.lines.sort(key=lambda line: line.wall)  # what came meanwhile stands in the order in which it came
         self.following = True
         self._cursor = max(0, len(self.lines) - 1)
         self._moved()
@@ -203,9 +228,15 @@ class LogPane(Widget, can_focus=True):
             self._rows = self._visible()
         width, base = self.size.width, self._styles.base()
         strip = self._rows[y][1] if y < len(self._rows) else Strip.blank(max(0, width - 1), base)
-        role = self._ticks.get(y)
-        tick = Segment("<", self._styles[role]) if role else Segment(" ", base)
-        return Strip([*strip, tick])
+        sign, role = self._edge.get(y, (" ", ""))
+        return Strip([*strip, Segment(sign, self._styles[role] if role else base)])
+
+    @property
+    def sight(self) -> tuple[float, float] | None:
+        """Times of the first and the last line in sight, long lines taken for short; None where there is none."""
+        height, count = max(1, self.size.height), len(self.lines)
+        top = max(0, count - height) if self.following else self._top
+        return (self.lines[top].wall, self.lines[min(top + height, count) - 1].wall) if count else None
 
     def _visible(self) -> list[Row]:
         """The rows in sight, from the top; while following, the last ones that fit."""

@@ -77,7 +77,7 @@ def test_timeline_without_a_boot_says_so(cli: Cli, engine: FakeEngine) -> None:
 
 
 def test_logs_ask_for_pages_until_there_are_enough_and_print_them_by_time(cli: Cli, engine: FakeEngine) -> None:
-    engine.answers[wire.ListLogs] = wire.LogPage((line(8, "late", 99.0), line(9, f"{HOSTILE}soon", 50.0)), 1, 9, True)
+    engine.answers[wire.ListLogs] = wire.LogPage((line(8, "late", 99.0), line(9, f"{HOSTILE}soon", 50.0)), True)
     outcome = cli("logs", "dhcp", "node01", "-n", "4")
     assert outcome.code == 0
     texts = [each.split("  ")[-1] for each in outcome.out.splitlines()]
@@ -88,7 +88,7 @@ def test_logs_ask_for_pages_until_there_are_enough_and_print_them_by_time(cli: C
 
 
 def test_logs_since_a_time_that_match(cli: Cli, engine: FakeEngine) -> None:
-    engine.answers[wire.ListLogs] = wire.LogPage((line(1),), 1, 1, False)
+    engine.answers[wire.ListLogs] = wire.LogPage((line(1),), False)
     answer = cli("logs", "--since", "10m", "--grep", "NAK|offer", "--json").json
     assert [each["seq"] for each in answer["lines"]] == [1]
     (asked,) = engine.asked(wire.ListLogs)
@@ -98,7 +98,7 @@ def test_logs_since_a_time_that_match(cli: Cli, engine: FakeEngine) -> None:
 
 @pytest.mark.parametrize("words", [("dhcp", "node01", "tftp"), ("nothing",), ("--since", "soon"), ("--json", "-f")])
 def test_logs_refuse_what_they_do_not_understand(cli: Cli, engine: FakeEngine, words: tuple[str, ...]) -> None:
-    engine.answers[wire.ListLogs] = wire.LogPage((), 0, 0, False)
+    engine.answers[wire.ListLogs] = wire.LogPage((), False)
     assert cli("logs", *words).code == 2
 
 
@@ -110,7 +110,7 @@ def test_a_wrong_pattern_is_told_as_the_engine_says_it(cli: Cli, engine: FakeEng
 
 
 def test_logs_follow_prints_each_line_once_and_says_what_was_left_out(inventory: Path, engine: FakeEngine) -> None:
-    engine.answers |= {wire.ListLogs: wire.LogPage((line(1, "one"), line(2, "two")), 1, 2, False)}
+    engine.answers |= {wire.ListLogs: wire.LogPage((line(1, "one"), line(2, "two")), False)}
     engine.answers[wire.FollowLogs] = wire.Done()
     engine.pushed = (wire.LogLines((line(2, "two"), line(3, "three")), 7),)
     process = subprocess.Popen(

@@ -235,3 +235,19 @@ def test_memory_beside_the_text_is_small() -> None:
     tracemalloc.stop()
     assert used < text + 50_000 * 22 + (1 << 19)
     assert store.bytes < used * 1.1
+
+
+def test_a_ruler_cuts_what_is_kept_into_parts_of_equally_many_lines() -> None:
+    store = LineStore()
+    assert store.ruler(4) == ()
+    for name, kind in KINDS.items():
+        store.add_source(name, kind)
+    burst = [LogLine("kea", n, b"x", wall=1000.0 + n / 1000) for n in range(1, 901)]
+    quiet = [LogLine("hpa", n, b"y", wall=float(n)) for n in range(1, 101)]
+    store.append("kea", burst, 2000.0)
+    store.append("hpa", quiet, 2000.0)
+    ruler = store.ruler(10)
+    assert len(ruler) == 10
+    assert ruler[0] < 20.0
+    assert all(1000.0 < wall < 1001.0 for wall in ruler[1:])
+    assert sorted(ruler) == list(ruler)
