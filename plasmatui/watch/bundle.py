@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from ipaddress import ip_address
 from pathlib import Path
 
 import msgspec
@@ -109,6 +110,9 @@ class _Reader:
                 if not _MAC.match(mac):
                     self._wrong(f"{place}.mac", "a MAC such as 52:54:00:12:34:56", mac)
             ips = self._texts(f"{place}.ip", entry.get("ip"))
+            for ip in ips:
+                if not _is_address(ip):
+                    self._wrong(f"{place}.ip", "an address such as 10.0.100.50", ip)
             uuids = self._texts(f"{place}.uuid", entry.get("uuid"))
             nodes.append(NodeIdentity(str(name), tuple(macs), tuple(ips), tuple(uuids)))
         return tuple(nodes)
@@ -139,7 +143,7 @@ class _Reader:
         if kind not in FORMATS:
             self._wrong(f"{place}.format", f"one of {', '.join(FORMATS)}", kind)
             return None
-        if node and node not in nodes:
+        if not isinstance(node, str) or (node and node not in nodes):
             self._wrong(f"{place}.node", f"one of {', '.join(sorted(nodes)) or 'nodes'}", node)
         if kind == "console" and not node:
             self._wrong(f"{place}.node", "the node whose console it is", node or None)
@@ -162,6 +166,14 @@ class _Reader:
         elif not there:
             self._problems.append(f"{self._manifest}: {place}: there is no file {name!r} in the bundle")
         return path if there else None
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _kind(value: object) -> str:

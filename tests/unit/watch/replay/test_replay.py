@@ -222,6 +222,8 @@ BROKEN = {
     "version: 2\nnodes: {a: {}}\nfiles: []": "version: expected 1, found 2",
     "version: 1\nnodes: []\nfiles: []": "nodes: expected a mapping",
     "version: 1\nnodes: {a: {mac: zz}}\nfiles: {}": "nodes.a.mac: expected a MAC",
+    "version: 1\nnodes: {a: {ip: 10.0.0.300}}\nfiles: {}": "nodes.a.ip: expected an address such as 10.0.100.50, found",
+    "version: 1\nnodes: {a: {}}\nfiles: [{path: x, format: kea, node: [a]}]": "files[0].node: expected one of a, found",
     "version: 1\nnodes: {a: {}}\nfiles: {}": "files: expected a list",
     "version: 1\nnodes: {a: {}}\nfiles: [{path: x, format: foo}]": "files[0].format: expected one of dhcpd",
     "version: 1\nnodes: {a: {}}\nfiles: [{path: x, format: kea}]": "there is no file 'x' in the bundle",
