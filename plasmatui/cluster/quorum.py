@@ -79,7 +79,7 @@ def _judge(
     unplaced = voters - {member.node for member in group.members} if _stranger(group) else frozenset()
     hit = [member for member in group.voters if member.node in targets]
     if not hit and not targets & unplaced:
-        return Verdict(True, warnings=_standing(group, away))
+        return Verdict(True, warnings=_standing(group, targets, away, voters))
     down = targets | away
     left = _healthy(group.voters, down) + max(0, strangers - len(down & unplaced))
     before = _healthy(group.voters, away - targets) + max(0, strangers - len((away - targets) & unplaced))
@@ -123,7 +123,7 @@ def _healthy(members: Iterable[Member], down: frozenset[str]) -> int:
 def _reason(
     group: RaftGroup, targets: frozenset[str], away: frozenset[str], before: int, left: int, needed: int
 ) -> str:
-    lost = [f"{m.id} {m.condition}" for m in group.voters if not m.healthy]
+    lost = [f"{m.id} {_condition(group, m)}" for m in group.voters if not m.healthy]
     lost += [f"{m.id} in transition" for m in group.voters if m.healthy and m.node and m.node in away - targets]
     named = f" ({', '.join(lost)})" if lost else ""
     counts = f"{group.name}: {before} of {len(group.voters)} voters healthy{named}"
@@ -131,6 +131,11 @@ def _reason(
     if before < needed:
         return f"{counts}: the majority is lost already, {needed} {be} needed"
     return f"{counts}; without {_named(targets)} {left} would be left, {needed} {be} needed"
+
+
+def _condition(group: RaftGroup, member: Member) -> str:
+    """Why a member does not count; the words of a failed question where its own API was asked."""
+    return group.unknown.get(member.node, member.condition) if member.answers is False else member.condition
 
 
 def _warnings(group: RaftGroup, targets: frozenset[str]) -> tuple[str, ...]:
@@ -146,12 +151,18 @@ def _warnings(group: RaftGroup, targets: frozenset[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _standing(group: RaftGroup, away: frozenset[str]) -> tuple[str, ...]:
+def _standing(
+    group: RaftGroup, targets: frozenset[str], away: frozenset[str], voters: frozenset[str]
+) -> tuple[str, ...]:
     """What to know of a group that no target votes in."""
+    found: tuple[str, ...] = ()
+    strange = (targets & voters) - {member.node for member in group.members}
+    if strange:
+        found += (f"{group.name}: {_named(strange)} should vote by the inventory, but the group does not list it",)
     healthy, needed = sum(m.healthy and m.node not in away for m in group.voters), len(group.voters) // 2 + 1
     if healthy < needed:
-        return (f"{group.name}: its majority is lost: {healthy} of {len(group.voters)} voters healthy",)
-    return ()
+        found += (f"{group.name}: its majority is lost: {healthy} of {len(group.voters)} voters healthy",)
+    return found
 
 
 def _named(nodes: Iterable[str]) -> str:

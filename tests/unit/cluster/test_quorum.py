@@ -76,6 +76,12 @@ def test_nodes_that_do_not_vote_are_no_matter_but_a_lost_majority_is_told() -> N
     assert found.warnings == ("chainfire: its majority is lost: 1 of 3 voters healthy",)
 
 
+def test_a_voter_of_the_inventory_that_the_group_does_not_list_is_told() -> None:
+    found = verdict([group(nodes=("node01", "node03"))], frozenset({"node02"}), NONE, voters=VOTERS)
+    assert found.allowed
+    assert found.warnings == ("chainfire: node02 should vote by the inventory, but the group does not list it",)
+
+
 def test_a_lost_majority_refuses_every_voter_and_says_so() -> None:
     found = verdict([group(node01="down", node03="down")], frozenset({"node03"}), NONE)
     assert not found.allowed
