@@ -103,6 +103,7 @@ class Ssh:
         jump: `[user@]host[:port]` that nodes are reached through; empty for directly.
         sudo: whether commands run by sudo when the user is not root.
         host_keys: "strict", or "accept-new": an installer whose key nobody vouches for is believed for its boot.
+        known_hosts: file of the site's host keys, read beside the system's and the user's; empty for none.
     """
 
     user: str = "root"
@@ -111,6 +112,7 @@ class Ssh:
     jump: str = ""
     sudo: bool = False
     host_keys: str = "strict"
+    known_hosts: str = ""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from plasmatui.inventory import fields, values
 from plasmatui.inventory.fields import Section, text
 from plasmatui.inventory.inventory import Ssh, SshEntry
 
-SSH_KEYS = ("user", "key", "port", "jump", "sudo", "host_keys")
+SSH_KEYS = ("user", "key", "port", "jump", "sudo", "host_keys", "known_hosts")
 NODE_SSH_KEYS = ("address", "port")
 HOST_KEYS = ("strict", "accept-new")
 
@@ -21,6 +21,7 @@ def read_ssh(section: Section) -> Ssh:
         jump=section.get("jump", fields.as_text(values.ssh_host), default.jump),
         sudo=section.get("sudo", fields.boolean, default.sudo),
         host_keys=section.get("host_keys", fields.one_of(HOST_KEYS), default.host_keys),
+        known_hosts=section.get("known_hosts", text, default.known_hosts),
     )
 
 

@@ -43,6 +43,7 @@ def steps(order: RollbackOrder, node: str, site: Site) -> tuple[Step, ...]:
             f"Point the profile to generation {number}",
             f"{ssh}nix-env -p {PROFILE} --switch-generation {number}",
             LIMIT,
+            disruptive=not order.next_boot,  # so that the guard speaks before anything is changed
             precondition="the generation exists",
             proof=f"{PROFILE} points to it",
         ),

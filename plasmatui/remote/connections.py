@@ -16,7 +16,7 @@ from plasmatui.inventory.inventory import Ssh
 from plasmatui.model.command import CommandError, CommandStream
 from plasmatui.remote.failures import explained
 from plasmatui.remote.judge import algorithms, is_about_host_key
-from plasmatui.remote.knownhosts import KnownHosts
+from plasmatui.remote.knownhosts import KnownHosts, default_known_hosts
 from plasmatui.text import clean_line, decode
 
 CONNECT_LIMIT: Final = 15.0
@@ -49,7 +49,7 @@ class Connections:
     ) -> None:
         self._ssh = ssh
         self._key = str(Path(ssh.key).expanduser()) if ssh.key else ""
-        self._known_hosts = KnownHosts(known_hosts)
+        self._known_hosts = KnownHosts(default_known_hosts(ssh) if known_hosts is None else known_hosts)
         self._limit = connect_limit
         self._open: dict[str, asyncssh.SSHClientConnection] = {}
         self._locks: dict[str, asyncio.Lock] = {}

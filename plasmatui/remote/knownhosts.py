@@ -13,6 +13,7 @@ from typing import Final
 
 import asyncssh
 
+from plasmatui.inventory.inventory import Ssh
 from plasmatui.model.command import CommandError
 from plasmatui.remote.hostkeys import fingerprint_of
 from plasmatui.text import clean_line
@@ -20,16 +21,17 @@ from plasmatui.text import clean_line
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
 
 
-def default_known_hosts() -> tuple[Path, ...]:
-    """The system's and the user's files of host keys."""
-    return Path("/etc/ssh/ssh_known_hosts"), Path("~/.ssh/known_hosts").expanduser()
+def default_known_hosts(ssh: Ssh) -> tuple[Path, ...]:
+    """The system's, the user's and the site's files of host keys."""
+    site = (Path(ssh.known_hosts).expanduser(),) if ssh.known_hosts else ()
+    return Path("/etc/ssh/ssh_known_hosts"), Path("~/.ssh/known_hosts").expanduser(), *site
 
 
 class KnownHosts:
     """The system's files, parsed when first needed and again only when one of them has changed."""
 
-    def __init__(self, files: Sequence[Path] | None = None) -> None:
-        self._files = tuple(default_known_hosts() if files is None else files)
+    def __init__(self, files: Sequence[Path]) -> None:
+        self._files = tuple(files)
         self._stamp: tuple[tuple[int, int, int] | None, ...] | None = None
         self._keys = asyncssh.SSHKnownHosts()
 

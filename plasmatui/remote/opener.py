@@ -17,7 +17,7 @@ from plasmatui.model.command import CommandError
 from plasmatui.remote.connections import Connections
 from plasmatui.remote.failures import ConnectError, Why, explained
 from plasmatui.remote.judge import Judge, is_about_host_key
-from plasmatui.remote.knownhosts import HostKeyFile, KnownHosts
+from plasmatui.remote.knownhosts import HostKeyFile, KnownHosts, default_known_hosts
 from plasmatui.remote.target import Target
 from plasmatui.remote.trust import Strict, Trust
 from plasmatui.text import clean_line
@@ -54,7 +54,7 @@ class Opener:
         self.host_keys = host_keys
         self._ssh = ssh
         self._files = known_hosts
-        self._known_hosts = KnownHosts(known_hosts)
+        self._known_hosts = KnownHosts(default_known_hosts(ssh) if known_hosts is None else known_hosts)
         self._jumps = [Connections(ssh, known_hosts=known_hosts, connect_limit=connect_limit)]
         self._limit = connect_limit
         self._turns = asyncio.Semaphore(AT_ONCE)
@@ -92,9 +92,10 @@ class Opener:
             await jumps.close()
 
     def log_in_by(self, ssh: Ssh) -> None:
-        """Use another login on jump hosts from now on; what runs through the old connections goes on."""
+        """Use another login on jump hosts, and other files of keys, from now on; what runs goes on."""
         if ssh != self._ssh:
             self._ssh = ssh
+            self._known_hosts = KnownHosts(default_known_hosts(ssh) if self._files is None else self._files)
             self._jumps.append(Connections(ssh, known_hosts=self._files, connect_limit=self._limit))
 
     async def _jump(self, target: Target) -> asyncssh.SSHClientConnection:

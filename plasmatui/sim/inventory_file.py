@@ -43,10 +43,11 @@ class Account:
 
 @dataclass(frozen=True)
 class Ssh:
-    """How the nodes are reached: private key and port."""
+    """How the nodes are reached: private key, port, and the host keys of those that run from the start."""
 
     key_file: Path
     port: int
+    known_hosts: Path
 
 
 def profile_of(index: int, count: int) -> str:
@@ -101,7 +102,11 @@ def render(entries: list[Entry], account: Account, services: BootServices, ports
         f"  username: {account.username}",
         f"  password: {{file: {_quoted(str(account.password_file))}}}",
         f"  verify_tls: {_quoted(str(account.ca_file))}",
-        f"ssh: {{user: root, key: {_quoted(str(ssh.key_file))}, port: {ssh.port}}}",
+        "ssh:",
+        "  user: root",
+        f"  key: {_quoted(str(ssh.key_file))}",
+        f"  port: {ssh.port}",
+        f"  known_hosts: {_quoted(str(ssh.known_hosts))}",
         "policy: {parallel: 16, stagger: 0s}",
         "profiles:",
         f"  control-plane: {{voter: true, services: [{', '.join(services_of('control-plane'))}]}}",

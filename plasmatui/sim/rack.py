@@ -23,6 +23,7 @@ from plasmatui.sim.cluster_ports import choose
 from plasmatui.sim.control import ControlSocket
 from plasmatui.sim.faults import UEFI_ONLY, FaultError, NodeFaults, group, parse_fault
 from plasmatui.sim.filetree import FileTree
+from plasmatui.sim.host import HOST_KEY
 from plasmatui.sim.hostkeys import make_key, public_key
 from plasmatui.sim.identity import Identity, make_identity, node_name
 from plasmatui.sim.ipmi_commands import COMMANDS
@@ -251,7 +252,7 @@ class Rack:
         for name, faults in self._faults.items():
             for fault in faults:
                 await self.set_fault(name, fault)
-        running = list(self.nodes)[: options.nodes // 3 if options.on is None else options.on]
+        running = list(self.nodes)[: self._running]
         self.cluster.establish(running)
         await self.cluster.start()
         for name in running:
@@ -322,13 +323,37 @@ class Rack:
         voters = [node_name(i, count) for i in range(count) if inventory_file.profile_of(i, count) == "control-plane"]
         config = siteconfig.cluster_config(identity, profile, voters)
         files.put(CLUSTER_CONFIG, siteconfig.config_file(config), 0o600)
+        files.put(HOST_KEY, self._host_key(identity), 0o600)
+
+    @staticmethod
+    def _host_key(identity: Identity) -> bytes:
+        """The SSH host key of a machine that was installed before the rack was switched on."""
+        return make_key(f"{identity.seed}/{identity.name}/host-key")
+
+    @property
+    def known_hosts_path(self) -> Path:
+        """The host keys of the machines that run from the start."""
+        return self._directory / "ssh" / "known_hosts"
+
+    def _write_known_hosts(self) -> None:
+        lines = [
+            f"[{node.machine.address}]:{self._ssh_port} {public_key(self._host_key(node.machine.identity), name)}"
+            for name, node in list(self.nodes.items())[: self._running]
+        ]
+        self.known_hosts_path.write_text("".join(f"{line}\n" for line in lines))
+
+    @property
+    def _running(self) -> int:
+        """How many machines run from the start."""
+        return self.options.nodes // 3 if self.options.on is None else self.options.on
 
     def _write_inventory(self) -> None:
         inventory_file.write_private(self.password_path, self.password + "\n")
         entries = [node.entry for node in self.nodes.values()]
         inventory_file.write_private(self.token_path, self.cluster.token + "\n")
         account = inventory_file.Account(self.options.username, self.password_path, self.token_path, self.ca_path)
-        ssh = inventory_file.Ssh(self.ssh_key_path, self._ssh_port)
+        self._write_known_hosts()
+        ssh = inventory_file.Ssh(self.ssh_key_path, self._ssh_port, self.known_hosts_path)
         text = inventory_file.render(entries, account, self.services, self.cluster.ports, ssh)
         inventory_file.write_private(self.inventory_path, text)
 
