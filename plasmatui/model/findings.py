@@ -379,7 +379,7 @@ _ALL = (
         "generation-drift",
         Severity.WARNING,
         "The node runs another generation than the one that was rolled out.",
-        "Update it: `plasmatui update NODE`, or accept it and record it with a new roll-out.",
+        "Update the node, or accept what it runs and record it with a new roll-out.",
     ),
     FindingKind(
         "disk-order-differs",

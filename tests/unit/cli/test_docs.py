@@ -44,6 +44,33 @@ def test_operators_manual_explains_every_finding() -> None:
     assert [name for name in FINDINGS if f"| `{name}` |" not in text] == []
 
 
+DESIGNED = """
+no-dhcp-answer no-boot-filename wrong-arch-loader pool-exhausted unknown-mac rogue-dhcp tftp-unreachable
+tftp-file-missing tftp-slow http-unreachable boot-script-missing boot-script-error ipxe-loop ipxe-unsupported
+kernel-missing kernel-not-executable initrd-missing initrd-truncated kernel-panic kernel-panic-rootfs out-of-memory
+emergency-shell secure-boot-refused installer-no-network ssh-refused ssh-hostkey-changed disko-device-missing
+disko-device-busy install-no-space install-flake-missing install-copy-failed bootloader-failed rebooted-to-network
+install-loop first-boot-timeout join-refused certificate-expired certificate-untrusted quorum-lost quorum-at-risk
+bmc-unreachable bmc-auth bmc-session-limit sol-in-use console-silent override-reverted stalled clock-skew
+generation-drift disk-order-differs
+"""
+
+
+@pytest.mark.parametrize("name", DESIGNED.split())
+def test_every_finding_is_explained(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["explain", name]) == 0
+    told = capsys.readouterr().out
+    assert re.search(r"^cause: +\S.*\.$", told, re.M)
+    assert re.search(r"^remedy: +\S.*\.$", told, re.M)
+
+
+@pytest.mark.parametrize("name", FINDINGS)
+def test_remedies_name_commands_that_there_are(name: str) -> None:
+    there = {path.split()[0]: path for path, _ in commands() if path}
+    for example in INLINE.findall(FINDINGS[name].remedy):
+        assert example.split()[0] in there, example
+
+
 @pytest.mark.parametrize("name", ["README.md", "docs/cli.md", "docs/operations.md"])
 def test_examples_are_understood(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every example's command and options exist. Lines with words in capitals or brackets stand for something."""
