@@ -1,0 +1,106 @@
+"""Operations on a running cluster of a simulated rack: drained with its VMs moved, rolled back, and guarded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from plasmatui.client import EngineError
+from plasmatui.model.operation import BootOrder, DrainOrder, PowerOrder, RollbackOrder, UndrainOrder
+from plasmatui.model.words import Lifecycle, OperationState, PowerAction
+from tests.support.operator import Operator, node_of, told
+from tests.support.site import Site, site
+
+DONE = OperationState.DONE
+
+
+@pytest.fixture(scope="module")
+def rack() -> Iterator[Site]:
+    with site(nodes=7, port=0, on=5) as made:
+        made.engine()
+        made.consoles_open(7)
+        yield made
+
+
+@pytest.fixture
+def operator(rack: Site) -> Operator:
+    return Operator(rack)
+
+
+def test_a_voter_is_drained_and_a_second_one_refused(rack: Site, operator: Operator) -> None:
+    cluster = rack.rack.rack.cluster
+    before = {vm.id for vm in cluster.vms.on("node01")}
+    assert before, "there is something to move"
+    plan = operator.plan(DrainOrder(), "node01")
+    assert not plan.refused
+    assert any("3 of 3 voters healthy" in note for note in plan.notes)
+    assert sum("goes to" in note for note in plan.nodes[0].notes) == len(before)
+    record = operator.run(DrainOrder(), "node01")
+    assert record.state is DONE, told(record)
+    assert [step.id for step in record.nodes[0].steps] == [
+        "balancer-drain", "move-vms", "stop-plasmavmc", "stop-chainfire", "stop-flaredb",
+    ]  # fmt: skip
+    assert cluster.vms.on("node01") == []
+    assert cluster.vms.lost == []
+    assert operator.states()["node01"].lifecycle is Lifecycle.DRAINED
+    assert operator.states()["node01"].flags == ("cordoned",)
+
+    refused = operator.plan(DrainOrder(), "node02").refused
+    assert "chainfire: 2 of 3 voters healthy (node01" in refused
+    assert "2 are needed" in refused
+    for order in (DrainOrder(), PowerOrder(PowerAction.CYCLE), RollbackOrder()):
+        record = operator.run(order, "node02")
+        assert (record.nodes[0].state, record.nodes[0].error) == (OperationState.FAILED, "refused"), told(record)
+        assert not [step for step in record.nodes[0].steps if not step.id.startswith("read-")]
+    with pytest.raises(EngineError, match="by the cluster's name only"):
+        operator.start(DrainOrder(), "node02", override="yes")
+    for group in cluster.groups.values():
+        assert group.losses == []
+
+    record = operator.run(UndrainOrder(), "node01")
+    assert record.state is DONE, told(record)
+    assert operator.states()["node01"].lifecycle is Lifecycle.ACTIVE
+    assert operator.plan(DrainOrder(), "node02").refused == ""
+
+
+def test_workers_are_drained_together_and_none_takes_the_others_vms(rack: Site, operator: Operator) -> None:
+    cluster = rack.rack.rack.cluster
+    record = operator.run(DrainOrder(), "node04", "node05")
+    assert record.state is DONE, told(record)
+    assert cluster.vms.on("node04") == cluster.vms.on("node05") == []
+    assert cluster.vms.lost == []
+    assert operator.run(UndrainOrder(), "node04", "node05").state is DONE
+
+
+def test_a_rollback_is_read_back_with_its_boot_loader(rack: Site, operator: Operator) -> None:
+    plan = operator.plan(RollbackOrder(), "node03")
+    assert "generation 3 to 2" in plan.nodes[0].notes[0]
+    record = operator.run(RollbackOrder(), "node03")
+    assert record.state is DONE, told(record)
+    assert (record.nodes[0].before, record.nodes[0].after) == ("generation 3", "generation 2")
+    system = rack.rack.rack.nodes["node03"].machine.system
+    assert system is not None
+    assert (system.profile, system.default) == (2, 2)
+    assert system.current is system.generations[2].build
+    later = operator.run(RollbackOrder(to=3, next_boot=True), "node03")
+    assert later.state is DONE, told(later)
+    assert (system.profile, system.default) == (3, 3)
+    assert system.current is system.generations[2].build, "until it is booted"
+    missing = operator.plan(RollbackOrder(to=9), "node03")
+    assert "has no generation 9; it has 3, 2, 1" in missing.nodes[0].skipped
+
+
+def test_nodes_are_booted_to_the_installer_or_told_why_not(rack: Site, operator: Operator) -> None:
+    rack.rack.fault("node07", "kernel-missing")
+    record = operator.run(BootOrder(), "node06", "node07")
+    good, bad = node_of(record, "node06"), node_of(record, "node07")
+    assert (good.state, good.after) == (DONE, "installer"), told(record)
+    assert (bad.state, bad.error) == (OperationState.FAILED, "kernel-missing")
+    assert any("404" in line for line in bad.evidence)
+    assert "ssh-ready" in [span["stage"] for span in _stages(rack, "node06")]
+
+
+def _stages(rack: Site, node: str) -> list[dict[str, str]]:
+    boots = rack.cli("timeline", node, "--json").json()["nodes"][node]["boots"]
+    return [span for span in boots[0]["stages"] if span["state"] == "done"]
