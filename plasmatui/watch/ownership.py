@@ -22,6 +22,7 @@ K = SignalKind
 Recording = tuple[str, Sequence[Signal]]
 """The node whose console it is ("" for a server's log), and what was read of it."""
 
+_FETCHES = frozenset({K.TFTP_REQUEST, K.TFTP_DONE, K.TFTP_ERROR, K.HTTP_REQUEST, K.HTTP_ERROR})
 _OWN_ADDRESS = frozenset({K.PXE_ADDRESS, K.IPXE_ADDRESS})
 
 
@@ -42,6 +43,10 @@ class Owners:
         self._strangers: dict[str, str] = {}
         self._leased: set[str] = set()
         self._find_strangers(nodes, logs)
+        lost = {s.ip for signals in logs for s in signals if not self._nodes.get(id(s)) and self._is_lost(s)}
+        seen = any(self._nodes.get(id(s)) and not s.mac for signals in logs for s in signals)
+        if self._strangers or len(lost - {""}) > 1 or (seen and lost != {""}):
+            self._only = ""  # they may be of another machine
 
     def of(self, signal: Signal) -> str:
         """The node that a line of a log is about, "" when that is not known."""
@@ -50,9 +55,11 @@ class Owners:
             return node
         if signal.mac and signal.kind in DHCP:
             return self._strangers.get(signal.mac, "")
-        node = self._spoken.get(signal.ip, "")
-        lost = bool(signal.ip) and signal.ip not in self._leased and is_boot_client(signal)
-        return node or (self._only if lost and not self._strangers else "")
+        return self._spoken.get(signal.ip, "") or (self._only if self._is_lost(signal) else "")
+
+    def _is_lost(self, signal: Signal) -> bool:
+        """Whether a line is of a boot client and names nobody that leases or the inventory know."""
+        return not signal.mac and signal.ip not in self._leased and is_boot_client(signal) and signal.kind in _FETCHES
 
     def _untimed(self, identity: Identity, logs: list[Sequence[Signal]]) -> None:
         for signals in logs:

@@ -12,7 +12,7 @@ from plasmatui.model.boot import Signal, SignalKind
 from plasmatui.model.words import Severity, Stage
 from plasmatui.watch.console.reader import OVER_IPV6
 from plasmatui.watch.diagnosis import Case, Hit, Rule, open_marks
-from plasmatui.watch.facts import Mark
+from plasmatui.watch.facts import Exchange, Mark
 from plasmatui.watch.ipxe import UNREACHABLE, Errno, errno_of, failed_with, is_nothing_to_boot
 from plasmatui.watch.names import Role, name_of
 from plasmatui.watch.stages import ORDER
@@ -103,11 +103,17 @@ def _rogue(case: Case) -> Hit | None:
     ours |= {e.taken.server for e in exchanges if e.taken is not None and e.ack is not None}
     for exchange in exchanges:
         taken = exchange.taken
-        if taken is not None and exchange.ack is None and exchange.offer is not None and taken.server not in ours:
-            other = taken.server != exchange.offer.server and (ours or taken.ip != exchange.offer.ip)
-            if other:
-                return _rogue_hit(case, f"It took the offer of another DHCP server, {taken.server}.", taken)
+        if taken is not None and exchange.ack is None and taken.server not in ours and _from_elsewhere(exchange, ours):
+            return _rogue_hit(case, f"It took the offer of another DHCP server, {taken.server}.", taken)
     return _two_servers(case) or _refused_by_another(case)
+
+
+def _from_elsewhere(exchange: Exchange, ours: set[str]) -> bool:
+    """Whether the offer that a machine took is not the one that our server made, if it made any."""
+    taken, offer = exchange.taken, exchange.offer
+    if taken is None or (offer is None and exchange.refused is None):
+        return False
+    return offer is None or (taken.server != offer.server and (bool(ours) or taken.ip != offer.ip))
 
 
 def _two_servers(case: Case) -> Hit | None:

@@ -63,6 +63,7 @@ CASES: list[tuple[str, str, list[Signal], Stage | None]] = [
     ("unknown-mac", "", [signal(K.DHCP_DISCOVER, mac=MAC), signal(K.DHCP_IGNORED, mac=MAC, code="unknown-mac")], None),
     ("rogue-dhcp", "", [*lease(A, **PXE), console(K.PXE_START), console(K.PXE_ADDRESS, ip="192.168.1.50")], None),
     ("rogue-dhcp", "another offer taken", [*lease(A, 1, **PXE)[:2], signal(K.DHCP_REQUEST, 2, mac=MAC, ip="10.0.0.66", server="10.0.0.9", **PXE)], None),  # noqa: E501 - one case, one line
+    ("rogue-dhcp", "refused by ours", [signal(K.DHCP_REQUEST, 2, mac=MAC, ip="192.168.1.5", server="192.168.1.1"), signal(K.DHCP_NAK, 2, mac=MAC, ip="192.168.1.5")], None),  # noqa: E501 - one case, one line
     ("rogue-dhcp", "two logs", [*lease(A, 1), signal(K.DHCP_OFFER, 1.15, "other", mac=MAC, ip="10.0.0.66")], None),
     ("rogue-dhcp", "refused by the other", [*lease(A, 1), signal(K.DHCP_NAK, 1.4, "other", mac=MAC, ip=IP)], None),
     ("rogue-dhcp", "refused, unlogged", [*lease(A, 1), console(K.PXE_START), console(K.PXE_ERROR, code="PXE-E07")], None),  # noqa: E501 - one case, one line

@@ -190,6 +190,21 @@ def test_lines_without_a_lease_are_of_the_only_node(tmp_path: Path) -> None:
     assert [finding.id for finding in boot.findings] == ["kernel-missing"]
 
 
+def test_lines_of_other_machines_are_not_of_the_only_node(tmp_path: Path) -> None:
+    web = access("10.0.0.77", 1, "/boot.ipxe") + access("10.0.0.78", 2, "/bzImage", 404)
+    assert replay(write(tmp_path, ONE, http=("nginx-access", web))) == {}
+    web = access("10.0.0.1", 1, "/boot.ipxe") + access("10.0.0.78", 2, "/bzImage", 404)
+    boot = replay(write(tmp_path, {"a": {"ip": "10.0.0.1"}}, http=("nginx-access", web)))["a"]
+    assert (boot.reached, boot.findings) == (Stage.IPXE_SCRIPT, ())
+
+
+def test_a_refusal_that_names_no_client_is_of_the_only_node(tmp_path: Path) -> None:
+    leases = dhcp("02:00:00:00:00:0a", "10.0.0.1")
+    refused = "dnsmasq-tftp[7]: cannot access /srv/tftp/ipxe.efi: Permission denied\n"
+    boot = replay(write(tmp_path, ONE, dhcp=("dhcpd", leases), tftp=("dnsmasq", refused)))["a"]
+    assert [finding.id for finding in boot.findings] == ["tftp-file-missing"]
+
+
 def test_an_initrd_shorter_than_what_a_stranger_got(tmp_path: Path) -> None:
     web = access("10.0.0.99", 1, "/initrd", size=9000)
     web += access("10.0.0.1", 11, "/boot.ipxe") + access("10.0.0.1", 12, "/bzImage") + access("10.0.0.1", 13, "/initrd")
