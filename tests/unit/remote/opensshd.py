@@ -19,13 +19,14 @@ SSHD = "/usr/sbin/sshd"  # it wants its absolute path, and is not on every user'
 class OpenSshd:
     """`sshd -D` with a host key and one accepted user key. `options` are lines of its configuration."""
 
-    def __init__(self, directory: Path, options: Sequence[str] = ()) -> None:
+    def __init__(self, directory: Path, options: Sequence[str] = (), address: str = "127.0.0.1") -> None:
         self.directory = directory
         self.port = free_port()
         self.user = getpass.getuser()
         self.host_key = asyncssh.generate_private_key("ssh-ed25519")
         self.user_key = asyncssh.generate_private_key("ssh-ed25519")
         self._options = tuple(options)
+        self._address = address
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -53,11 +54,12 @@ class OpenSshd:
                 [
                     *self._options,
                     f"Port {self.port}",
-                    "ListenAddress 127.0.0.1",
+                    f"ListenAddress {self._address}",
                     f"HostKey {self.directory}/host_key",
                     f"AuthorizedKeysFile {authorized}",
                     "PidFile none",
                     "StrictModes no",
+                    "SetEnv SHLVL=9",  # else Debian's bash reads ~/.bashrc for each command, whatever stands there
                     "UsePAM no",
                     "PasswordAuthentication no",
                     "KbdInteractiveAuthentication no",
