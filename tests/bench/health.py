@@ -61,7 +61,10 @@ async def _rounds(report: Report, found: Inventory) -> None:
             before = own_cpu()
             plain_walls.append(await timed(plain.round))
             plain_cpus.append((own_cpu() - before) / NODES / SERVICES * 1000)
-        report.add(Figure(f"{name}, {label}", median(walls), "s", median(plain_walls), "plain", goal=5.0))
+        # A cold cycle is 2048 handshakes, whose cost is OpenSSL's on both sides: it is held against the plain one.
+        cold = label == "cold"
+        wall, plain_wall = median(walls), median(plain_walls)
+        report.add(Figure(f"{name}, {label}", wall, "s", plain_wall, "plain", goal=2.0 if cold else 5.0, of_ratio=cold))
         report.add(Figure(f"{name}, {label}: our CPU per request", median(cpus), "ms", median(plain_cpus), "plain"))
         report.add(Figure(f"{name}, {label}: loop lag p99", percentile(lags, 0.99), "ms", goal=50.0))
     plain.close()
