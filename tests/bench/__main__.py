@@ -9,7 +9,7 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 
-from tests.bench import consoles, health, power, redfish, remote, screen, watch
+from tests.bench import consoles, health, operations, power, redfish, remote, screen, watch
 from tests.bench.report import Report
 
 BENCHES: dict[str, Callable[[Report], Awaitable[None]]] = {
@@ -20,6 +20,8 @@ BENCHES: dict[str, Callable[[Report], Awaitable[None]]] = {
     "redfish": redfish.rounds,
     "health": health.cycle,
     "ssh": remote.beside_ssh,
+    "steps": operations.steps,
+    "installations": operations.streams,
     "start": screen.first_frame,
     "grid": screen.grid,
     "slow-link": screen.slow_link,
