@@ -1,4 +1,4 @@
-"""systemctl, journalctl, systemd-run and bootctl of a simulated host. Texts of systemd 257."""
+"""systemctl, systemd-run and bootctl of a simulated host. Texts of systemd 257."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 
 from plasmatui.sim.arguments import Options
-from plasmatui.sim.nodejournal import JournalEntry
+from plasmatui.sim.cmdjournal import short_form
 from plasmatui.sim.nodeshell import Call, Command, no_input
 from plasmatui.sim.units import Unit, UnitState, full_name
 
@@ -198,7 +198,7 @@ async def _status(call: Call, _options: Options, names: list[str]) -> int:
         unit = call.host.units[name]
         call.say(*status_lines(unit, call.host.clock.wall()))
         entries = [entry for entry in call.host.journal.entries if entry.unit == unit.name][-10:]
-        call.say("", *(_short(entry, call.host.hostname) for entry in entries))
+        call.say("", *(short_form(entry, call.host.hostname) for entry in entries))
         code = code or (0 if unit.state is UnitState.ACTIVE else 3)
     return code
 
@@ -220,77 +220,6 @@ _VERBS: dict[str, Callable[[Call, Options, list[str]], Awaitable[int]]] = {
     "is-active": _is_active, "is-failed": _is_failed, "is-enabled": _is_enabled, "start": _change, "stop": _change,
     "restart": _change, "try-restart": _change, "reload": _change, "kill": _change, "show": _show, "status": _status,
 }  # fmt: skip
-
-
-# The journal
-
-
-async def _journalctl(call: Call) -> int:
-    aliases = {"unit": "u", "follow": "f", "lines": "n", "output": "o", "since": "S", "boot": "b", "priority": "p",
-               "reverse": "r", "dmesg": "k", "until": "U"}  # fmt: skip
-    values = ("u", "n", "o", "S", "U", "p", "t", "output-fields", "after-cursor", "cursor", "g", "grep")
-    options = Options(call.arguments, values, aliases=aliases)
-    units = {full_name(name) for name in options.each("u")}
-    priority = int(options.get("p", "7")) if options.get("p", "7").isdigit() else 7
-    since = _moment(options["S"], call.host.clock.wall()) if "S" in options else 0.0
-    after = re.search(r"i=([0-9a-f]+)", options.get("after-cursor"))
-    if since is None:
-        return call.fail(f"Failed to parse timestamp: {options['S']}")
-
-    def wanted(entry: JournalEntry) -> bool:
-        if (units and entry.unit not in units) or entry.priority > priority or entry.wall < since:
-            return False
-        if "b" in options and entry.boot_id != call.host.journal.boot_id:
-            return False
-        return after is None or entry.number > int(after[1], 16)
-
-    def show(entry: JournalEntry) -> None:
-        call.say(_shown(entry, options.get("o", "short"), call.host.hostname))
-
-    found = [entry for entry in call.host.journal.entries if wanted(entry)]
-    count = options.get("n", "10" if "f" in options and after is None else "all")
-    if count.lstrip("+").isdigit():
-        found = found[len(found) - int(count) :] if int(count) < len(found) else found
-    for entry in reversed(found) if "r" in options else found:
-        show(entry)
-    if not found and "f" not in options and "q" not in options:
-        call.say("-- No entries --")
-    if "f" in options:
-        stop = call.host.journal.follow(lambda entry: show(entry) if wanted(entry) else None)
-        try:
-            await call.over.wait()
-        finally:
-            stop()
-    return 0
-
-
-def _moment(text: str, now: float) -> float | None:
-    """Unix seconds of `@SECONDS`, a date and time (UTC), `-5min`, `10 minutes ago`, today; None when it is none."""
-    if text.startswith("@"):
-        return float(text[1:])
-    if text in ("today", "yesterday", "now"):
-        return now if text == "now" else now - now % 86400 - (86400 if text == "yesterday" else 0)
-    found = re.fullmatch(r"-?(\d+)\s*(s|sec|second|m|min|minute|h|hour|d|day)s?( ago)?", text)
-    if found is not None:
-        return now - int(found[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[found[2][0]]
-    for form in ("%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d"):
-        try:
-            stamp = time.strptime(text.removesuffix("Z").removesuffix(" UTC").partition(".")[0], form)
-        except ValueError:
-            continue
-        return float(time.mktime(stamp) - time.timezone)
-    return None
-
-
-def _shown(entry: JournalEntry, form: str, host: str) -> str:
-    if form in ("json", "json-pretty"):
-        return json.dumps(entry.fields(host))
-    return entry.message if form == "cat" else _short(entry, host, iso=form.startswith("short-iso"))
-
-
-def _short(entry: JournalEntry, host: str, *, iso: bool = False) -> str:
-    at = time.strftime("%Y-%m-%dT%H:%M:%S+00:00" if iso else "%b %d %H:%M:%S", time.gmtime(entry.wall))
-    return f"{at} {host} {entry.identifier}[{entry.pid}]: {entry.message}"
 
 
 # Transient units
@@ -432,4 +361,4 @@ async def _bootctl(call: Call) -> int:
     return 0
 
 
-COMMANDS: dict[str, Command] = {"systemctl": _systemctl, "journalctl": _journalctl, "bootctl": _bootctl}
+COMMANDS: dict[str, Command] = {"systemctl": _systemctl, "bootctl": _bootctl}

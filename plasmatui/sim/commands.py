@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 
-from plasmatui.sim import cmdbasic, cmddisks, cmdfiles, cmdinstall, cmdnixos, cmdsystemd
+from plasmatui.sim import cmdbasic, cmddisks, cmdfiles, cmdinstall, cmdjournal, cmdnixos, cmdsystemd
 from plasmatui.sim.arguments import UsageError
 from plasmatui.sim.builds import DiskoScript
 from plasmatui.sim.host import Host
@@ -15,6 +15,7 @@ _TABLE: dict[str, Command] = {
     **cmdbasic.COMMANDS,
     **cmddisks.COMMANDS,
     **cmdsystemd.COMMANDS,
+    **cmdjournal.COMMANDS,
     **cmdnixos.COMMANDS,
     **cmdinstall.COMMANDS,
 }

@@ -78,6 +78,7 @@ CATALOGUE: dict[str, FaultKind] = {
         FaultKind("disko-device-missing", "the disk that the inventory names is not in the machine"),
         FaultKind("disko-device-busy", "a partition of that disk is mounted in the installer"),
         FaultKind("install-flake-missing", "the flake has no configuration for the node"),
+        FaultKind("build-fails", "the node's system cannot be built"),
         FaultKind("install-no-space", "the new root is full in the middle of the copy"),
         FaultKind("install-copy-failed", "the connection breaks in the middle of the copy"),
         FaultKind("copy-slow", "copies to the node are slow; times slower", 10.0),

@@ -42,18 +42,24 @@ class Account:
 
 
 @dataclass(frozen=True)
-class Ssh:
-    """How the nodes are reached: private key, port, and the host keys of those that run from the start."""
+class Provisioning:
+    """How nodes are reached, private key, port and known host keys, and what they are installed from."""
 
     key_file: Path
     port: int
     known_hosts: Path
+    flake: Path
+    tools: Path
+    secrets: Path
+
+
+def voters(count: int) -> int:
+    """How many of the first machines are voters: three, so that their number is odd; of fewer than three one."""
+    return 3 if count >= 3 else 1
 
 
 def profile_of(index: int, count: int) -> str:
-    """The first three machines are voters, so that their number is odd; of fewer than three the first alone."""
-    voters = 3 if count >= 3 else 1
-    return "control-plane" if index < voters else "worker"
+    return "control-plane" if index < voters(count) else "worker"
 
 
 def rack_of(index: int, count: int) -> tuple[str, int]:
@@ -71,7 +77,9 @@ def write_private(path: Path, text: str) -> None:
         file.write(text)
 
 
-def render(entries: list[Entry], account: Account, services: BootServices, ports: Mapping[str, int], ssh: Ssh) -> str:
+def render(
+    entries: list[Entry], account: Account, services: BootServices, ports: Mapping[str, int], host: Provisioning
+) -> str:
     """The inventory's text. `ports` are those of the cluster's services."""
     management, production = networks(entries[0].address)
     count = len(entries)
@@ -104,9 +112,12 @@ def render(entries: list[Entry], account: Account, services: BootServices, ports
         f"  verify_tls: {_quoted(str(account.ca_file))}",
         "ssh:",
         "  user: root",
-        f"  key: {_quoted(str(ssh.key_file))}",
-        f"  port: {ssh.port}",
-        f"  known_hosts: {_quoted(str(ssh.known_hosts))}",
+        f"  key: {_quoted(str(host.key_file))}",
+        f"  port: {host.port}",
+        f"  known_hosts: {_quoted(str(host.known_hosts))}",
+        f"flake: {_quoted(str(host.flake))}",
+        f"tools: {_quoted(str(host.tools))}",
+        f"secrets: {_quoted(str(host.secrets))}",
         "policy: {parallel: 16, stagger: 0s}",
         "profiles:",
         f"  control-plane: {{voter: true, services: [{', '.join(services_of('control-plane'))}]}}",

@@ -22,18 +22,15 @@ from plasmatui.sim.cluster import Cluster
 from plasmatui.sim.cluster_ports import choose
 from plasmatui.sim.control import ControlSocket
 from plasmatui.sim.faults import UEFI_ONLY, FaultError, NodeFaults, group, parse_fault
-from plasmatui.sim.filetree import FileTree
-from plasmatui.sim.host import HOST_KEY
-from plasmatui.sim.hostkeys import make_key, public_key
 from plasmatui.sim.identity import Identity, make_identity, node_name
 from plasmatui.sim.ipmi_commands import COMMANDS
 from plasmatui.sim.ipmi_server import IpmiBmc
 from plasmatui.sim.machine import Machine
+from plasmatui.sim.provisioning import Member, ProvisioningHost
 from plasmatui.sim.redfish import RedfishBmc
 from plasmatui.sim.services import BootServices, ServiceOptions
 from plasmatui.sim.session import Privilege, User
 from plasmatui.sim.sshd import Sshd, free_port
-from plasmatui.sim.system import CLUSTER_CONFIG
 from plasmatui.sim.tls import Authority
 
 HOUSEKEEPING = 1.0
@@ -127,7 +124,7 @@ class Rack:
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._directory = Path()
         self._ssh_port = 0
-        self._public_key = ""
+        self._provisioning: ProvisioningHost | None = None
         self._control: ControlSocket | None = None
         self._housekeeper: asyncio.Task[None] | None = None
         self._resets: dict[str, float] = {}
@@ -162,9 +159,10 @@ class Rack:
         return self._directory / "iam-token"
 
     @property
-    def ssh_key_path(self) -> Path:
-        """The private key that every machine lets in."""
-        return self._directory / "ssh" / "id_ed25519"
+    def provisioning(self) -> ProvisioningHost:
+        """Flake, secrets, SSH key and tools of a rack that was started."""
+        assert self._provisioning is not None
+        return self._provisioning
 
     @property
     def control_path(self) -> Path:
@@ -236,7 +234,7 @@ class Rack:
         ports = choose(self._addresses.addresses[0])
         self._cluster = Cluster(self.clock, authority, self._directory / "tls", seed=options.seed, ports=ports)
         users = self._users()
-        self._make_ssh_key()
+        self._provisioning = ProvisioningHost(self._directory, authority)
         self._ssh_port = free_port(self._addresses.addresses[0])
         host = endpoints[0].address
         while endpoints:
@@ -248,6 +246,8 @@ class Rack:
                 raise
             endpoints.pop(0)
         await self.services.start(host)
+        members = [self._member(node.entry.identity, node.entry.profile) for node in self.nodes.values()]
+        self.provisioning.start(members, options.speed, self._running, self._ssh_port)
         self._write_inventory()
         for name, faults in self._faults.items():
             for fault in faults:
@@ -279,15 +279,6 @@ class Rack:
             b"operator": User(secret, Privilege.OPERATOR, 3),
         }
 
-    def _make_ssh_key(self) -> None:
-        """The key of a rack that was here before goes on to be valid."""
-        path = self.ssh_key_path
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        if not path.exists():
-            inventory_file.write_private(path, make_key().decode())
-        self._public_key = public_key(path.read_bytes(), "provisioning@sim")
-        path.with_suffix(".pub").write_text(self._public_key + "\n")
-
     async def _add(
         self, index: int, endpoint: addresses.Endpoint, users: dict[bytes, User], authority: Authority
     ) -> None:
@@ -298,7 +289,7 @@ class Rack:
         profile = inventory_file.profile_of(index, options.nodes)
         machine = Machine(identity, self.clock, NodeFaults(), self.services, profile, options.console_rate)
         machine.address = str(identity.production)
-        machine.furnish = partial(self._furnish, identity, profile)
+        machine.furnish = lambda files: self.provisioning.furnish(self._member(identity, profile), files)
         self.services.clients[str(identity.provisioning)] = Client(identity.name, profile, machine.faults)
         loop = asyncio.get_running_loop()
         _, bmc = await loop.create_datagram_endpoint(
@@ -310,37 +301,17 @@ class Rack:
             port, driver = endpoint.https_port, "redfish"
             redfish = RedfishBmc(machine, users, authority, endpoint.address, endpoint.ipmi_port, self._touched)
             await redfish.start(endpoint.https)
-        sshd = Sshd(machine.address, self._ssh_port, self._public_key, machine.faults)
+        sshd = Sshd(machine.address, self._ssh_port, self.provisioning.public_key, machine.faults)
         machine.on_host(sshd.host_changed)
         entry = inventory_file.Entry(identity, profile, endpoint.address, port, driver)
         self.nodes[identity.name] = Node(machine, bmc, redfish, sshd, entry)
         self.cluster.add_node(identity.name, machine.address, identity.hardware, machine.faults, profile)
         machine.on_system(partial(self.cluster.system_changed, identity.name))
 
-    def _furnish(self, identity: Identity, profile: str, files: FileTree) -> None:
-        """The files that an installation brings, for a machine that was installed before the rack was switched on."""
+    def _member(self, identity: Identity, profile: str) -> Member:
         count = self.options.nodes
-        voters = [node_name(i, count) for i in range(count) if inventory_file.profile_of(i, count) == "control-plane"]
-        config = siteconfig.cluster_config(identity, profile, voters)
-        files.put(CLUSTER_CONFIG, siteconfig.config_file(config), 0o600)
-        files.put(HOST_KEY, self._host_key(identity), 0o600)
-
-    @staticmethod
-    def _host_key(identity: Identity) -> bytes:
-        """The SSH host key of a machine that was installed before the rack was switched on."""
-        return make_key(f"{identity.seed}/{identity.name}/host-key")
-
-    @property
-    def known_hosts_path(self) -> Path:
-        """The host keys of the machines that run from the start."""
-        return self._directory / "ssh" / "known_hosts"
-
-    def _write_known_hosts(self) -> None:
-        lines = [
-            f"[{node.machine.address}]:{self._ssh_port} {public_key(self._host_key(node.machine.identity), name)}"
-            for name, node in list(self.nodes.items())[: self._running]
-        ]
-        self.known_hosts_path.write_text("".join(f"{line}\n" for line in lines))
+        voters = [node_name(index, count) for index in range(inventory_file.voters(count))]
+        return Member(identity, profile, siteconfig.cluster_config(identity, profile, voters))
 
     @property
     def _running(self) -> int:
@@ -352,9 +323,11 @@ class Rack:
         entries = [node.entry for node in self.nodes.values()]
         inventory_file.write_private(self.token_path, self.cluster.token + "\n")
         account = inventory_file.Account(self.options.username, self.password_path, self.token_path, self.ca_path)
-        self._write_known_hosts()
-        ssh = inventory_file.Ssh(self.ssh_key_path, self._ssh_port, self.known_hosts_path)
-        text = inventory_file.render(entries, account, self.services, self.cluster.ports, ssh)
+        provisioning = inventory_file.Provisioning(
+            self.provisioning.ssh_key, self._ssh_port, self.provisioning.known_hosts, self.provisioning.flake,
+            self.provisioning.tools, self.provisioning.secrets,
+        )  # fmt: skip
+        text = inventory_file.render(entries, account, self.services, self.cluster.ports, provisioning)
         inventory_file.write_private(self.inventory_path, text)
 
     async def _stop(self) -> None:
@@ -373,6 +346,8 @@ class Rack:
             await stranger.stop()
         if self._cluster is not None:
             await self._cluster.stop()
+        if self._provisioning is not None:
+            await self._provisioning.stop()
         if self._services is not None:
             await self._services.stop()
         if self._addresses is not None:
@@ -385,6 +360,7 @@ class Rack:
         """Effects of a change of faults that nobody asks for later."""
         node = self.nodes[name]
         node.sshd.faults_changed()
+        self.provisioning.faults_changed(name, node.machine.faults)
         if fault == "sol-held":
             if node.ipmi.sol is not None:
                 node.ipmi.sol.deactivated()

@@ -20,7 +20,7 @@ class Authority:
     """A certificate authority that lives in a directory of its own; made anew for each rack.
 
     Attributes:
-        ca_path: its certificate, for those who verify.
+        ca_path: its certificate, for those who verify. server_key: of all its certificates, as PEM.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -46,12 +46,12 @@ class Authority:
         self.ca_path = directory / "ca.pem"
         self.ca_path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
         self._key_path = directory / "server.key"
-        secret = self._server_key.private_bytes(
+        self.server_key = self._server_key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
         descriptor = os.open(self._key_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
-            file.write(secret)
+            file.write(self.server_key)
 
     def context(self, address: str, name: str, *, expired: bool = False) -> ssl.SSLContext:
         """A server's context with a certificate for one address; an expired one ended a week ago."""
@@ -65,7 +65,19 @@ class Authority:
         """
         return self._issue(host, [address, "127.0.0.1"], [host, host.partition(".")[0], "localhost"], days)
 
+    def node_certificate(self, address: str, host: str, *, days: float = 90) -> bytes:
+        """The certificate of `service_context`, as PEM, for a node's secrets."""
+        names = [host, host.partition(".")[0], "localhost"]
+        return self._certificate(host, [address, "127.0.0.1"], names, days)
+
     def _issue(self, subject: str, addresses: list[str], names: list[str], days: float) -> ssl.SSLContext:
+        path = self._directory / f"{names[0]}.pem"
+        path.write_bytes(self._certificate(subject, addresses, names, days))
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(path, self._key_path)
+        return context
+
+    def _certificate(self, subject: str, addresses: list[str], names: list[str], days: float) -> bytes:
         now = datetime.datetime.now(datetime.UTC)
         end = now + days * _DAY
         alternatives = [
@@ -87,11 +99,7 @@ class Authority:
             .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
             .sign(self._key, hashes.SHA256())
         )
-        path = self._directory / f"{names[0]}.pem"
-        path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(path, self._key_path)
-        return context
+        return certificate.public_bytes(serialization.Encoding.PEM)
 
 
 def _key_usage(*, authority: bool) -> x509.KeyUsage:

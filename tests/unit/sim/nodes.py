@@ -27,7 +27,11 @@ async def reachable(machine: Machine) -> None:
 def connect(rack: Rack, node: str, **options: object) -> asyncssh.SSHClientConnection:
     """A connection, as an asynchronous context manager."""
     sshd = rack.nodes[node].sshd
-    settings: dict[str, object] = {"username": "root", "client_keys": [str(rack.ssh_key_path)], "known_hosts": None}
+    settings: dict[str, object] = {
+        "username": "root",
+        "client_keys": [str(rack.provisioning.ssh_key)],
+        "known_hosts": None,
+    }
     return asyncssh.connect(sshd.address, sshd.port, **(settings | options))  # type: ignore[no-any-return]
 
 
