@@ -177,13 +177,13 @@ class Correlator:
             number=facts.number,
             begin=facts.begin,
             reached=reading.reached if reached is not None else None,
-            outcome=_outcome(reading, findings_stop=any(f.severity is Severity.ERROR for f in findings)),
+            outcome=_outcome(reading, findings_stop=any(f.severity is Severity.ERROR for f in findings), at_end=at_end),
             stages=spans_of(reading, self._usual),
             findings=findings,
         )
 
 
-def _outcome(reading: Reading, *, findings_stop: bool) -> str:
+def _outcome(reading: Reading, *, findings_stop: bool, at_end: bool) -> str:
     """How a boot stands. An installed system is called healthy when it came up to its prompt without an error; a boot
     that its end says nothing of, and that no error explains, still counts as running."""
     if findings_stop:
@@ -197,4 +197,5 @@ def _outcome(reading: Reading, *, findings_stop: bool) -> str:
     ends = facts.find(*_ENDS)
     if ends and ends[-1].last_order >= max((m.last_order for m in facts.marks.values() if m not in ends), default=0):
         return "stopped"
-    return "stopped" if facts.ended else "running"
+    failed = at_end and any(not reading.overcome(m, Stage.TFTP_LOADER) for m in facts.find(SignalKind.PXE_ERROR))
+    return "stopped" if facts.ended or failed else "running"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from plasmatui.cli.main import run
 from plasmatui.model.words import Severity, Stage
@@ -37,6 +39,14 @@ CASES: dict[str, tuple[str, str, list[str], list[str]]] = {
     "lab2-fail-efi-badkernel": ("ipxe-script", "stopped", ["kernel-not-executable"], ["Could not select"]),
     "lab2-ok-efi-http": ("initrd-start", "stopped", [], []),
     "lab2-ok-efi-kea26-hpa": ("initrd-start", "stopped", [], []),
+    "lab3-fail-bios-loader": ("tftp-loader", "stopped", ["wrong-arch-loader"], ["BdsDxe: failed to load"]),
+    "lab3-fail-cable-pulled": ("http-kernel", "stopped", ["http-unreachable"], ["os/initrd.img... 15%"]),
+    "lab3-fail-closed-pool": ("firmware", "stopped", ["unknown-mac"], ["no free leases", "PXE-E18"]),
+    "lab3-fail-half-initrd": ("initrd-start", "stopped", ["initrd-truncated"], ["614772", "read error"]),
+    "lab3-fail-loop": ("dhcp-ipxe", "stopped", ["ipxe-loop"], ["tftp.log:4:", "tftp://10.44.7.2/ipxe.efi"]),
+    "lab3-fail-refused-by-other": ("dhcp-loader", "stopped", ["rogue-dhcp"], ["DHCPACK on", "PXE-E07"]),
+    "lab3-fail-server-killed": ("http-kernel", "stopped", ["http-unreachable"], ["os/initrd.img... "]),
+    "lab3-ok-proxy": ("installer-up", "installer-up", [], []),
     "ok-bios-dhcpd": ("installer-up", "installer-up", [], []),
     "ok-uefi-dhcpd-atftpd": ("installer-up", "installer-up", [], []),
     "ok-uefi-kea-tftpdhpa": ("installer-up", "installer-up", [], []),
@@ -56,6 +66,32 @@ def test_real_boots(name: str) -> None:
         assert any(text in line for line in found[0].evidence), text
     begins = [span.begin for span in boot.stages if span.begin is not None]
     assert begins == sorted(begins)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_fewer_witnesses_in_any_order_say_nothing_else(name: str, tmp_path: Path) -> None:
+    """Whatever is left out, a good boot has no error and a failed one not two; order of files says nothing."""
+    manifest = yaml.safe_load((BUNDLES / name / "bundle.yaml").read_text())
+    for path in (BUNDLES / name).iterdir():
+        shutil.copy(path, tmp_path)
+    files = manifest["files"]
+    fewer = [[file for file in files if file is not left] for left in files] + [[file] for file in files]
+    for some in (files[::-1], *fewer):
+        (tmp_path / "bundle.yaml").write_text(json.dumps({**manifest, "files": some}))
+        for (boot,) in replay_all(tmp_path).values():
+            found = [finding.id for finding in boot.findings if finding.severity is Severity.ERROR]
+            assert len(found) <= bool(CASES[name][2])
+            if len(some) == len(files):
+                assert (boot.reached, boot.outcome, found) == CASES[name][:3]
+
+
+def test_two_nodes_at_once() -> None:
+    """Real ones: both through the same logs, the one to its installer, the other without an initrd."""
+    boots = replay(BUNDLES / "lab3-two-nodes")
+    assert (boots["n1"].reached, boots["n1"].findings) == (Stage.INSTALLER_UP, ())
+    assert boots["n2"].reached is Stage.HTTP_KERNEL
+    assert [finding.id for finding in boots["n2"].findings] == ["initrd-missing"]
+    assert {text.split(":")[0] for text in boots["n2"].findings[0].evidence} == {"access.log", "error.log", "n2.raw"}
 
 
 def test_a_bios_rom_has_no_loader_and_uefi_has() -> None:

@@ -71,6 +71,11 @@ def test_a_lease_in_the_second_of_the_kernels_line_is_not_the_systems() -> None:
     assert Stage.INSTALLER_UP in names(later)
 
 
+def test_an_error_that_no_rule_knows_stops_a_boot_all_the_same() -> None:
+    boot = timeline(fed([console(SignalKind.PXE_START), console(SignalKind.PXE_ERROR, code="PXE-E07")]))
+    assert (boot.outcome, boot.findings) == ("stopped", ())
+
+
 def test_console_alone_and_both_witnesses_tell_the_same_stages() -> None:
     alone = timeline(fed(console_boot()))
     both = timeline(fed(sorted([*console_boot(), *net_boot(A)], key=lambda s: s.wall or 0)))
