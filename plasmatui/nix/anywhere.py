@@ -178,7 +178,7 @@ def parse_mounted(output: str) -> str:
     return f"{' '.join(words[:-1])} ({words[-1]})"
 
 
-def ssh_front(directory: Path, known_hosts: Path, path: str) -> Path:
+def ssh_front(directory: Path, known_hosts: Path, path: str, jump: str = "") -> Path:
     """Write a program `ssh` that trusts the keys in `known_hosts` alone; put `directory` first in PATH.
 
     nixos-anywhere, its ssh-copy-id and nix find ssh by PATH (its packages put their own ssh last), so that options
@@ -186,6 +186,7 @@ def ssh_front(directory: Path, known_hosts: Path, path: str) -> Path:
 
     Args:
         directory: private; made when it is missing. path: PATH in which the real ssh is looked for.
+        jump: `[user@]host[:port]` to go through; its own key must be known to the user's ssh.
 
     Raises:
         CommandError: id "program-missing": there is no ssh.
@@ -205,6 +206,7 @@ def ssh_front(directory: Path, known_hosts: Path, path: str) -> Path:
         "BatchMode=yes",
         f"ServerAliveInterval={ALIVE_INTERVAL}",
         "ServerAliveCountMax=4",
+        *((f"ProxyJump={jump}",) if jump else ()),
     )
     arguments = [part for option in options for part in ("-o", option)]
     front = directory / "ssh"

@@ -25,6 +25,7 @@ from plasmatui.operations.work import NodeFailedError, NodeWork
 
 if TYPE_CHECKING:  # it imports cryptography, which takes its time
     from plasmatui.nix.extrafiles import Source
+    from plasmatui.remote.target import Target
 
 LOOK_LIMIT = 60.0
 DISKO_LIMIT = 1800.0
@@ -169,7 +170,7 @@ class Calls:
         work, inventory = self.work, self.work.site.inventory()
         host = installer(work)
         await host.boot_id()  # connects: its key is checked by us, and then the only one that ssh takes
-        front = await asyncio.to_thread(self._front, inventory, host.target.place, host.host_key)
+        front = await asyncio.to_thread(self._front, inventory, host.target, host.host_key)
         tree = await asyncio.to_thread(build_tree, self.source) if phase is Phase.INSTALL else None
         installation = Installation(
             self.tools.anywhere,
@@ -186,12 +187,12 @@ class Calls:
         ending = await run.start(argv, env, remove=[Path(tree.path)] if tree is not None else [])
         self._judge(run, ending, phase)
 
-    def _front(self, inventory: Inventory, place: str, host_key: str) -> Path:
+    def _front(self, inventory: Inventory, target: Target, host_key: str) -> Path:
         directory = self.work.site.jobs / str(self.work.number) / self.work.node / "ssh"
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         known_hosts = directory / "known_hosts"
-        known_hosts.write_text(f"{place} {host_key}\n")
-        ssh_front(directory, known_hosts, tool_path(inventory))
+        known_hosts.write_text(f"{target.place} {host_key}\n")
+        ssh_front(directory, known_hosts, tool_path(inventory), target.jump)
         return directory
 
     async def _seen(self, run: JobRun, phase: Phase) -> bool | None:

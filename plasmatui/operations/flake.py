@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -78,13 +79,24 @@ async def find_tools(work: NodeWork) -> Tools:
     env = environment(inventory)
     nix = str(find_tool("nix", inventory))
     anywhere = str(find_tool("nixos-anywhere", inventory))
-    version = await run_local(flake.version_argv(nix), env, _quiet)
-    usage = await run_local((anywhere, "--help"), env, _quiet)
+    version = await _told(work.site, flake.version_argv(nix), env)
+    usage = await _told(work.site, (anywhere, "--help"), env)
     try:
-        json_log = parse_version(version.out.decode(errors="replace")) >= JSON_LOG_SINCE
-        return Tools(nix, anywhere, parse_help(usage.out.decode(errors="replace")), json_log, env)
+        json_log = parse_version(version) >= JSON_LOG_SINCE
+        return Tools(nix, anywhere, parse_help(usage), json_log, env)
     except OutputError as error:
         raise NodeFailedError("program-missing", f"{work.node}: the programs of nix on this host: {error}") from error
+
+
+async def _told(site: Site, argv: tuple[str, ...], env: dict[str, str]) -> str:
+    """What a program says of itself, asked once for as long as it is not replaced."""
+    stat = await asyncio.to_thread(os.stat, argv[0])
+    key = (argv[0], stat.st_mtime_ns)
+    async with site.asking:
+        if key not in site.told:
+            ran = await run_local(argv, env, _quiet)
+            site.told[key] = ran.out.decode(errors="replace")
+    return site.told[key]
 
 
 def environment(inventory: Inventory) -> dict[str, str]:

@@ -25,6 +25,8 @@ class Site:
         hosts: SSH to nodes. cluster: the APIs of the cluster's services.
         cordoned: nodes that are out of service, or on the way there.
         jobs: directory below which local programs that outlive the engine keep their state.
+        told: what programs of this host said of themselves, by path and time of change; `asking` is held meanwhile, so
+            that each is asked once.
         placing: held while a VM's new place is chosen and asked for, so that two drains do not fill the same room.
     """
 
@@ -38,3 +40,5 @@ class Site:
     cordoned: Callable[[], frozenset[str]]
     jobs: Path
     placing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    told: dict[tuple[str, int], str] = field(default_factory=dict)
+    asking: asyncio.Lock = field(default_factory=asyncio.Lock)

@@ -149,7 +149,7 @@ async def streams(report: Report) -> None:
 
 
 async def _lag_beside(script: str) -> float:
-    """The lag of a loop that does nothing while as many printers run that nobody reads: what the machine itself does."""
+    """The lag of an idle loop while as many printers run that nobody reads: what the machine itself does."""
     quiet = asyncio.subprocess.DEVNULL
     async with LagProbe() as probe:
         printers = [
