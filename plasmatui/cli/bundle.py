@@ -1,4 +1,4 @@
-"""`plasmatui bundle`: an incident bundle of nodes, without secrets, for a ticket or a replay."""
+"""`plasmatui bundle`: an incident bundle of nodes, or of an operation, without secrets, for a ticket or a replay."""
 
 from __future__ import annotations
 
@@ -16,28 +16,32 @@ from plasmatui.model import wire
 
 
 @click.command()
-@click.argument("node_sets", metavar="NODE...", nargs=-1, required=True)
+@click.argument("words", metavar="NODE...|OP", nargs=-1, required=True)
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Where to write it."
 )
 @click.option("--since", metavar="T", help="Only what happened since T (a day): 90s, 10m, 2h, 14:30 or a date.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 @click.pass_obj
-def bundle(settings: Settings, node_sets: tuple[str, ...], output: Path, since: str | None, as_json: bool) -> int:
-    """Write an incident bundle of NODE...
+def bundle(settings: Settings, words: tuple[str, ...], output: Path, since: str | None, as_json: bool) -> int:
+    """Write an incident bundle of NODE..., or of the nodes of operation number OP.
 
-    It holds server logs, consoles, timelines and events, without secrets; `plasmatui replay DIR` reads it.
+    It holds server logs, consoles, timelines, events and operations, without secrets; `plasmatui replay DIR` reads it.
     """
     begin = moment(since) if since else 0.0
-    return run_async(_bundle(settings, ",".join(node_sets), output.expanduser().absolute(), begin, as_json))
+    return run_async(_bundle(settings, ",".join(words), output.expanduser().absolute(), begin, as_json))
 
 
 async def _bundle(settings: Settings, node_set: str, directory: Path, since: float, as_json: bool) -> int:
     async with engine(settings, read_only=True) as client:
-        names = pick(node_set, client.welcome.nodes)
-        reply = expect(await client.ask(wire.MakeBundle(names, str(directory), since)), wire.BundleReply)
+        by_number = node_set.isdecimal() and node_set not in {node.name for node in client.welcome.nodes}
+        if by_number:
+            body = wire.MakeBundle((), str(directory), since, int(node_set))
+        else:
+            body = wire.MakeBundle(pick(node_set, client.welcome.nodes), str(directory), since)
+        reply = expect(await client.ask(body), wire.BundleReply)
     if as_json:
-        print_json({"directory": reply.directory, "nodes": list(names), "files": list(reply.files)})
+        print_json({"directory": reply.directory, "nodes": list(reply.nodes), "files": list(reply.files)})
     else:
         result(reply.directory)
         note(f"{len(reply.files)} files; look into them before you pass them on: plasmatui replay {reply.directory}")

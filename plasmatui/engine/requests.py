@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from plasmatui.engine.consoles import ConsoleHub
+from plasmatui.engine.evidence import Collector
 from plasmatui.engine.oplogs import OperationLogs
 from plasmatui.engine.opsdesk import ACTING, OperationsDesk
 from plasmatui.engine.ports import ProblemError
@@ -88,7 +89,7 @@ class RequestDesk:
         self._journal = journal
         self._control = control
         self._systems = systems
-        self._watch_desk = WatchDesk(store, watch, consoles, journal, control)
+        self._watch_desk = WatchDesk(store, watch, journal, Collector(watch, consoles, store, journal, logs), control)
         operations = OperationsDesk(store, runner, journal, logs, self._known, cluster)
         self._handlers: dict[type, Callable[[Session, int, Any], Awaitable[wire.ReplyBody]]] = {
             wire.Watch: self._watch,

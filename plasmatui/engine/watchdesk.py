@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from plasmatui.engine.bundles import Redactor, write_bundle
-from plasmatui.engine.consoles import ConsoleHub
-from plasmatui.engine.evidence import collect
+from plasmatui.engine.bundles import write_bundle
+from plasmatui.engine.evidence import Collector
 from plasmatui.engine.loglines import shown, store_filter
 from plasmatui.engine.ports import ProblemError
+from plasmatui.engine.redact import Redactor
 from plasmatui.engine.session import Session
 from plasmatui.engine.store import Store
 from plasmatui.engine.watch import WatchHub
@@ -24,6 +24,9 @@ MAX_PAGE = 2000
 """Lines that one page carries at most."""
 
 MAX_BOOTS = 100
+
+BEFORE = 60.0
+"""Seconds before an operation that its bundle holds too."""
 
 MAX_HITS = 100_000
 
@@ -43,9 +46,9 @@ class Reloads(Protocol):
 class WatchDesk:
     """Answers the requests of boot watch. `enrolling` keeps two edits of the inventory from crossing."""
 
-    def __init__(self, store: Store, hub: WatchHub, consoles: ConsoleHub, journal: Journal, control: Reloads) -> None:
-        self._consoles = consoles
+    def __init__(self, store: Store, hub: WatchHub, journal: Journal, evidence: Collector, control: Reloads) -> None:
         self._journal = journal
+        self._evidence = evidence
         self._store = store
         self._hub = hub
         self._control = control
@@ -98,21 +101,28 @@ class WatchDesk:
         self._hub.followers.leave(session.id.number)
 
     async def _bundle(self, session: Session, _: int, body: wire.MakeBundle) -> wire.ReplyBody:
-        unknown = [node for node in body.nodes if node not in self._store.nodes]
-        if unknown or not body.nodes:
+        names, since = body.nodes, body.since
+        if body.operation:
+            record = next(iter(await self._journal.operations(1, body.operation)), None)
+            if record is None:
+                raise ProblemError("no-such-operation", f"there is no operation {body.operation}")
+            names = names or tuple(each.node for each in record.nodes if each.node in self._store.nodes)
+            since = since or record.begin - BEFORE
+        unknown = [node for node in names if node not in self._store.nodes]
+        if unknown or not names:
             raise ProblemError("unknown-node", f"the inventory has no node {', '.join(unknown[:5])}")
         directory = Path(body.directory)
         if not directory.is_absolute():
             raise ProblemError("refused", f"{body.directory}: name the directory from the root on")
-        nodes = tuple(dict.fromkeys(body.nodes))
-        content = await collect(nodes, body.since, self._hub, self._consoles, self._store, self._journal)
+        nodes = tuple(dict.fromkeys(names))
+        content = await self._evidence.collect(nodes, since)
         try:
             redactor = await asyncio.to_thread(Redactor, self._hub.inventory)
             files = await asyncio.to_thread(write_bundle, directory, content, redactor)
         except OSError as error:
             raise ProblemError("refused", f"no bundle in {directory}: {error.strerror or error}") from None
-        self._store.audit(session.id.user, "", f"incident bundle of {', '.join(body.nodes)} in {directory}", "done")
-        return wire.BundleReply(str(directory), files)
+        self._store.audit(session.id.user, "", f"incident bundle of {', '.join(nodes)} in {directory}", "done")
+        return wire.BundleReply(str(directory), files, nodes)
 
     async def _enrol(self, session: Session, _: int, body: wire.EnrolNode) -> wire.ReplyBody:
         if session.read_only and body.apply:

@@ -151,6 +151,7 @@ class LogHits(msgspec.Struct, frozen=True, tag="log-hits"):
 class BundleReply(msgspec.Struct, frozen=True, tag="bundle"):
     directory: str
     files: tuple[str, ...]
+    nodes: tuple[str, ...] = ()
 
 
 class EnrolReply(msgspec.Struct, frozen=True, tag="enrol"):

@@ -197,11 +197,18 @@ class SearchLogs(msgspec.Struct, frozen=True, tag="search-logs"):
 
 
 class MakeBundle(msgspec.Struct, frozen=True, tag="bundle"):
-    """Write an incident bundle of `nodes` into `directory` (made, 0700; holds no bundle yet). Reply: `BundleReply`."""
+    """Write an incident bundle of `nodes` into `directory` (made, 0700; holds no bundle yet). Reply: `BundleReply`.
+
+    Attributes:
+        nodes: with none, those of `operation`.
+        since: Unix seconds; 0: since a day ago, or shortly before `operation` began.
+        operation: its number, 0 for none.
+    """
 
     nodes: tuple[str, ...]
     directory: str
     since: float = 0.0
+    operation: int = 0
 
 
 class EnrolNode(msgspec.Struct, frozen=True, tag="enrol"):

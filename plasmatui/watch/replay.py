@@ -19,6 +19,9 @@ from plasmatui.watch.parsers import FORMATS, make_parser
 from plasmatui.watch.timeline import Correlator
 from plasmatui.watch.weave import merge
 
+_CLOCK = 1e9
+"""Seconds of a timing file from which on they are the time of day: 2001, or a recording of thirty years."""
+
 _CHUNK = 65_536
 _OWN_DATES = ("nginx-access", "nginx-error", "kea", "journal")
 """Formats whose times have a year: the others are read by their light."""
@@ -143,12 +146,13 @@ def _console(file: BundleFile, warn: Warn) -> _Recording:
 
 def _chunks(file: BundleFile, size: int, warn: Warn) -> list[tuple[float, int]]:
     """What a timing file says of the recording's chunks: seconds from its start, and bytes. Nothing where the two do
-    not fit together. `script --timing` writes the seconds since the chunk before; those go up and down."""
+    not fit together. `script --timing` writes the seconds since the chunk before; those go up and down. An engine's own
+    recordings have Unix seconds."""
     chunks = list(_timing(file))
     told = sum(count for _, count in chunks)
     if file.timing is None or told == size:
         seconds = [at for at, _ in chunks]
-        if seconds != sorted(seconds):
+        if seconds != sorted(seconds) and min(seconds) < _CLOCK:
             seconds = list(accumulate(seconds))
         return list(zip(seconds, (count for _, count in chunks), strict=True))
     warn(f"{file.timing.name}: tells of {told} bytes, but {file.name} has {size}; its times are left out")
@@ -201,6 +205,9 @@ def _clocked(recording: _Recording, logs: list[list[Signal]]) -> list[Signal]:
     its fetches was: only then can the two be laid beside each other."""
     if not recording.seconds:
         return recording.signals
+    if min(recording.seconds) >= _CLOCK:
+        timed = zip(recording.signals, recording.seconds, strict=True)
+        return [msgspec.structs.replace(signal, wall=seconds) for signal, seconds in timed]
     served: dict[str, list[float]] = {}
     for signal in (s for part in logs for s in part):
         if signal.kind is SignalKind.HTTP_REQUEST and signal.wall is not None:

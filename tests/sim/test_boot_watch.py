@@ -79,6 +79,9 @@ def test_nodes_that_boot_at_once_are_told_apart_and_a_bundle_replays_to_the_same
         live = timeline(rack, node)
         kept = [stage for stage in done(live) if stage not in ("override-set", "powering-on")]
         assert [span.stage for span in again[node].stages if span.state == "done"] == kept
+        begins = {span["stage"]: span["begin"] for span in live["stages"]}
+        late = {span.stage: span.begin - begins[span.stage] for span in again[node].stages if span.begin is not None}
+        assert {stage: gap for stage, gap in late.items() if abs(gap) > 1.0} == {}, "seconds later than they were"
         assert (again[node].reached, again[node].outcome) == (live["reached"], live["outcome"])
         assert [f.id for f in again[node].findings] == [f["id"] for f in live["findings"]]
     secrets = [path.read_bytes().strip() for path in rack.inventory.parent.glob("*password*")]

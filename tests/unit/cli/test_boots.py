@@ -149,6 +149,13 @@ def test_bundle_goes_into_a_directory_from_the_root_on(cli: Cli, engine: FakeEng
     assert cli("bundle", "node01").code == 2
 
 
+def test_bundle_of_an_operation(cli: Cli, engine: FakeEngine, tmp_path: Path) -> None:
+    engine.answers[wire.MakeBundle] = wire.BundleReply(str(tmp_path / "b"), ("bundle.yaml",), ("node02",))
+    outcome = cli("bundle", "7", "-o", str(tmp_path / "b"), "--json")
+    assert outcome.json["nodes"] == ["node02"]
+    assert engine.asked(wire.MakeBundle) == [wire.MakeBundle((), str(tmp_path / "b"), 0.0, 7)]
+
+
 def test_nodes_tell_stage_percent_and_ratio(cli: Cli, engine: FakeEngine) -> None:
     now = time.time()
     stages = {
