@@ -23,8 +23,8 @@ _GLYPH = {"done": "+", "running": ">", "failed": "x"}
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 def replay(directory: Path, as_json: bool) -> int:
     """Say from the bundle DIR how far each node's boot came, and why it stopped."""
+    from plasmatui.replay import replay_all
     from plasmatui.watch.bundle import BundleError
-    from plasmatui.watch.replay import replay_all
 
     warnings: list[str] = []
     try:
