@@ -18,6 +18,7 @@ from plasmatui.inventory.inventory import LogSource as LogEntry
 from plasmatui.model.boot import Signal, SourceState
 from plasmatui.model.command import CommandError, Commands
 from plasmatui.text import decode
+from plasmatui.watch.facts import is_aside
 from plasmatui.watch.lines import LineStore
 from plasmatui.watch.parser import LogParser
 from plasmatui.watch.parsers import make_parser
@@ -91,6 +92,7 @@ class LogFeed:
         self._latest = 0.0
         self._failed = 0
         self._begin: asyncio.Task[None] | None = None
+        self._aside: tuple[str, float | None] | None = None
         lines.add_source(name, entry.kind)
         self.source: LogSource = make_source(
             entry,
@@ -184,6 +186,10 @@ class LogFeed:
         for signal in signals:
             if signal.wall is None and line.wall is not None:
                 signal = replace(signal, wall=line.wall)
+            if self._said(signal):
+                owner = self._boots.owners.of(signal) or owner
+                wall = signal.wall if wall is None else wall
+                continue
             owner = self._boots.feed(signal, self._heard(signal, arrived)) or owner
             wall = signal.wall if wall is None else wall
         if wall is None and not signals:
@@ -209,6 +215,11 @@ class LogFeed:
                     "%s:%d cannot be parsed; further failures of this source are not logged", self.name, number
                 )
             return ()
+
+    def _said(self, signal: Signal) -> bool:
+        """Whether the line before told the same of a running system, which may fetch thousands of files at once."""
+        before, self._aside = self._aside, (signal.ip, signal.wall) if is_aside(signal) else None
+        return before is not None and before == self._aside
 
     def _heard(self, signal: Signal, arrived: float) -> float:
         """When a signal counts as heard: when its line was written, if that was a moment ago or we are catching up;

@@ -67,10 +67,10 @@ class Ordering:
 
     def unkept(self) -> Iterator[tuple[float, Signal]]:
         """Signals that are held and were not given out here before; `take` is told of them that they were."""
-        for heard, _, number, signal in sorted(self._heap):
-            if number > self._kept:
-                yield heard, signal
+        new = sorted(held for held in self._heap if held[2] > self._kept)
         self._kept = self._last
+        for heard, _, _, signal in new:
+            yield heard, signal
 
     async def drain(self) -> None:
         """Let everything go now."""

@@ -74,7 +74,7 @@ class Evidence(msgspec.Struct, frozen=True, gc=False):
     text: str = ""
 
 
-class Signal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Signal(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """One observation. Only what the line says is given; text is clean.
 
     Attributes:

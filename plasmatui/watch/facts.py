@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from operator import attrgetter
 
 from plasmatui.model.boot import Signal, SignalKind
@@ -65,13 +66,18 @@ _BOOT_AGENT = re.compile(r"^(UefiHttpBoot|[ig]PXE|GRUB|Syslinux|PXE|U-Boot|plasm
 
 def is_boot_client(signal: Signal) -> bool:
     """Whether an HTTP line is of a loader: not of curl, Nix or a browser, which a running system has."""
-    return signal.ipxe is not False or not signal.text or _BOOT_AGENT.match(signal.text) is not None
+    return signal.ipxe is not False or not signal.text or _is_boot_agent(signal.text)
 
 
-def _is_aside(signal: Signal) -> bool:
-    """Whether an HTTP line is about what a running system fetches, packages for one: of any number of such lines it
+@lru_cache(256)
+def _is_boot_agent(agent: str) -> bool:
+    return _BOOT_AGENT.match(agent) is not None
+
+
+def is_aside(signal: Signal) -> bool:
+    """Whether a line is about what a running system fetches by HTTP, packages for one: of any number of such lines it
     matters only that they were."""
-    good = signal.status is not None and signal.status < 400
+    good = signal.kind is SignalKind.HTTP_REQUEST and signal.status is not None and signal.status < 400
     return good and not is_boot_client(signal) and role_of(signal.file) is Role.UNKNOWN
 
 
@@ -245,7 +251,7 @@ class BootFacts:
         aside = False
         if kind in _FILES:
             status = "" if signal.status is None else str(signal.status)
-            aside = kind is SignalKind.HTTP_REQUEST and _is_aside(signal)
+            aside = is_aside(signal)
             key = (kind, "", "aside") if aside else (kind, signal.file, f"{signal.code}{status}")
         else:
             key = (kind, "", signal.code)

@@ -28,9 +28,21 @@ _URL_SIGNS = re.compile(r"[%?#;\[\]\s\x00-\x1f]|^//")
 _QUERY = re.compile(r"(^|[&?])(mac|uuid|hostname)=", re.I)
 
 
+# Every name that tells a role has one of these: most files that a running system fetches are none.
+_TELLING = re.compile(
+    r"image|linux|kernel|initr|ramdisk|core\.gz|ipxe|/v1/boot/|(?:mac|uuid|hostname)="
+    r"|\.(?:img|cpio|php|cgi|gpxe|cfg|efi|k*pxe|0|n12|usb)"
+)
+
+
 @lru_cache(4096)
 def role_of(file: str) -> Role:
     """The role that the name of a path or URL tells."""
+    plain = file.isascii() and file.isprintable() and "%" not in file
+    return Role.UNKNOWN if plain and not _TELLING.search(file.lower()) else _role_of(file)
+
+
+def _role_of(file: str) -> Role:
     path = path_of(file)
     name = path.rsplit("/", 1)[-1]
     if _KERNEL.search(name):

@@ -7,7 +7,15 @@ from urllib.parse import unquote, urlsplit
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plasmatui.watch.names import path_of
+from plasmatui.watch.names import _role_of, path_of, role_of
+
+_PARTS = (
+    *("bzImage", "vmlinuz", "vmlinux", "zimage", "Image", "linux", "kernel", "initrd", "initramfs", "initrfs"),
+    *("ramdisk", ".img", ".cpio", ".gz", "core.gz", ".ipxe", ".php", ".cgi", ".gpxe", "boot", "menu", "autoexec"),
+    *("grub", ".cfg", "pxelinux.cfg", "/v1/boot/", ".efi", ".kpxe", ".kkpxe", ".pxe", ".0", ".n12", ".usb"),
+    *("mac=", "uuid=", "hostname=", "ipxe", "/", "?", "&", "#", "%", "6B", "%6b", "-6.1", "_", ".", "x", "K"),
+    *("\N{LATIN SMALL LETTER LONG S}", "\N{KELVIN SIGN}", "\t", ";", "http://h"),
+)
 
 
 @given(st.text() | st.text("/a%?#;[]: .\\@é\t\x00").map("/{}".format))
@@ -17,3 +25,9 @@ def test_a_path_is_what_urllib_says(file: str) -> None:
     except ValueError:
         expected = file
     assert path_of(file) == expected
+
+
+@given(st.lists(st.sampled_from(_PARTS), max_size=6).map("".join))
+def test_a_name_that_tells_nothing_is_known_at_a_glance(file: str) -> None:
+    assert role_of(file) is _role_of(file)
+    assert role_of(file.upper()) is _role_of(file.upper())
