@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
 from collections.abc import Callable
@@ -95,6 +96,8 @@ class ServiceServer:
         assert task is not None
         self._serving[task] = writer
         try:
-            await webserver.converse(reader, writer, self._handler, self._headers)
+            # Cancelled by `stop` alone; asyncio would report that as a fault (StreamReaderProtocol, Python 3.11).
+            with contextlib.suppress(asyncio.CancelledError):
+                await webserver.converse(reader, writer, self._handler, self._headers)
         finally:
             del self._serving[task]

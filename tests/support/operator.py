@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from plasmatui.client import EngineClient, EngineError, EngineUnreachableError
 from plasmatui.model import wire
+from plasmatui.model.boot import BootTimeline
 from plasmatui.model.node import NodeState
 from plasmatui.model.operation import NodeRecord, OperationRecord, Order, Pace, Plan
 from tests.support.site import Site
@@ -70,6 +71,11 @@ class Operator:
 
     def ended(self, number: int, limit: float = LIMIT) -> OperationRecord:
         return self.wait(number, f"the end of operation {number}", lambda record: record.state.ended, limit)
+
+    def boots(self, node: str) -> tuple[BootTimeline, ...]:
+        reply = self.ask(wire.AskTimeline(node))
+        assert isinstance(reply, wire.Timelines)
+        return reply.timelines
 
     def states(self) -> dict[str, NodeState]:
         reply = self.ask(wire.Watch())
