@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 
-from plasmatui.sim import cmdbasic, cmddisks, cmdfiles, cmdinstall, cmdjournal, cmdnixos, cmdsystemd
+from plasmatui.sim import cmdbasic, cmdcurl, cmddisks, cmdfiles, cmdinstall, cmdjournal, cmdnixos, cmdsystemd
 from plasmatui.sim.arguments import UsageError
 from plasmatui.sim.builds import DiskoScript
 from plasmatui.sim.host import Host
@@ -13,6 +13,7 @@ from plasmatui.sim.nodeshell import Call, Command, Shell
 _TABLE: dict[str, Command] = {
     **cmdfiles.COMMANDS,
     **cmdbasic.COMMANDS,
+    **cmdcurl.COMMANDS,
     **cmddisks.COMMANDS,
     **cmdsystemd.COMMANDS,
     **cmdjournal.COMMANDS,

@@ -94,6 +94,9 @@ class Hosting:
             unbootable = int(self.faults.number("generation-unbootable")) or max(system.generations)
             self.host.broken = "generation-unbootable" in self.faults and number == unbootable
             system.boot(number, self.host.boot_id)
+            if "first-boot-timeout" in self.faults and system.boots == 1 and system.booted is not None:
+                for service in system.booted.services:
+                    system.units[service].stuck = True
         return replace(boot, host=self.host, reached=self.reached)
 
     def reached(self, unit: str) -> None:

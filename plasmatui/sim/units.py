@@ -32,6 +32,7 @@ class Unit:
         result: systemd's word for how it ended: success, exit-code, timeout.
         pid: of the main process, 0 when none runs. code: its exit code.
         transient: made by systemd-run; gone when it is stopped.
+        stuck: it never gets further than activating.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Unit:
     pid: int = 0
     code: int = 0
     transient: bool = False
+    stuck: bool = False
 
     @property
     def substate(self) -> str:
@@ -130,7 +132,7 @@ class Units:
         if unit.state not in (UnitState.ACTIVE, UnitState.ACTIVATING):
             self._pids += 7
             unit.pid, unit.result = self._pids, "success"
-            self.set_state(name, UnitState.ACTIVE)
+            self.set_state(name, UnitState.ACTIVATING if unit.stuck else UnitState.ACTIVE)
 
     def stop(self, name: str) -> None:
         """Stop a unit, whatever its state; one that had failed stays failed.

@@ -90,11 +90,14 @@ class _Run:
                 return
             say("### Rebooting ###")
             await self._remote(connection, "nohup sh -c 'sleep 6 && reboot' >/dev/null 2>&1 &")
-        say("### Waiting for the machine to become unreachable due to reboot ###")
-        while await answers(self._login):
-            if not self._login.strict:
-                complain(f"Warning: Permanently added '{self._login.place}' (ED25519) to the list of known hosts.\r")
-            await self._pause(_GONE_RETRY)
+            say("### Waiting for the machine to become unreachable due to reboot ###")
+            # Where time runs fast the machine may be back before it is missed: then our connection tells.
+            while not connection.is_closed() and await answers(self._login):
+                if not self._login.strict:
+                    complain(
+                        f"Warning: Permanently added '{self._login.place}' (ED25519) to the list of known hosts.\r"
+                    )
+                await self._pause(_GONE_RETRY)
         complain(f"ssh: connect to host {self._login.host} port {self._login.port}: Connection refused\r")
 
     async def _pause(self, seconds: float) -> None:
@@ -199,8 +202,8 @@ class _Run:
             if code or b"machine will boot into nixos" not in text_:
                 say("Kexec may have failed - check output above")
                 raise ToolError(f"Remote output log:\n{text_.decode(errors='replace')}Kexec failed")
-        while await answers(self._login):
-            await self._pause(_GONE_RETRY)
+            while not connection.is_closed() and await answers(self._login):
+                await self._pause(_GONE_RETRY)
         later = self._arguments.later_port
         options = [*self._arguments.ssh, "-p", later, *(["-i", self._arguments.key] if self._arguments.key else [])]
         self._login = Login.parse(f"root@{self._login.host}", options)

@@ -244,6 +244,21 @@ async def test_a_new_system_is_set_and_tried(rack: Rack, node: Remote) -> None:
     assert (newest.number, newest.current, newest.version) == (4, True, build.version)
 
 
+async def test_an_armed_return_to_the_old_system_is_disarmed_or_happens(rack: Rack, node: Remote) -> None:
+    """A timer that re-activates what was, unless somebody who still gets in stops it."""
+    host = rack.machines["node01"].host
+    assert host is not None
+    for delay, disarmed in (("3min", True), ("1s", False)):
+        armed = await node("systemd-run", f"--on-active={delay}", "--unit=rollback", "touch", f"/root/{delay}")
+        assert armed.code == 0
+        if disarmed:
+            assert (await node("systemctl", "stop", "rollback.timer")).code == 0
+        else:
+            await until(lambda: host.files.find("/root/1s"))
+    await until(lambda: not any(task.get_name().endswith("unit") for task in host.tasks))
+    assert host.files.find("/root/3min") is None
+
+
 async def test_units_and_the_journal(rack: Rack, node: Remote) -> None:
     system = rack.machines["node01"].system
     assert system is not None
@@ -260,6 +275,19 @@ async def test_units_and_the_journal(rack: Rack, node: Remote) -> None:
     entry = json.loads(lines[0])
     assert (len(lines), json.loads(entry["MESSAGE"])["message"]) == (1, "hello")
     assert entry["_SYSTEMD_UNIT"] == "chainfire.service"
+
+
+async def test_services_are_asked_on_the_node_itself(rack: Rack, node: Remote) -> None:
+    port = rack.cluster.ports["iam"]
+    await until(lambda: rack.machines["node01"].system.units.is_active("iam"))  # type: ignore[union-attr]
+    url = f"https://localhost:{port}/health"
+    health = await node("curl", "-sS", "--cacert", "/etc/nixos/secrets/ca-cert.pem", url)
+    assert (health.code, json.loads(health.out)["status"]) == (0, "healthy")
+    assert (await node("curl", "-k", "-s", "-o", "/dev/null", "-w", "%{http_code}", url)).out == "200"
+    assert (await node("curl", url)).code == 60
+    assert (await node("curl", "http://node77.sim.example.com/")).code == 6
+    await node("systemctl", "stop", "iam")
+    assert (await node("curl", "-k", url)).code == 7
 
 
 async def test_the_journal_is_followed_until_nobody_listens(rack: Rack, node: Remote) -> None:

@@ -123,6 +123,20 @@ async def test_failures(rack: Rack, machine: Machine, fault: str, code: int, fin
         await until(lambda: not machine.powered)
 
 
+async def test_a_machine_that_goes_away_while_it_is_formatted() -> None:
+    async with Rack(RackOptions(nodes=1, port=0, on=0, speed=50)) as rack:
+        machine = rack.machines["node01"]
+        machine.order(PowerAction.ON)
+        await reachable(machine)
+        ran = Ran()
+        task = asyncio.create_task(run(rack, *call(rack, node="node01"), into=ran))
+        await until(lambda: "wipefs" in ran.err)
+        machine.order(PowerAction.OFF)
+        assert (await task).code == 255
+        assert f"Connection to {rack.nodes['node01'].sshd.address} closed by remote host." in ran.err
+        assert not machine.disks[0].partitions
+
+
 async def test_no_key_is_copied_where_nobody_answers_and_it_never_ends(rack: Rack, machine: Machine) -> None:
     await rack.set_fault("node02", "ssh-refused")
     ran = Ran()
@@ -155,6 +169,18 @@ async def test_the_boot_order_is_wrong_after_the_installation(rack: Rack, machin
     assert (await run(rack, *call(rack))).code == 0
     await until(lambda: machine.counters.boots > boots and machine.host is not None and machine.host.up)
     assert (machine.booted, machine.installed, machine.system) == (Device.PXE, True, None)
+
+
+async def test_services_that_never_come_up_at_first_boot(rack: Rack, machine: Machine, tmp_path: Path) -> None:
+    await rack.set_fault("node02", "first-boot-timeout")
+    shutil.copytree(rack.provisioning.secrets / "node02", tmp_path / "x/etc/nixos/secrets")
+    assert (await run(rack, *call(rack, "--extra-files", str(tmp_path / "x")))).code == 0
+    await until(lambda: machine.system)
+    system = machine.system
+    assert system is not None
+    await until(lambda: system.units["chainfire-cluster-join"].state == "failed")
+    said = [entry.message for entry in system.journal.entries if entry.unit == "chainfire-cluster-join.service"]
+    assert any("Health check timeout after 120s" in line for line in said)
 
 
 async def test_secrets_that_everybody_may_read(rack: Rack, machine: Machine, tmp_path: Path) -> None:
