@@ -92,7 +92,8 @@ def stage_cell(state: NodeState, glyph: Glyphs, now: float) -> Cell:
     ratio = ratio_of(stage, now)
     if ratio is None or ratio < SLOW:
         return _cell(text, "busy")
-    return _cell(f"{text} {ratio:.1f}x usual", "warning")
+    text = f"{text} {ratio:.1f}x"
+    return _cell(f"{text} usual" if len(text) + len(" usual") <= STAGE else text, "warning")
 
 
 def boot_text(state: NodeState) -> str:
@@ -146,11 +147,14 @@ def _plain(text: str, limit: int = 40) -> Cell:
     return _cell(clean_line(text, limit) or "-", "" if text else "muted")
 
 
+STAGE = 22
+"""Cells for the longest stage with its percentage, or with how it compares with the usual."""
+
 COLUMNS: tuple[Field, ...] = (
     Field("node", "NODE", 14, 0, _node, lambda node, state: natural(node.name)),
     Field("power", "POWER", 10, 0, _power, lambda node, state: str(state.power.value)),
     Field("bmc", "BMC", 19, 0, _bmc, lambda node, state: str(state.bmc.status)),
-    Field("stage", "STAGE", 22, 0, _stage, lambda node, state: str(state.stage.stage) if state.stage else ""),
+    Field("stage", "STAGE", STAGE, 0, _stage, lambda node, state: str(state.stage.stage) if state.stage else ""),
     Field("console", "CONSOLE", 14, 100, _console, lambda node, state: str(state.console.status)),
     Field("boot", "BOOT", 16, 130, _boot, lambda node, state: boot_text(state)),
     Field("profile", "PROFILE", 14, 160, lambda node, state, glyph: _plain(node.profile),

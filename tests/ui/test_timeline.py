@@ -68,7 +68,8 @@ async def test_the_stage_column_tells_percent_ratio_and_end(cockpit) -> None:
     async with cockpit(size=(120, 30)) as ui:
         for stage, words in (
             (StageState(Stage.HTTP_INITRD, NOW - 3, 45.0, 10.0), "~ http-initrd 45%"),
-            (StageState(Stage.DHCP_LOADER, NOW - 24, None, 10.0), "~ dhcp-loader 2.4x us"),
+            (StageState(Stage.DHCP_LOADER, NOW - 24, None, 10.0), "~ dhcp-loader 2.4x  "),
+            (StageState(Stage.FACTS, NOW - 24, None, 10.0), "~ facts 2.4x usual"),
             (StageState(Stage.DHCP_LOADER, NOW - 24, None, 10.0, "failed", "stopped"), "✗ dhcp-loader"),
             (StageState(Stage.INSTALLER_UP, NOW - 24, None, None, "done", "installer-up"), "✓ installer-up"),
         ):

@@ -68,7 +68,7 @@ class BootView(ActingView):
             lines.append(text_line((" ", ""), *source_parts(context, source)))
         if not context.store.sources:
             lines.append(text_line((" none: the inventory names no `logs:`", "role-muted")))
-        unknown = context.store.unknown
+        unknown = sorted(context.store.unknown, key=lambda client: client.mac)  # who asks does not jump to the end
         lines.append(text_line((" machines that ask and that the inventory does not name", "bold")))
         lines += [_unknown_line(client, context.clock()) for client in unknown]
         if not unknown:
