@@ -30,7 +30,7 @@ _QUERY = re.compile(r"(^|[&?])(mac|uuid|hostname)=", re.I)
 
 # Every name that tells a role has one of these: most files that a running system fetches are none.
 _TELLING = re.compile(
-    r"image|linux|kernel|initr|ramdisk|core\.gz|ipxe|/v1/boot/|(?:mac|uuid|hostname)="
+    r"image|linux|vmlinu|kernel|initr|ramdisk|core\.gz|ipxe|/v1/boot/|(?:mac|uuid|hostname)="
     r"|\.(?:img|cpio|php|cgi|gpxe|cfg|efi|k*pxe|0|n12|usb)"
 )
 
