@@ -150,8 +150,12 @@ class Reading:
         )
         self.rom = self.ipxe and not self.loader_seen
         fetched = facts.fetched >= 2 or any(
-            role_of(m.first.file) is Role.KERNEL for m in facts.find(SignalKind.IPXE_FETCH, SignalKind.IPXE_FETCHED)
+            role_of(m.first.file) is Role.KERNEL
+            for m in facts.find(
+                SignalKind.IPXE_FETCH, SignalKind.IPXE_FETCHED, SignalKind.TFTP_REQUEST, SignalKind.TFTP_DONE
+            )
         )
+        fetched = fetched or (facts.has(SignalKind.PXE_LOADED) and not self.ipxe)  # a GRUB that came by network
         network = self.ipxe or self.loader_seen or facts.fetched > 0
         named = any(m.first.host == self.node and m.first.code != "installer" for m in facts.find(SignalKind.LOGIN))
         self.disk = (facts.has(SignalKind.DISK_LOADER) and not fetched) or (named and not network)

@@ -76,6 +76,16 @@ def test_an_error_that_no_rule_knows_stops_a_boot_all_the_same() -> None:
     assert (boot.outcome, boot.findings) == ("stopped", ())
 
 
+def test_grub_from_the_network_is_no_disk() -> None:
+    grub = [console(K.DISK_LOADER, text="GRUB"), console(K.KERNEL), console(K.LOGIN, host="nixos", code="installer")]
+    loaded = [console(K.PXE_START), console(K.PXE_FILE, file="grubx64.efi"), console(K.PXE_LOADED)]
+    assert timeline(fed([*loaded, *grub])).outcome == "installer-up"
+    served = [*lease(A, 1.0), tftp("10.0.0.1", 2.0, "grubx64.efi"), tftp("10.0.0.1", 3.0, "/nixos/bzImage")]
+    assert Stage.DISK_BOOT not in names(timeline(fed([*served, *grub])))
+    given_up = [console(K.PXE_START), console(K.PXE_ERROR, code="PXE-E18"), *grub[:2], console(K.LOGIN, host="node01")]
+    assert timeline(fed(given_up)).outcome == "healthy"
+
+
 def test_console_alone_and_both_witnesses_tell_the_same_stages() -> None:
     alone = timeline(fed(console_boot()))
     both = timeline(fed(sorted([*console_boot(), *net_boot(A)], key=lambda s: s.wall or 0)))
