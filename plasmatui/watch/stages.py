@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 
-from plasmatui.model.boot import Evidence, Signal, SignalKind, StageSpan
+from plasmatui.model.boot import SignalKind, StageSpan
 from plasmatui.model.words import Stage
 from plasmatui.watch.facts import BootFacts, Exchange, Mark, is_boot_client
 from plasmatui.watch.names import Role, path_of, role_of
+from plasmatui.watch.span import Span
 
-EVIDENCE_KEPT = 6
 ORDER = {stage: index for index, stage in enumerate(Stage)}
 
 _FETCHES = (SignalKind.HTTP_REQUEST, SignalKind.TFTP_REQUEST, SignalKind.IPXE_FETCH, SignalKind.IPXE_FETCHED)
@@ -20,62 +19,6 @@ _ROLE_STAGE = {
     Role.KERNEL: Stage.HTTP_KERNEL,
     Role.INITRD: Stage.HTTP_INITRD,
 }
-
-
-@dataclass(slots=True)
-class Span:
-    """A stage while it is made up. `proof`: the order of what showed that it succeeded."""
-
-    stage: Stage
-    begin: float | None = None
-    end: float | None = None
-    first: int | None = None
-    proof: int | None = None
-    done: bool = False
-    failed: bool = False
-    inferred: bool = False
-    tries: int = 0
-    bytes: int | None = None
-    total: int | None = None
-    percent: float | None = None
-    evidence: list[Evidence] = field(default_factory=list)
-
-    def see(self, signal: Signal, order: int) -> None:
-        """Something of the stage was seen."""
-        if self.first is None or order < self.first:
-            self.first = order
-        if signal.wall is not None and (self.begin is None or signal.wall < self.begin):
-            self.begin = signal.wall
-        add_evidence(self.evidence, signal.evidence)
-
-    def finish(self, signal: Signal, order: int) -> None:
-        """Something showed that the stage succeeded."""
-        self.see(signal, order)
-        self.proof = max(self.proof or 0, order)
-        self.done = True
-        if signal.wall is not None:
-            self.end = signal.wall if self.end is None else max(self.end, signal.wall)
-
-    def measure(self, mark: Mark) -> None:
-        """Sizes that a sighting tells."""
-        last = mark.last
-        size = max(mark.bytes, last.bytes or 0)
-        if size or last.bytes is not None:
-            self.bytes = max(self.bytes or 0, size)
-        if last.total is not None:
-            self.total = last.total
-        if last.percent is not None:
-            self.percent = last.percent
-
-
-def add_evidence(kept: list[Evidence], evidence: Evidence) -> None:
-    """Keep a line once: of a line that was read while it grew, what it said last."""
-    for index, other in enumerate(kept):
-        if (other.file, other.line) == (evidence.file, evidence.line):
-            kept[index] = max(other, evidence, key=lambda e: len(e.text))
-            return
-    if len(kept) < EVIDENCE_KEPT:
-        kept.append(evidence)
 
 
 class Reading:
@@ -199,7 +142,8 @@ class Reading:
             elif renewal:
                 continue
             elif self.rom or (exchange.order > loader and answered) or answered == 1:
-                (self.ipxe_asks if answered < 2 or not self.rom else self.system).append(exchange)
+                third = self.rom and answered >= 2 and not self._ended_in_failure()
+                (self.system if third else self.ipxe_asks).append(exchange)
             else:
                 self.loader_asks.append(exchange)
             answered += exchange.ack is not None
@@ -208,10 +152,17 @@ class Reading:
         """Whether a question came after kernel or RAM disk were fetched. No system boots and asks within the second
         in which its kernel came, so lines of one second are no proof."""
         facts = self.facts
-        if facts.fetched < 2 or exchange.order <= facts.fetched_order:
+        if facts.fetched < 2 or exchange.order <= facts.fetched_order or self._ended_in_failure():
             return False
         asked = exchange.first.wall
         return asked is None or facts.fetched_wall is None or int(asked) > int(facts.fetched_wall)
+
+    def _ended_in_failure(self) -> bool:
+        """Whether a web server's log ends before a kernel, or with a refusal: who asks then is no system."""
+        facts = self.facts
+        requests = [m for m in facts.find(SignalKind.HTTP_REQUEST) if is_boot_client(m.first)]
+        refused = any((m.first.status or 0) >= 400 and m.last_order > facts.fetched_order for m in requests)
+        return refused or (bool(requests) and facts.fetched < 2)
 
     def _firmware(self) -> None:
         for mark in self.facts.find(SignalKind.FIRMWARE, SignalKind.PXE_START, SignalKind.NO_BOOT_DEVICE):

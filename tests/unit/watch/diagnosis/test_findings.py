@@ -101,6 +101,8 @@ CASES: list[tuple[str, str, list[Signal], Stage | None]] = [
     ("kernel-missing", "console", [*FETCHED, failed(KERNEL, "2d0c618e")], Stage.IPXE_SCRIPT),
     ("kernel-not-executable", "", [*FETCHED, console(K.IPXE_FETCHED, file=KERNEL), failed("", "2e008081")], None),
     ("initrd-missing", "log", [*net_boot(A)[:12], http(IP, "/initrd", 1012, 404)], Stage.HTTP_KERNEL),
+    ("initrd-missing", "and it asks again", [*lease(A, 1), tftp(IP, 2), *lease(A, 3), http(IP, "/boot.ipxe", 6), http(IP, "/bzImage", 7), http(IP, "/initrd", 9, 404), *lease(A, 30)], Stage.HTTP_KERNEL),  # noqa: E501 - one case, one line
+    ("kernel-missing", "and it asks again", [*lease(A, 1), *lease(A, 3), http(IP, "/boot.ipxe", 6), http(IP, "/bzImage", 7, 404), *lease(A, 30), *lease(A, 60)], Stage.IPXE_SCRIPT),  # noqa: E501 - one case, one line
     ("initrd-missing", "console", [*FETCHED, console(K.IPXE_FETCHED, file=KERNEL), failed(INITRD, "2d0c613b")], None),
     ("initrd-missing", "empty", [*net_boot(A)[:12], http(IP, "/initrd", 1012, size=0), console(K.KERNEL, 1013), console(K.PANIC, 1014, code="rootfs")], Stage.KERNEL_START),  # noqa: E501 - one case, one line
     ("initrd-truncated", "", [*net_boot(B), *net_boot(A)[:12], http(IP, "/initrd", 1012, size=77), console(K.KERNEL, 1013), console(K.PANIC, 1014, code="rootfs")], Stage.KERNEL_START),  # noqa: E501 - one case, one line
