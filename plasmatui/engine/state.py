@@ -22,6 +22,9 @@ from plasmatui.model.findings import FINDINGS
 from plasmatui.model.node import Finding, NodeState, PowerState
 from plasmatui.model.words import BmcStatus, Power
 
+ROUTINE = ("BMC answers", "console open")
+"""What every engine says of every node when it begins: it does not hide what happened to a node before."""
+
 _SILENT = (BmcStatus.NONE, BmcStatus.WAITING, BmcStatus.REFUSED)
 
 
@@ -31,7 +34,9 @@ def reduce(state: NodeState, event: Event) -> NodeState:
     if after is state:
         return state
     text = describe(state, event)
-    if not text:
+    if not text or (
+        text in ROUTINE and state.last_event and state.last_event.split(" ", 1)[0] not in ("BMC", "console")
+    ):
         return after
     return msgspec.structs.replace(after, last_event=text, last_event_at=event.wall)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from plasmatui.engine.lines import describe
-from plasmatui.engine.state import reduce
+from plasmatui.engine.state import ROUTINE, reduce
 from plasmatui.model import wire
 from plasmatui.model.boot import BootTimeline, SourceState, UnknownClient
 from plasmatui.model.event import AuditLine, Event, EventLine, LifecycleChanged, Note, Payload
@@ -129,7 +129,11 @@ class Store:
 
     def recall(self, events: Iterable[EventLine], operations: Iterable[OperationRecord]) -> None:
         """What the journal knows of the time before this engine, oldest first."""
-        self.events.extend(events)
+        for line in events:
+            self.events.append(line)
+            state = self.states.get(line.node)
+            if state is not None and line.text not in ROUTINE:
+                self.states[line.node] = replace(state, last_event=line.text, last_event_at=line.wall)
         self.operations.update((record.number, record) for record in operations)
 
     def recall_boot(self, node: str, stage: StageState | None, findings: Iterable[Finding]) -> None:

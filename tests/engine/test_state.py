@@ -256,3 +256,11 @@ async def test_an_event_of_an_unknown_node_is_told_but_changes_nothing() -> None
     store.tell("ghost", "test", PowerSeen(Power.ON))
     assert [line.node for line in kept.lines] == ["ghost"]
     assert set(store.states) == {"a"}
+
+
+def test_what_every_engine_says_hides_nothing() -> None:
+    stopped, up = Note("boot stopped at tftp-loader"), BmcChanged(BmcState(BmcStatus.UP))
+    lost = BmcChanged(BmcState(BmcStatus.WAITING, finding="bmc-unreachable"))
+    assert run(stopped, up).last_event == "boot stopped at tftp-loader"
+    assert run(stopped, up, lost).last_event.startswith("BMC waiting")
+    assert run(stopped, up, lost, up).last_event == "BMC answers"

@@ -86,6 +86,7 @@ async def test_an_engine_that_begins_in_the_middle_of_a_boot_goes_on_with_it(
     assert spans[S.IPXE_SCRIPT].tries == 1, "no line counts twice"
     lines = [line.text for line in running.engine._store.events if line.node == "n1"]
     assert lines.count("boot: ipxe-script") == 1, "what was told is not told again"
+    assert running.engine._store.states["n1"].last_event == "boot: http-initrd"
     if not rotated:
         directory = server.http.parent / "bundle"
         async with await running.client() as client:
