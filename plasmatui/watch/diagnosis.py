@@ -112,6 +112,22 @@ def open_marks(case: Case, stage: Stage, *kinds: SignalKind) -> list[Mark]:
     return [m for m in case.reading.facts.find(*kinds) if not case.reading.overcome(m, stage)]
 
 
+def _last_fetch(case: Case, before: int) -> str:
+    marks = [
+        m
+        for m in case.reading.facts.find(SignalKind.IPXE_FETCH, SignalKind.IPXE_FETCHED)
+        if m.first_order <= before and m.first.file
+    ]
+    return (
+        max(marks, key=lambda m: m.last_order if m.last_order <= before else m.first_order).first.file if marks else ""
+    )
+
+
+def file_of(case: Case, mark: Mark) -> str:
+    """The file that an error of iPXE speaks of: it names it, or it is what was fetched last."""
+    return mark.first.file or _last_fetch(case, mark.last_order)
+
+
 def _mark_failed(reading: Reading, stage: Stage) -> None:
     """A stage that stopped the boot; one that had succeeded before (a first script, a whole kernel) stays so."""
     span = reading.spans.get(stage)

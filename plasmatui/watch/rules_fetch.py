@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from plasmatui.model.boot import Signal, SignalKind
 from plasmatui.model.words import Stage
-from plasmatui.watch.diagnosis import Case, Hit, Rule
+from plasmatui.watch.diagnosis import Case, Hit, Rule, file_of
 from plasmatui.watch.facts import STALLED, Mark, is_boot_client
 from plasmatui.watch.ipxe import UNREACHABLE, Errno, errno_of, failed_with, is_certificate, is_nothing_to_boot
 from plasmatui.watch.names import Role, name_of, path_of
@@ -28,20 +28,6 @@ class _Failure:
     status: int | None
 
 
-def _last_fetch(case: Case, before: int) -> str:
-    marks = [
-        m for m in case.reading.facts.find(K.IPXE_FETCH, K.IPXE_FETCHED) if m.first_order <= before and m.first.file
-    ]
-    return (
-        max(marks, key=lambda m: m.last_order if m.last_order <= before else m.first_order).first.file if marks else ""
-    )
-
-
-def _file_of(case: Case, mark: Mark) -> str:
-    """The file that an error of iPXE speaks of: it names it, or it is what was fetched last."""
-    return mark.first.file or _last_fetch(case, mark.last_order)
-
-
 def _past(case: Case, stage: Stage, mark: Mark) -> bool:
     return case.reading.position() > ORDER[stage] and case.reading.overcome(mark, stage)
 
@@ -60,7 +46,7 @@ def _failure(case: Case, role: Role) -> _Failure | None:
         missing = failed_with(mark, Errno.ENOENT, Errno.EACCES, Errno.EPERM) and not is_certificate(mark)
         if not missing or is_nothing_to_boot(mark) or _past(case, stage, mark):
             continue
-        if reading.role(_file_of(case, mark)) is role:
+        if reading.role(file_of(case, mark)) is role:
             console.append(mark.first)
     if not server and not console:
         return None
@@ -147,7 +133,7 @@ def _console_of(case: Case, file: str) -> list[Signal]:
 def _http_unreachable(case: Case) -> Hit | None:
     reading = case.reading
     for mark in reading.facts.find(K.IPXE_ERROR):
-        file = _file_of(case, mark)
+        file = file_of(case, mark)
         role = reading.role(file)
         stage = _STAGE.get(role, Stage.IPXE_SCRIPT)
         if not file.startswith(("http:", "https:")) or reading.overcome(mark, stage):
@@ -180,7 +166,7 @@ def _standstill(case: Case) -> Hit | None:
     for mark in case.reading.facts.find(K.IPXE_FETCH):
         if mark.first.code == STALLED and not case.reading.overcome(mark, _stage(case, mark)):
             percent = f"{mark.last.percent:.0f} %" if mark.last.percent is not None else "some point"
-            cause = f"The transfer of {_file_of(case, mark)} stands still at {percent}: nothing comes from the server."
+            cause = f"The transfer of {file_of(case, mark)} stands still at {percent}: nothing comes from the server."
             return Hit(cause, [mark.last], stage=_stage(case, mark))
     return None
 
@@ -210,7 +196,7 @@ def _firmware_http(case: Case) -> Hit | None:
 def _unsupported(case: Case) -> Hit | None:
     for mark in case.reading.facts.find(K.IPXE_ERROR):
         if failed_with(mark, Errno.ENOTSUP) and not case.reading.overcome(mark, Stage.IPXE_SCRIPT):
-            file = _file_of(case, mark)
+            file = file_of(case, mark)
             what = f"{file}: it was built without that protocol" if "://" in file else f"{file or 'the address'}"
             return Hit(f"This iPXE cannot download {what} ({mark.first.code}).", [mark.first], stage=_stage(case, mark))
     return None
@@ -219,13 +205,13 @@ def _unsupported(case: Case) -> Hit | None:
 def _no_memory(case: Case) -> Hit | None:
     for mark in case.reading.facts.find(K.IPXE_ERROR):
         if failed_with(mark, Errno.ENOMEM, Errno.ENOSPC) and not case.reading.overcome(mark, Stage.HTTP_INITRD):
-            file = _file_of(case, mark) or "the next file"
+            file = file_of(case, mark) or "the next file"
             return Hit(f"iPXE has no memory for {file} ({mark.first.code}).", [mark.first], stage=_stage(case, mark))
     return None
 
 
 def _stage(case: Case, mark: Mark) -> Stage:
-    return _STAGE.get(case.reading.role(_file_of(case, mark)), Stage.IPXE_SCRIPT)
+    return _STAGE.get(case.reading.role(file_of(case, mark)), Stage.IPXE_SCRIPT)
 
 
 def _said(mark: Mark) -> str:
@@ -239,7 +225,7 @@ def _bad_images(case: Case) -> list[tuple[Mark, str, bool]]:
     for mark in reading.facts.find(K.IPXE_ERROR):
         if not failed_with(mark, Errno.ENOEXEC) or reading.overcome(mark, Stage.HTTP_KERNEL):
             continue
-        file = _file_of(case, mark)
+        file = file_of(case, mark)
         fetched = {
             m.first.file for m in reading.facts.find(K.IPXE_FETCH, K.IPXE_FETCHED) if m.first_order < mark.last_order
         }

@@ -11,7 +11,7 @@ import re
 from plasmatui.model.boot import Signal, SignalKind
 from plasmatui.model.words import Severity, Stage
 from plasmatui.watch.console.reader import OVER_IPV6
-from plasmatui.watch.diagnosis import Case, Hit, Rule, open_marks
+from plasmatui.watch.diagnosis import Case, Hit, Rule, file_of, open_marks
 from plasmatui.watch.facts import Exchange, Mark
 from plasmatui.watch.ipxe import UNREACHABLE, Errno, errno_of, failed_with, is_nothing_to_boot
 from plasmatui.watch.names import Role, name_of
@@ -266,7 +266,10 @@ def _wrong_arch(case: Case) -> Hit | None:
     reading = case.reading
     refused = [m for m in open_marks(case, Stage.TFTP_LOADER, K.BOOT_REFUSED) if m.first.code != "secure-boot"]
     refused += _pxe(case, Stage.TFTP_LOADER, "05", "74", "75", "76", "77", "78", "79")
+    foreign = [m for m in open_marks(case, Stage.IPXE_SCRIPT, K.IPXE_ERROR) if _is_foreign_loader(case, m)]
+    refused += foreign
     requests = _loader_requests(case) + reading.facts.find(K.PXE_FILE, K.PXE_LOADED)
+    requests += [m for m in reading.facts.find(K.IPXE_FETCH) if foreign and reading.role(m.first.file) is Role.LOADER]
     arch = next((e.arch for e in reading.loader_asks if e.arch is not None), None)
     name = _file(requests, next((e.file for e in reading.loader_asks if e.file), ""))
     over = reading.position() > ORDER[Stage.TFTP_LOADER]
@@ -277,6 +280,11 @@ def _wrong_arch(case: Case) -> Hit | None:
     cause = f"The loader {name_of(name) or 'it got'} does not fit this machine ({machine})."
     asks = [s for e in reading.loader_asks for s in (e.ack or e.first,)][:1]
     return Hit(cause, asks + [m.first for m in requests[:1]] + [m.first for m in refused[:2]])
+
+
+def _is_foreign_loader(case: Case, mark: Mark) -> bool:
+    """iPXE got a loader and cannot run it: an EFI file on BIOS, or the other way round."""
+    return failed_with(mark, Errno.ENOEXEC) and case.reading.role(file_of(case, mark)) is Role.LOADER
 
 
 def _fits(arch: int, name: str) -> bool:

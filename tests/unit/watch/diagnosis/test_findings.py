@@ -59,6 +59,7 @@ CASES: list[tuple[str, str, list[Signal], Stage | None]] = [
     ("wrong-arch-loader", "UEFI gets BIOS", [*lease(A, 1, **PXE), tftp(IP, 2, "undionly.kpxe")], Stage.DHCP_LOADER),
     ("wrong-arch-loader", "BIOS gets EFI", [*lease(A, 1, arch=0, vendor="PXEClient:Arch:00000"), tftp(IP, 2)], None),
     ("wrong-arch-loader", "refused", [*LOADER, console(K.BOOT_REFUSED)], Stage.DHCP_LOADER),
+    ("wrong-arch-loader", "iPXE gets EFI on BIOS", [console(K.IPXE_START), console(K.IPXE_ADDRESS, ip=IP), console(K.IPXE_FETCHED, file="tftp://10.0.0.10/ipxe.efi"), failed("", "2e008001", "Could not select: Exec format error")], Stage.DHCP_IPXE),  # noqa: E501 - one case, one line
     ("pool-exhausted", "", [signal(K.DHCP_IGNORED, mac=MAC, code="pool-exhausted")], None),
     ("unknown-mac", "", [signal(K.DHCP_DISCOVER, mac=MAC), signal(K.DHCP_IGNORED, mac=MAC, code="unknown-mac")], None),
     ("rogue-dhcp", "", [*lease(A, **PXE), console(K.PXE_START), console(K.PXE_ADDRESS, ip="192.168.1.50")], None),
