@@ -9,7 +9,7 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 
-from tests.bench import consoles, health, operations, power, redfish, remote, screen, watch
+from tests.bench import consoles, health, linestore, logview, operations, power, redfish, remote, screen, watch
 from tests.bench.report import Report
 
 BENCHES: dict[str, Callable[[Report], Awaitable[None]]] = {
@@ -26,6 +26,9 @@ BENCHES: dict[str, Callable[[Report], Awaitable[None]]] = {
     "grid": screen.grid,
     "slow-link": screen.slow_link,
     "watch": watch.lines_per_second,
+    "memory": linestore.memory,
+    "search": linestore.search,
+    "logs": logview.follow,
 }
 
 

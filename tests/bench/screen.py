@@ -28,7 +28,7 @@ STARTS = 7
 
 
 @contextlib.contextmanager
-def fake_engine(nodes: int, updates: float, console_rate: float = 0.0) -> Iterator[Path]:
+def fake_engine(nodes: int, updates: float, console_rate: float = 0.0, log_rate: float = 0.0) -> Iterator[Path]:
     """An engine without devices in a process of its own; yields the inventory that leads to it."""
     with tempfile.TemporaryDirectory(prefix="pt-") as state:
         os.environ.update(XDG_STATE_HOME=f"{state}/state", XDG_RUNTIME_DIR=state, XDG_CONFIG_HOME=f"{state}/config")
@@ -43,6 +43,7 @@ def fake_engine(nodes: int, updates: float, console_rate: float = 0.0) -> Iterat
                 str(nodes),
                 str(updates),
                 str(console_rate),
+                str(log_rate),
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

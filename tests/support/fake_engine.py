@@ -1,6 +1,6 @@
 """An engine without devices: serves the real protocol with invented nodes, for screens under load.
 
-    python -m tests.support.fake_engine INVENTORY NODES UPDATES_PER_SECOND [BYTES_PER_SECOND_OF_CONSOLE]
+    python -m tests.support.fake_engine INVENTORY NODES UPDATES_PER_SECOND [CONSOLE_BYTES_PER_SECOND [LOG_LINES]]
 
 It listens where the engine of INVENTORY would, prints "ready", and goes on until its standard input ends.
 """
@@ -18,21 +18,30 @@ from pathlib import Path
 import msgspec
 
 from plasmatui import __version__
+from plasmatui.engine.followers import PAGE
 from plasmatui.model import wire
+from plasmatui.model.boot import LogLine
 from plasmatui.model.node import BmcState, ConsoleState, Node, NodeState, PowerState
 from plasmatui.model.words import BmcStatus, ConsoleStatus, Power
 from plasmatui.paths import engine_paths, make_private
 
 CONSOLE_LINE = "[{:12.6f}] systemd[1]: Started unit {:06d} of a long boot that says a lot about itself.\r\n"
+LOG_LINE = (
+    "INFO  [kea-dhcp4.leases/31833.140505323282944] DHCP4_LEASE_ALLOC [hwtype=1 {}], cid=[no info], tid=0x{:x}: "
+    "lease 10.100.{}.{} has been allocated for 600 seconds"
+)
 
 
 class FakeEngine:
-    """Nodes that change their power and last event at a given rate, spread over all of them."""
+    """Nodes that change their power and last event at a given rate, spread over all of them, and a log that grows."""
 
-    def __init__(self, inventory: Path, count: int, updates: float, console_rate: float = 0.0) -> None:
+    def __init__(
+        self, inventory: Path, count: int, updates: float, console_rate: float = 0.0, log_rate: float = 0.0
+    ) -> None:
         self.paths = engine_paths(inventory)
         self.updates = updates
         self.console_rate = console_rate
+        self.log_rate = log_rate
         self.nodes = tuple(
             Node(f"node{i:04d}", "worker", (f"52:54:00:00:{i >> 8:02x}:{i & 255:02x}",), f"10.0.{i >> 8}.{i & 255}:623",
                  "ipmi", rack=f"r{i // 40}", unit=i % 40)
@@ -95,6 +104,11 @@ class FakeEngine:
             reply = wire.ConsoleOpened(self.states[body.node].console, 0, b"")
             if self.console_rate:
                 tasks.append(asyncio.create_task(self._console(writer, body.node), name="console"))
+        elif isinstance(body, wire.ListLogs):
+            reply = wire.LogPage((), more=False)
+        elif isinstance(body, wire.FollowLogs):
+            if self.log_rate and body.filter is not None:
+                tasks.append(asyncio.create_task(self._logs(writer), name="logs"))
         elif isinstance(body, wire.ListOperations):
             reply = wire.Operations(())
         elif isinstance(body, wire.ListEvents):
@@ -137,6 +151,24 @@ class FakeEngine:
                 await writer.drain()
             await asyncio.sleep(0.02)
 
+    async def _logs(self, writer: asyncio.StreamWriter) -> None:
+        """As the engine pushes them: ten times a second, in pages."""
+        sent, begin = 0, time.monotonic()
+        while True:
+            due = int((time.monotonic() - begin) * self.log_rate) - sent
+            while due > 0:
+                count = min(due, PAGE)
+                lines = tuple(self._log_line(sent + place) for place in range(1, count + 1))
+                writer.write(wire.encode(wire.LogLines(lines, 0)))
+                sent, due = sent + count, due - count
+            await writer.drain()
+            await asyncio.sleep(0.1)
+
+    def _log_line(self, seq: int) -> LogLine:
+        node = self.nodes[seq % len(self.nodes)]
+        text = LOG_LINE.format(node.macs[0], seq, seq >> 8 & 255, seq & 255)
+        return LogLine(seq, time.time(), "kea", "dhcp", node.name, text, "error" if seq % 500 == 0 else "")
+
 
 async def _frame(reader: asyncio.StreamReader) -> bytes:
     size = int.from_bytes(await reader.readexactly(4), "big")
@@ -145,7 +177,7 @@ async def _frame(reader: asyncio.StreamReader) -> bytes:
 
 def main() -> None:
     inventory, count, updates, *rest = sys.argv[1:]
-    asyncio.run(FakeEngine(Path(inventory), int(count), float(updates), float(rest[0]) if rest else 0.0).serve())
+    asyncio.run(FakeEngine(Path(inventory), int(count), float(updates), *map(float, rest)).serve())
 
 
 if __name__ == "__main__":
