@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
+import operator
 import posixpath
 import re
 import stat
 import time
+from collections.abc import Callable
 
 from plasmatui.sim.arguments import Options, UsageError
 from plasmatui.sim.filetree import File, FileTree
@@ -156,9 +158,18 @@ async def _test(call: Call) -> int:
     return int(_holds(call.files, words) is negated)
 
 
+_COMPARISONS: dict[str, Callable[[int, int], bool]] = {
+    "-eq": operator.eq, "-ne": operator.ne, "-lt": operator.lt, "-le": operator.le, "-gt": operator.gt,
+    "-ge": operator.ge,
+}  # fmt: skip
+
+
 def _holds(files: FileTree, words: list[str]) -> bool:
     if len(words) == 3 and words[1] in ("=", "==", "!="):
         return (words[0] == words[2]) is not (words[1] == "!=")
+    if len(words) == 3 and words[1] in _COMPARISONS:
+        numbers = [int(word) if word.strip().lstrip("-").isdigit() else 0 for word in (words[0], words[2])]
+        return _COMPARISONS[words[1]](*numbers)
     if len(words) == 2 and words[0] in ("-z", "-n"):
         return bool(words[1]) is (words[0] == "-n")
     if len(words) == 2:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import posixpath
 
 from plasmatui.sim import cmdbasic, cmdcurl, cmddisks, cmdfiles, cmdinstall, cmdjournal, cmdnixos, cmdsystemd
@@ -10,6 +11,7 @@ from plasmatui.sim.builds import DiskoScript
 from plasmatui.sim.host import Host
 from plasmatui.sim.nodeshell import Call, Command, Shell
 
+_ENDS_BY_MARK = "/proc/[0-9]*/environ"
 _TABLE: dict[str, Command] = {
     **cmdfiles.COMMANDS,
     **cmdbasic.COMMANDS,
@@ -70,13 +72,26 @@ def shell_of(call: Call, user: str | None = None) -> Shell:
 async def _shell(call: Call) -> int:
     """`sh -c LINE`, or a script from the input."""
     arguments = [word for word in call.arguments if word not in ("-l", "-e", "-u", "-x", "-eu", "-eux", "--", "-s")]
+    shell = shell_of(call)
     if arguments[:1] in (["-c"], ["-lc"], ["-ec"]):
         script = arguments[1] if len(arguments) > 1 else ""
+        shell.set_parameters(arguments[2] if len(arguments) > 2 else "sh", arguments[3:])
+        if _ENDS_BY_MARK in script:
+            return await _end_marked(call, arguments[3:])
     elif arguments:
         script = call.files.read(arguments[0]).decode(errors="replace")
     else:
         script = (await call.input()).decode(errors="replace")
-    return await shell_of(call).run(script, call.read, call.write, call.complain)
+    return await shell.run(script, call.read, call.write, call.complain)
+
+
+async def _end_marked(call: Call, words: list[str]) -> int:
+    """What a script does that looks for programs by a variable of their environment, and kills them."""
+    found = call.host.marked.get(words[0] if words else "")
+    if found is not None and not found.done():
+        found.cancel()
+        await asyncio.wait([found])
+    return 0
 
 
 async def _sudo(call: Call) -> int:
@@ -101,6 +116,9 @@ async def _prefix(call: Call) -> int:
 async def _env(call: Call) -> int:
     arguments = [word for word in call.arguments if word != "-i"]
     while arguments and "=" in arguments[0]:
+        task = asyncio.current_task()
+        if task is not None:
+            call.host.mark(arguments[0], task)
         arguments = arguments[1:]
     if not arguments:
         call.say(*(f"{name}={value}" for name, value in call.environ.items() if name != "?"))

@@ -40,6 +40,7 @@ class Host:
         store: builds in the Nix store of this host, by path; target: those below `/mnt`.
         kexec: an installer that was started by kexec, not from the network.
         up: answers SSH. used: somebody ran a command over SSH. cut: breaks the SSH connections.
+        marked: running programs by a variable of their environment, `NAME=VALUE`.
         switching: an activation runs. broken: the system does not get through its boot.
     """
 
@@ -72,6 +73,7 @@ class Host:
         self.cut: Callable[[], None] = _nothing_open
         self.target: dict[str, Build] = {}
         self.tasks: set[asyncio.Task[Any]] = set()
+        self.marked: dict[str, asyncio.Task[Any]] = {}
         self._files = FileTree(clock.wall) if system is None else None
         self._journal = Journal(clock.wall)
         self._units = Units(self._journal, clock.wall)
@@ -160,6 +162,11 @@ class Host:
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
         return task
+
+    def mark(self, variable: str, task: asyncio.Task[Any]) -> None:
+        """Remember which running program has `NAME=VALUE` in its environment, until it ends."""
+        self.marked[variable] = task
+        task.add_done_callback(lambda _: self.marked.pop(variable, None))
 
     def down(self) -> None:
         """The system ends: what runs here dies."""

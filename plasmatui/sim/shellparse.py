@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 _OPERATORS = ("2>&1", "&&", "||", "2>>", ">&2", "1>&2", "2>", ">>", ">", "<", "|", ";", "&", "\n")
 _REDIRECTIONS = ("2>>", "2>", ">>", ">", "<")
-_VARIABLE = re.compile(r"\{(\w+|\?)\}|(\w+|\?)")
+_VARIABLE = re.compile(r"\{(\w+|[?#@])(?:(##?|%%?|:-)([^}]*))?\}|([A-Za-z_]\w*|[0-9?#@*$])")
 _UNSUPPORTED = "`("
+_DEEPEST = 20
 
 
 class ShellSyntaxError(ValueError):
@@ -17,11 +17,31 @@ class ShellSyntaxError(ValueError):
 
 
 @dataclass(frozen=True)
-class Word:
-    """A word after quotes and variables; `pattern` when it holds an unquoted wildcard."""
+class Part:
+    """A piece of a word: text, a variable (with `#`, `%` or `:-` and its operand), or a command whose output it is."""
 
+    kind: str
     text: str
-    pattern: bool = False
+    quoted: bool = False
+    operator: str = ""
+    operand: str = ""
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word before its variables and commands are replaced."""
+
+    parts: tuple[Part, ...]
+
+    @property
+    def literal(self) -> str | None:
+        """Its text when nothing is to be replaced, else None."""
+        return "".join(part.text for part in self.parts) if all(part.kind == "text" for part in self.parts) else None
+
+    @property
+    def pattern(self) -> bool:
+        """It holds a wildcard that is not quoted."""
+        return any(part.kind == "text" and not part.quoted and set("*?[") & set(part.text) for part in self.parts)
 
 
 @dataclass
@@ -29,11 +49,11 @@ class Simple:
     """One command with its redirections: `errors_out` and `out_errors` are `2>&1` and `>&2`."""
 
     words: list[Word] = field(default_factory=list)
-    assignments: dict[str, str] = field(default_factory=dict)
-    stdin: str | None = None
-    stdout: str | None = None
+    assignments: dict[str, Word] = field(default_factory=dict)
+    stdin: Word | None = None
+    stdout: Word | None = None
     append: bool = False
-    stderr: str | None = None
+    stderr: Word | None = None
     errors_out: bool = False
     out_errors: bool = False
 
@@ -48,19 +68,19 @@ class Pipeline:
     negated: bool = False
 
 
-def parse(text: str, variables: Mapping[str, str]) -> list[Pipeline]:
+def parse(text: str) -> list[Pipeline]:
     """The pipelines of a command line.
 
     Raises:
         ShellSyntaxError: see there.
     """
-    return _Parser(_tokens(text, variables)).parse()
+    return _Parser(_tokens(text)).parse()
 
 
 Token = Word | str
 
 
-def _tokens(text: str, variables: Mapping[str, str]) -> list[Token]:
+def _tokens(text: str) -> list[Token]:
     """Words, and operators as plain strings."""
     tokens: list[Token] = []
     at = 0
@@ -75,64 +95,82 @@ def _tokens(text: str, variables: Mapping[str, str]) -> list[Token]:
         elif text[at] in _UNSUPPORTED:
             raise ShellSyntaxError(f"syntax error near unexpected token `{text[at]}'")
         else:
-            word, at = _word(text, at, variables)
-            tokens.append(word)
+            parts, at = _word(text, at)
+            tokens.append(Word(tuple(parts)))
     return tokens
 
 
-def _word(text: str, at: int, variables: Mapping[str, str]) -> tuple[Word, int]:
-    parts: list[str] = []
-    pattern = False
+def _word(text: str, at: int) -> tuple[list[Part], int]:
+    parts: list[Part] = []
     while at < len(text) and text[at] not in " \t\r\n;&|<>":
         letter = text[at]
         if letter == "'":
             end = text.find("'", at + 1)
             if end < 0:
                 raise ShellSyntaxError("unexpected EOF while looking for matching `''")
-            parts.append(text[at + 1 : end])
+            parts.append(Part("text", text[at + 1 : end], quoted=True))
             at = end + 1
         elif letter == '"':
-            quoted, at = _quoted(text, at + 1, variables)
-            parts.append(quoted)
+            quoted, at = _quoted(text, at + 1)
+            parts += quoted or [Part("text", "", quoted=True)]
         elif letter == "\\" and at + 1 < len(text):
-            parts.append("" if text[at + 1] == "\n" else text[at + 1])
+            parts.append(Part("text", "" if text[at + 1] == "\n" else text[at + 1], quoted=True))
             at += 2
         elif letter == "$":
-            value, at = _variable(text, at, variables)
-            parts.append(value)
+            part, at = _replaced(text, at, quoted=False)
+            parts.append(part)
         else:
-            pattern = pattern or letter in "*?["
-            parts.append(letter)
+            parts.append(Part("text", letter))
             at += 1
-    return Word("".join(parts), pattern), at
+    return parts, at
 
 
-def _quoted(text: str, at: int, variables: Mapping[str, str]) -> tuple[str, int]:
+def _quoted(text: str, at: int) -> tuple[list[Part], int]:
     """What is between double quotes, and where it ends."""
-    parts: list[str] = []
+    parts: list[Part] = []
     while at < len(text):
         letter = text[at]
         if letter == '"':
-            return "".join(parts), at + 1
+            return parts, at + 1
         if letter == "\\" and text[at + 1 : at + 2] in ("$", "`", '"', "\\", "\n"):
-            parts.append("" if text[at + 1] == "\n" else text[at + 1])
+            parts.append(Part("text", "" if text[at + 1] == "\n" else text[at + 1], quoted=True))
             at += 2
         elif letter == "$":
-            value, at = _variable(text, at, variables)
-            parts.append(value)
+            part, at = _replaced(text, at, quoted=True)
+            parts.append(part)
         else:
-            parts.append(letter)
+            parts.append(Part("text", letter, quoted=True))
             at += 1
     raise ShellSyntaxError("unexpected EOF while looking for matching `\"'")
 
 
-def _variable(text: str, at: int, variables: Mapping[str, str]) -> tuple[str, int]:
+def _replaced(text: str, at: int, *, quoted: bool) -> tuple[Part, int]:
+    """What begins with a dollar sign."""
     if text.startswith("$(", at):
-        raise ShellSyntaxError("syntax error near unexpected token `('")
+        end = _closing(text, at + 2)
+        return Part("command", text[at + 2 : end], quoted), end + 1
     found = _VARIABLE.match(text, at + 1)
     if found is None:
-        return "$", at + 1
-    return variables.get(found[1] or found[2], ""), found.end()
+        return Part("text", "$", quoted), at + 1
+    return Part("variable", found[1] or found[4], quoted, found[2] or "", found[3] or ""), found.end()
+
+
+def _closing(text: str, at: int) -> int:
+    """Where the parenthesis that is open at `at` ends."""
+    depth, quote = 1, ""
+    for place in range(at, len(text)):
+        letter = text[place]
+        if quote:
+            quote = "" if letter == quote else quote
+        elif letter in "'\"":
+            quote = letter
+        elif letter in "()":
+            depth += 1 if letter == "(" else -1
+            if not depth:
+                return place
+            if depth > _DEEPEST:
+                break
+    raise ShellSyntaxError("unexpected EOF while looking for matching `)'")
 
 
 class _Parser:
@@ -163,7 +201,8 @@ class _Parser:
         return self._tokens[self._at] if self._at < len(self._tokens) else None
 
     def _pipeline(self, when: str) -> Pipeline:
-        negated = self._peek() == Word("!")
+        first = self._peek()
+        negated = isinstance(first, Word) and first == Word((Part("text", "!"),))
         if negated:
             self._at += 1
         commands = [self._simple()]
@@ -176,11 +215,11 @@ class _Parser:
         command = Simple()
         while (token := self._peek()) is not None:
             if isinstance(token, Word):
-                name, equals, value = token.text.partition("=")
-                if equals and not command.words and name.isidentifier():
-                    command.assignments[name] = value
-                else:
+                assigned = None if command.words else _assignment(token)
+                if assigned is None:
                     command.words.append(token)
+                else:
+                    command.assignments[assigned[0]] = assigned[1]
             elif token == "2>&1":  # noqa: S105
                 command.errors_out = True
             elif token in (">&2", "1>&2"):
@@ -192,16 +231,34 @@ class _Parser:
                 break
             self._at += 1
         if not command.words and not command.assignments and command.stdout is None:
-            raise ShellSyntaxError(f"syntax error near unexpected token `{self._peek() or 'newline'}'")
+            raise ShellSyntaxError(f"syntax error near unexpected token `{_shown(self._peek())}'")
         return command
 
     def _redirect(self, command: Simple, operator: str) -> None:
         target = self._peek()
         if not isinstance(target, Word):
-            raise ShellSyntaxError(f"syntax error near unexpected token `{target or 'newline'}'")
+            raise ShellSyntaxError(f"syntax error near unexpected token `{_shown(target)}'")
         if operator == "<":
-            command.stdin = target.text
+            command.stdin = target
         elif operator in (">", ">>"):
-            command.stdout, command.append = target.text, operator == ">>"
+            command.stdout, command.append = target, operator == ">>"
         else:
-            command.stderr = target.text
+            command.stderr = target
+
+
+def _assignment(word: Word) -> tuple[str, Word] | None:
+    """Name and value of `NAME=VALUE`, whose name is not quoted."""
+    name = ""
+    for place, part in enumerate(word.parts):
+        if part.kind != "text" or part.quoted:
+            return None
+        if part.text == "=":
+            return (name, Word(word.parts[place + 1 :])) if name.isidentifier() and name.isascii() else None
+        name += part.text
+    return None
+
+
+def _shown(token: Token | None) -> str:
+    if token is None:
+        return "newline"
+    return token if isinstance(token, str) else token.literal or "$"
