@@ -18,6 +18,7 @@ from plasmatui.watch.ownership import Owners
 from plasmatui.watch.parsers import FORMATS, make_parser
 from plasmatui.watch.timeline import Correlator
 from plasmatui.watch.weave import merge
+from plasmatui.watch.zones import is_zoneless, moved, zone_of
 
 _CLOCK = 1e9
 """Seconds of a timing file from which on they are the time of day: 2001, or a recording of thirty years."""
@@ -83,20 +84,37 @@ def replay_all(directory: Path, warn: Warn = _nobody) -> dict[str, tuple[BootTim
 
 def _load(bundle: Bundle, warn: Warn) -> list[_Recording]:
     """Every file's signals, those with whole dates first."""
-    places = sorted(range(len(bundle.files)), key=lambda place: bundle.files[place].format not in _OWN_DATES)
+    order = ("nginx-access", *_OWN_DATES)
+    places = sorted(
+        range(len(bundle.files)),
+        key=lambda place: order.index(name) if (name := bundle.files[place].format) in order else len(order),
+    )
     recordings: dict[int, _Recording] = {}
     reference: float | None = None
+    zone = _zone(bundle)
+    served: list[float] = []
     for place in places:
         file = bundle.files[place]
         try:
             recording = _console(file, warn) if file.format == "console" else _log(file, reference, warn)
+            if zone is not None and file.format in FORMATS and is_zoneless(file.path):
+                recording.signals = moved(recording.signals, zone, served)
         except OSError as error:
             raise BundleError(f"{file.name}: {error.strerror}") from error
         recordings[place] = recording
         walls = [signal.wall for signal in recording.signals if signal.wall is not None]
+        if file.format == "nginx-access":
+            served += walls
         if walls and file.format in _OWN_DATES:
             reference = max(walls[-1], reference or walls[-1])
     return [recordings[place] for place in range(len(bundle.files))]
+
+
+def _zone(bundle: Bundle) -> int | None:
+    try:
+        return zone_of(file.path for file in bundle.files if file.format == "nginx-access")
+    except OSError:
+        return None  # it is said when the file is read
 
 
 def _log(file: BundleFile, reference: float | None, warn: Warn) -> _Recording:

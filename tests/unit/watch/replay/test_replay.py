@@ -194,7 +194,8 @@ def test_one_second_of_several_logs(tmp_path: Path, reverse: bool) -> None:
     ]
 
 
-ONE = {"a": {"mac": "02:00:00:00:00:0a"}}
+MAC = "02:00:00:00:00:0a"
+ONE = {"a": {"mac": MAC}}
 UEFI = (
     "\r\n>>Start PXE over IPv4.\r\n  PXE-E18: Server response timeout.\r\n"
     'BdsDxe: failed to load Boot0001 "UEFI PXEv4 (MAC:0200000000BB)" from PciRoot(0x0): Not Found\r\n'
@@ -212,6 +213,28 @@ def test_a_node_asks_with_another_card(tmp_path: Path, told: bool) -> None:
     assert [finding.id for finding in boot.findings] == ["unknown-mac"]
     assert "02:00:00:00:00:bb" in boot.findings[0].cause
     assert boot.findings[0].evidence[0] == f"dhcpd:1: {REFUSED.strip()}"
+
+
+@pytest.mark.parametrize("zone", ["+0000", "+0530", "-0800"])
+def test_logs_of_another_time_zone(tmp_path: Path, zone: str) -> None:
+    """Only the access log names the zone in which all were written."""
+    leases = [
+        f"Nov 21 00:00:{t} pxe dhcpd[7]: {line}\n" for t in (10, 15) for line in dhcp(MAC, "10.0.0.1").splitlines()
+    ]
+    loader = "Nov 21 00:00:11 pxe in.tftpd[9]: RRQ from 10.0.0.1 filename ipxe.efi\n"
+    web = access("10.0.0.1", 20, "/boot.ipxe") + access("10.0.0.1", 21, "/bzImage", 404)
+    error = '2026/11/21 00:00:21 [error] 5#5: *1 open() "/srv/x" failed (2: No such file or directory)'
+    files = {
+        "dhcp": ("dhcpd", "".join(leases)),
+        "tftp": ("tftpd-hpa", loader),
+        "http": ("nginx-access", web.replace("+0000", zone)),
+        "error": ("nginx-error", f'{error}, client: 10.0.0.1, server: _, request: "GET /bzImage HTTP/1.1"\n'),
+    }
+    boot = replay(write(tmp_path, ONE, **files))["a"]
+    assert [finding.id for finding in boot.findings] == ["kernel-missing"]
+    begins = [span.begin for span in boot.stages if span.begin is not None]
+    assert begins == sorted(begins)
+    assert max(begins) - min(begins) == 11.0
 
 
 def test_a_stranger_is_no_node(tmp_path: Path) -> None:
