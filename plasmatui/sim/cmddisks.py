@@ -37,6 +37,8 @@ def mounts(host: Host) -> list[Mount]:
         for partition in partitions(host, disk):
             if partition.mountpoint:
                 used = min(int(partition.size * 0.07) + (60 << 20), 9 * GIB, partition.size // 2)
+                if partition.mountpoint == "/boot" and "boot-full" in host.faults:
+                    used = partition.size
                 path = disk.partition_path(partition)
                 found.append(Mount(partition.mountpoint, path, partition.filesystem, partition.size, used))
     found.append(Mount("/run", "tmpfs", "tmpfs", memory // 4, 12 << 20))

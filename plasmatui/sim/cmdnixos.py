@@ -6,7 +6,7 @@ import json
 import time
 
 from plasmatui.sim.arguments import Options
-from plasmatui.sim.builds import Toplevel, systemd_path
+from plasmatui.sim.builds import Toplevel, kernel_path, systemd_path
 from plasmatui.sim.cmdsystemd import status_lines
 from plasmatui.sim.host import Host
 from plasmatui.sim.nodefiles import PROFILE, codename, is_ng
@@ -144,7 +144,12 @@ class _Switch:
         if not self._call.host.identity.uefi:
             self._say("updating GRUB 2 menu...")
         await self._call.sleep(_LOADER_SECONDS)
-        self._system.set_boot_default(self._build.path)
+        if "boot-full" in self._call.host.faults:  # said, and no failure: NixOS/nixpkgs issue 189966
+            kernel = kernel_path(self._build, "initrd")
+            self._say("ignoring default profile in the list of boot entries because of the following error:",
+                      f"[Errno 28] No space left on device: '{kernel}' -> '/boot/EFI/nixos/initrd.efi'")  # fmt: skip
+        else:
+            self._system.set_boot_default(self._build.path)
 
     def _changed(self) -> list[str]:
         """Running units whose definition is another one in the new system."""

@@ -348,7 +348,7 @@ async def _bootctl(call: Call) -> int:
         {"type": "type1", "id": f"nixos-generation-{number}.conf", "title": "NixOS", "version":
          f"Generation {number} NixOS {system.generations[number].build.version}", "isDefault": number == system.default,
          "isSelected": system.booted is not None and system.generations[number].build.path == system.booted.path}
-        for number in sorted(system.entries & set(system.generations), reverse=True)
+        for number in sorted(system.bootable, reverse=True)
     ]  # fmt: skip
     if "json" in options:
         call.say(json.dumps(entries))

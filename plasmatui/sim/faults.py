@@ -87,6 +87,7 @@ CATALOGUE: dict[str, FaultKind] = {
         FaultKind("secrets-modes", "everybody may read the secrets that an installation brings"),
         FaultKind("reboot-hangs", "a reboot waits for a service for ever, and sshd goes on"),
         FaultKind("first-boot-timeout", "the services of a freshly installed node never come up"),
+        FaultKind("boot-full", "there is no room for a boot entry, which an update says and does not fail for"),
         FaultKind("switch-fails", "an activation fails; its exit code: 1, 2, 4 or 100", 4.0),
         FaultKind("generation-unbootable", "a generation stops in emergency mode; its number, 0 the newest", 0.0),
         FaultKind("stalled", "the machine hangs in the middle of the initrd; percent", 50.0),

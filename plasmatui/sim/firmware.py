@@ -60,10 +60,10 @@ def disk_loader(facts: Boot, system: InstalledSystem) -> Iterator[Step]:
             b'BdsDxe: loading Boot0000 "Linux Boot Manager" from HD(1,GPT)/\\EFI\\systemd\\systemd-bootx64.efi\r\n',
         )
         yield Step(0.2, b"\x1b[0m\x1b[37m\x1b[40m\x1b[2J\x1b[01;01H")
-    chosen = system.oneshot if system.oneshot in system.entries else system.default
-    entries = [_entry(system.generations[number]) for number in sorted(system.entries, reverse=True)[:_MENU_ROWS]]
+    numbers = sorted(system.bootable | {system.chosen}, reverse=True)[:_MENU_ROWS]
+    entries = [_entry(system.generations[number]) for number in numbers]
     entries.append("Reboot Into Firmware Interface")
-    marked = _entry(system.generations[chosen])
+    marked = _entry(system.generations[system.chosen])
     for row, entry in enumerate(entries, 9):
         colours = "\x1b[30m\x1b[47m" if entry == marked else "\x1b[37m\x1b[40m"
         yield Step(0.01, f"\x1b[{row:02d};10H{colours}{entry[:60]:^60}\x1b[0m".encode())

@@ -79,6 +79,7 @@ def _everything(host: Host) -> Iterator[tuple[str, File]]:
         yield from _build(build)
     if host.system is not None:
         yield from _system(host.system)
+        yield from _boot_menu(host.system, uefi=host.identity.uefi)
     else:
         version = host.version
         yield "/run/current-system", _link(store_path(f"nixos-system-nixos-{version}", "installer"))
@@ -133,13 +134,21 @@ def _system(system: InstalledSystem) -> Iterator[tuple[str, File]]:
     for generation in system.generations.values():
         yield f"{PROFILE}-{generation.number}-link", _link(generation.build.path, generation.date)
         yield from _build(generation.build)
-    for number in system.entries:
-        if number in system.generations:
-            build = system.generations[number].build
-            text = (
-                f"title NixOS\nversion Generation {number} NixOS {build.version}, Linux Kernel {build.kernel}\n"
-                f"linux /EFI/nixos/{kernel_path(build, 'kernel')[len(STORE) + 1 :].replace('/', '-')}.efi\n"
-                f"options init={build.path}/init console=ttyS0,115200n8\n"
-            )
-            yield f"/boot/loader/entries/nixos-generation-{number}.conf", _text(text, 0o644)
+
+
+def _boot_menu(system: InstalledSystem, *, uefi: bool) -> Iterator[tuple[str, File]]:
+    """The entries of systemd-boot, or GRUB's menu on BIOS machines."""
+    numbers = sorted(system.bootable, reverse=True)
+    if not uefi:
+        menu = (f'menuentry "NixOS - Configuration {number}" {{ }}\n' for number in numbers)
+        yield "/boot/grub/grub.cfg", _text("".join(menu), 0o644)
+        return
+    for number in numbers:
+        build = system.generations[number].build
+        text = (
+            f"title NixOS\nversion Generation {number} NixOS {build.version}, Linux Kernel {build.kernel}\n"
+            f"linux /EFI/nixos/{kernel_path(build, 'kernel')[len(STORE) + 1 :].replace('/', '-')}.efi\n"
+            f"options init={build.path}/init console=ttyS0,115200n8\n"
+        )
+        yield f"/boot/loader/entries/nixos-generation-{number}.conf", _text(text, 0o644)
     yield "/boot/loader/loader.conf", _text(f"timeout 5\ndefault nixos-generation-{system.default}.conf\n", 0o644)

@@ -162,10 +162,24 @@ class InstalledSystem:
 
     # Runs
 
+    @property
+    def bootable(self) -> set[int]:
+        """Generations that have an entry and were not deleted."""
+        return self.entries & set(self.generations)
+
+    @property
+    def chosen(self) -> int:
+        """The generation that the boot loader starts next."""
+        for number in (self.oneshot, self.default):
+            if number is not None and number in self.bootable:
+                return number
+        return self.profile
+
     def next_boot(self) -> int:
         """The generation that the boot loader starts now; a one-shot choice is used up."""
-        number, self.oneshot = self.oneshot, None
-        return number if number is not None and number in self.entries else self.default
+        number = self.chosen
+        self.oneshot = None
+        return number
 
     def boot(self, generation: int, boot_id: str) -> None:
         """Begin a run: a fresh set of units, all inactive."""

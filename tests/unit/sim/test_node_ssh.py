@@ -207,6 +207,17 @@ async def test_activations_that_fail(rack: Rack, node: Remote, code: int) -> Non
         assert (await node("systemctl", "is-system-running")).out == "degraded\n"
 
 
+async def test_a_boot_partition_without_room_is_no_failure(rack: Rack, node: Remote) -> None:
+    system = rack.machines["node01"].system
+    assert system is not None
+    await rack.set_fault("node01", "boot-full")
+    await node(*generations.choose_argv(1))
+    done = await node(f"{PROFILE}/bin/switch-to-configuration", "boot")
+    assert (done.code, system.default) == (0, 3)
+    assert "No space left on device" in done.err
+    assert (await node("df", "--output=pcent", "/boot")).out.split()[-1] == "100%"
+
+
 async def test_a_trial_boot_and_a_generation_that_does_not_boot(rack: Rack, node: Remote) -> None:
     machine = rack.machines["node01"]
     system = machine.system

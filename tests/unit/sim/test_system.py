@@ -81,6 +81,9 @@ def test_generations_and_boot_entries() -> None:
     system.oneshot = 2
     assert [system.next_boot(), system.next_boot()] == [2, 4]
     assert not system.set_boot_default("/nix/store/x")
+    system.profile = 2
+    del system.generations[4]
+    assert system.next_boot() == 2  # the default was deleted
 
 
 def test_a_file_tree_follows_links_and_keeps_modes() -> None:
