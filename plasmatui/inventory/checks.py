@@ -43,7 +43,7 @@ def cross_check(inventory: Inventory, places: Places, problems: Problems) -> Non
         check.run(inventory, places, problems)
 
 
-def _at(places: Places, *key: str) -> tuple[int, int]:
+def place_of(places: Places, *key: str) -> tuple[int, int]:
     """The place of a thing, or of the nearest thing around it."""
     for length in range(len(key), 0, -1):
         if key[:length] in places:
@@ -51,7 +51,7 @@ def _at(places: Places, *key: str) -> tuple[int, int]:
     return (1, 1)
 
 
-class _Gathered:
+class Gathered:
     """Complaints about many nodes of one range, told once: by place and kind, with the nodes folded."""
 
     def __init__(self, problems: Problems, severity: str) -> None:
@@ -73,7 +73,7 @@ def _duplicate_macs(inventory: Inventory, places: Places, problems: Problems) ->
         for mac in node.macs:
             owner = owners.setdefault(mac, name)
             if owner != name:
-                at = _at(places, "nodes", name, "mac", mac)
+                at = place_of(places, "nodes", name, "mac", mac)
                 problems.error(at, f"{name}: found the MAC {mac}, which {owner} has already, expected another")
 
 
@@ -99,7 +99,7 @@ def _duplicate_addresses(inventory: Inventory, places: Places, problems: Problem
                 owner = sockets.setdefault(_socket(bmc), mine)
                 address = _socket(bmc)
             if owner != mine:
-                at = _at(places, "nodes", name, key)
+                at = place_of(places, "nodes", name, key)
                 problems.error(at, f"{name}: found {key} {address}, which is {owner} already, expected another")
 
 
@@ -112,12 +112,12 @@ def _addresses_in_networks(inventory: Inventory, places: Places, problems: Probl
         network = inventory.networks.get(home)
         if network is None:
             continue
-        outside = _Gathered(problems, "error")
+        outside = Gathered(problems, "error")
         for name, node in inventory.nodes.items():
             address = node.provisioning_ip if key == "provisioning_ip" else node.production_ip
             if not address:
                 continue
-            where = _at(places, "nodes", name, key)
+            where = place_of(places, "nodes", name, key)
             number = IPv4Address(address)
             if number not in network.cidr:
                 outside.add(where, f"{key} lies outside the network {home} ({network.cidr})", name)
@@ -130,16 +130,16 @@ def _addresses_in_networks(inventory: Inventory, places: Places, problems: Probl
         outside.report()
     management = inventory.networks.get("management")
     if management is not None:
-        elsewhere = _Gathered(problems, "warning")
+        elsewhere = Gathered(problems, "warning")
         for name, bmc in inventory.bmcs.items():
             if bmc.address.replace(".", "").isdigit() and IPv4Address(bmc.address) not in management.cidr:
-                where = _at(places, "nodes", name, "bmc")
+                where = place_of(places, "nodes", name, "bmc")
                 elsewhere.add(where, f"the BMC lies outside the network management ({management.cidr})", name)
         elsewhere.report()
 
 
 def _reservations(inventory: Inventory, places: Places, problems: Problems) -> None:
-    inside = _Gathered(problems, "error")
+    inside = Gathered(problems, "error")
     for key, home in HOMES:
         network = inventory.networks.get(home)
         if network is None or network.pool is None:
@@ -149,7 +149,7 @@ def _reservations(inventory: Inventory, places: Places, problems: Problems) -> N
             address = node.provisioning_ip if key == "provisioning_ip" else node.production_ip
             if address and low <= IPv4Address(address) <= high:
                 message = f"{key} lies inside the DHCP pool {low}-{high} of {home}, expected an address outside it"
-                inside.add(_at(places, "nodes", name, key), message, name)
+                inside.add(place_of(places, "nodes", name, key), message, name)
     inside.report()
 
 
@@ -164,10 +164,10 @@ def _ssh(inventory: Inventory, places: Places, problems: Problems) -> None:
             message = (
                 f"{name}: found ssh.address {entry.address} port {port}, which {owner} has already, expected another"
             )
-            problems.error(_at(places, "nodes", name, "ssh"), message)
+            problems.error(place_of(places, "nodes", name, "ssh"), message)
     if inventory.ssh.host_keys == "accept-new":
         problems.warning(
-            _at(places, "ssh", "host_keys"),
+            place_of(places, "ssh", "host_keys"),
             "ssh.host_keys: accept-new believes whoever answers at an installer's address, expected strict and an "
             "image that prints its host key's fingerprint on the serial console",
         )
@@ -179,11 +179,11 @@ def _networks(inventory: Inventory, places: Places, problems: Problems) -> None:
         label, cidr = f"networks.{network.name}", network.cidr
         if network.gateway is not None and network.gateway not in cidr:
             problems.error(
-                _at(places, "networks", network.name, "gateway"),
+                place_of(places, "networks", network.name, "gateway"),
                 f"{label}: the gateway {network.gateway} lies outside {cidr}",
             )
         if network.pool is not None:
-            at = _at(places, "networks", network.name, "pool")
+            at = place_of(places, "networks", network.name, "pool")
             low, high = network.pool
             if low not in cidr or high not in cidr:
                 problems.error(at, f"{label}: the pool {low}-{high} lies outside {cidr}")
@@ -191,7 +191,7 @@ def _networks(inventory: Inventory, places: Places, problems: Problems) -> None:
                 if address is not None and low <= address <= high:
                     problems.error(at, f"{label}: the pool {low}-{high} contains the {what} {address}")
         for other in networks[:index]:
-            at = _at(places, "networks", network.name, "cidr")
+            at = place_of(places, "networks", network.name, "cidr")
             if cidr.overlaps(other.cidr):
                 problems.error(at, f"{label}: {cidr} overlaps with {other.name} ({other.cidr})")
             if network.vlan is not None and network.vlan == other.vlan:
@@ -199,7 +199,7 @@ def _networks(inventory: Inventory, places: Places, problems: Problems) -> None:
     provisioning, server = inventory.networks.get("provisioning"), inventory.pxe.server
     if provisioning is not None and server is not None and server not in provisioning.cidr:
         problems.error(
-            _at(places, "pxe", "server"),
+            place_of(places, "pxe", "server"),
             f"pxe.server: {server} lies outside the network provisioning ({provisioning.cidr})",
         )
 
@@ -207,13 +207,13 @@ def _networks(inventory: Inventory, places: Places, problems: Problems) -> None:
 def _profiles(inventory: Inventory, places: Places, problems: Problems) -> None:
     if not inventory.profiles:  # they could not be read, which is told already
         return
-    unknown = _Gathered(problems, "error")
+    unknown = Gathered(problems, "error")
     for name, node in inventory.nodes.items():
         if node.profile and node.profile not in inventory.profiles:
             expected = (
                 close_to(node.profile, inventory.profiles) or f", expected one of: {', '.join(inventory.profiles)}"
             )
-            at = _at(places, "nodes", name, "profile")
+            at = place_of(places, "nodes", name, "profile")
             unknown.add(at, f"found the unknown profile {node.profile}{expected}", name)
     unknown.report()
 
@@ -223,7 +223,7 @@ def _services(inventory: Inventory, places: Places, problems: Problems) -> None:
         for service in profile.services:
             if service not in inventory.services:
                 expected = close_to(service, inventory.services) or "; define it under services with its port"
-                at = _at(places, "profiles", profile.name, "services", service)
+                at = place_of(places, "profiles", profile.name, "services", service)
                 problems.error(at, f"profiles.{profile.name}: found the unknown service {service}{expected}")
 
 
@@ -232,7 +232,7 @@ def _voters(inventory: Inventory, places: Places, problems: Problems) -> None:
     if voters and len(voters) % 2 == 0:
         survives = (len(voters) - 1) // 2
         problems.warning(
-            _at(places, "nodes", voters[-1]),
+            place_of(places, "nodes", voters[-1]),
             f"found {len(voters)} voters ({fold(voters)}), expected an odd number: "
             f"like {len(voters) - 1} they survive the loss of {survives}",
         )
@@ -241,11 +241,11 @@ def _voters(inventory: Inventory, places: Places, problems: Problems) -> None:
 def _names(inventory: Inventory, places: Places, problems: Problems) -> None:
     for profile in inventory.profiles:
         if profile in RESERVED_GROUPS:
-            at = _at(places, "profiles", profile)
+            at = place_of(places, "profiles", profile)
             problems.error(at, f"profiles.{profile}: @{profile} is a group of its own, expected another name")
     clashes = {*RESERVED_GROUPS, *inventory.profiles} & inventory.nodes.keys()
     for name in sorted(clashes):
-        problems.warning(_at(places, "nodes", name), f"{name}: the node has the name of the group @{name}")
+        problems.warning(place_of(places, "nodes", name), f"{name}: the node has the name of the group @{name}")
 
 
 def _rack_units(inventory: Inventory, places: Places, problems: Problems) -> None:
@@ -254,16 +254,16 @@ def _rack_units(inventory: Inventory, places: Places, problems: Problems) -> Non
         if node.rack and node.unit is not None:
             owner = owners.setdefault((node.rack, node.unit), name)
             if owner != name:
-                at = _at(places, "nodes", name, "unit")
+                at = place_of(places, "nodes", name, "unit")
                 problems.warning(at, f"{name}: found rack {node.rack} unit {node.unit}, where {owner} is already")
 
 
 def _disks(inventory: Inventory, places: Places, problems: Problems) -> None:
-    unstable = _Gathered(problems, "warning")
+    unstable = Gathered(problems, "warning")
     for name, node in inventory.nodes.items():
         for disk in node.disks:
             if not disk.startswith(STABLE_DISKS):
-                at = _at(places, "nodes", name, "disk", disk)
+                at = place_of(places, "nodes", name, "disk", disk)
                 unstable.add(at, f"the disk {disk} may be another after a reboot, expected /dev/disk/by-id/...", name)
     unstable.report()
 
@@ -275,7 +275,7 @@ def _secrets(inventory: Inventory, places: Places, problems: Problems) -> None:
     secrets = Path(inventory.secrets).resolve()
     if secrets.is_relative_to(flake):
         problems.error(
-            _at(places, "secrets"),
+            place_of(places, "secrets"),
             f"secrets: found {secrets}, which lies in the flake {flake}, expected a directory outside it: "
             "nix copies a flake into its store, where everybody can read it",
         )
@@ -284,13 +284,13 @@ def _secrets(inventory: Inventory, places: Places, problems: Problems) -> None:
 def credentials(inventory: Inventory, places: Places, problems: Problems) -> None:
     """Add what is wrong with the BMCs' logins. Reads variables and files, runs no command, prints no secret."""
     known: dict[int, tuple[str | None, str]] = {}  # by identity: most nodes share one reference
-    gathered = _Gathered(problems, "warning")
+    gathered = Gathered(problems, "warning")
     for name, bmc in inventory.bmcs.items():
         if id(bmc.password) not in known:
             known[id(bmc.password)] = _peek(bmc.password)
         password, trouble = known[id(bmc.password)]
         own = places.get(("nodes", name, "password"))
-        at = own or places.get(("bmc_defaults", "password")) or _at(places, "nodes", name, "bmc")
+        at = own or places.get(("bmc_defaults", "password")) or place_of(places, "nodes", name, "bmc")
         if trouble:
             gathered.add(at, f"the BMC's password cannot be had here: {trouble}", name)
         elif not bmc.username:
@@ -303,11 +303,11 @@ def credentials(inventory: Inventory, places: Places, problems: Problems) -> Non
 def cluster_access(inventory: Inventory, places: Places, problems: Problems) -> None:
     """Add why the cluster's CA or token cannot be had here. Reads variables and files, runs no command."""
     if inventory.ca and (trouble := _unusable_ca(inventory.ca)):
-        problems.warning(_at(places, "cluster", "ca"), f"cluster.ca: {inventory.ca}: {trouble}")
+        problems.warning(place_of(places, "cluster", "ca"), f"cluster.ca: {inventory.ca}: {trouble}")
     if inventory.token.given:
         _, trouble = _peek(inventory.token)
         if trouble:
-            problems.warning(_at(places, "cluster", "token"), f"cluster.token: it cannot be had here: {trouble}")
+            problems.warning(place_of(places, "cluster", "token"), f"cluster.token: it cannot be had here: {trouble}")
 
 
 def _unusable_ca(file: str) -> str:

@@ -148,6 +148,9 @@ class _Reader:
         self._place(defaults.at("password"), "bmc_defaults", "password")
         ssh = self._section(top, "ssh", SSH_KEYS)
         self._place(ssh.at("host_keys"), "ssh", "host_keys")
+        self._place(ssh.at("key"), "ssh", "key")
+        for key in ("cluster", "flake", "tools", "ssh"):
+            self._place(top.at(key), key)
         profiles = self._profiles(top)
         reader = NodeReader(
             problems=self.problems,

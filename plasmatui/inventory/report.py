@@ -10,6 +10,7 @@ from plasmatui.inventory.fields import Problems
 from plasmatui.inventory.inventory import Diagnostic, Inventory, InventoryError
 from plasmatui.inventory.loader import read, read_text
 from plasmatui.inventory.ranges import fold
+from plasmatui.inventory.readiness import OPERATIONS
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def check(path: Path) -> CheckReport:
         _result("values", "every key is known and every value is understood", problems),
     ]
     found = [*problems.diagnostics()]
-    for each in (*CHECKS, CREDENTIALS, CLUSTER_ACCESS):
+    for each in (*CHECKS, CREDENTIALS, CLUSTER_ACCESS, *([OPERATIONS] if inventory.flake else [])):
         own = Problems(problems.file)
         each.run(inventory, reading.places, own)
         results.append(_result(each.id, each.title, own))

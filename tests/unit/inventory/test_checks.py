@@ -126,7 +126,10 @@ def test_bmcs_behind_one_address_need_different_ports(tmp_path: Path) -> None:
 
 def test_a_good_inventory_passes_every_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PLASMATUI_BMC_PASSWORD", "correct horse")
-    found = check(Path(__file__).parents[3] / "inventory.yaml")
+    path = tmp_path / "inventory.yaml"
+    text = (Path(__file__).parents[3] / "inventory.yaml").read_text()
+    path.write_text(text.replace("\nflake:", "\n# flake:"))  # what installations need, this host may not have
+    found = check(path)
     assert messages(found) == []
     assert all(result.ok for result in found.results)
     assert found.counts == {"nodes": 5, "voters": 3, "bmcs": 5, "macs": 3, "networks": 3}
@@ -248,3 +251,59 @@ def test_a_cluster_without_ca_and_token_is_not_complained_about(tmp_path: Path) 
     assert found.inventory is not None
     assert not found.inventory.ca
     assert not found.inventory.token.given
+
+
+def ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An inventory that lacks nothing that an installation needs, and the host that it fits."""
+    for name in ("flake", "secrets/a", "tools"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "flake/flake.nix").touch()
+    for name in ("tools/nix", "tools/nixos-anywhere", "key"):
+        (tmp_path / name).touch(mode=0o700)
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    return (
+        f"flake: ./flake\ntools: {tmp_path}/tools\nsecrets: ./secrets\nssh: {{key: {tmp_path}/key}}\n"
+        "profiles: {p: {}}\nnodes: {a: {disks: [/dev/disk/by-id/x]}}\n"
+    )
+
+
+def about_operations(found: CheckReport) -> tuple[bool | None, list[str]]:
+    (result,) = [item for item in found.results if item.id == "operations"]
+    return result.ok, [d.message for d in found.warnings]
+
+
+def test_nothing_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert about_operations(report(tmp_path, ready(tmp_path, monkeypatch))) == (True, [])
+
+
+@pytest.mark.parametrize(
+    ("line", "instead", "says"),
+    [
+        ("./flake", "./other", "holds no flake.nix"),
+        ("tools: ", "#", "nix, which installs, is not in PATH"),
+        ("tools\n", "key\n", "nixos-anywhere, which installs, is neither in"),
+        ("secrets: ", "#", "secrets is not given"),
+        ("./secrets", "./key", "a: "),
+        ("disks: [/dev/disk/by-id/x]", "", "a: disks are not given"),
+        ("ssh: ", "#", "no SSH agent runs here"),
+        ("/key", "/gone", "cannot be read here"),
+        ("p: {}", "p: {services: [chainfire]}", "cluster.ca is not given"),
+    ],
+)
+def test_what_operations_lack_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, instead: str, says: str
+) -> None:
+    text = ready(tmp_path, monkeypatch)
+    assert line in text
+    found = report(tmp_path, text.replace(line, instead))
+    ok, warnings = about_operations(found)
+    assert found.ok
+    assert ok is False
+    assert any(says in message for message in warnings), warnings
+
+
+def test_without_a_flake_nothing_is_asked_about_operations(tmp_path: Path) -> None:
+    found = report(tmp_path, "nodes: {a: {}}\n")
+    assert "operations" not in {item.id for item in found.results}
+    assert found.warnings == ()
