@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from plasmatui.cli.orders import OrderOptions, give_order, order_options
+from plasmatui.cli.order_options import OrderOptions, order_options
+from plasmatui.cli.orders import give_order
 from plasmatui.cli.settings import Settings
 from plasmatui.model.bmc import BootDevice, Device
 from plasmatui.model.node import NodeState

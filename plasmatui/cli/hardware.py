@@ -18,21 +18,25 @@ from plasmatui.model.bmc import FruField, SelEntry, SensorReading
 Answers = dict[str, wire.NodeAnswer]
 
 
-def ask_nodes(settings: Settings, what: str, node_set: str) -> Answers:
-    """Ask the BMCs of a set `what` (see `wire.Query`) now; every node has an answer, in the inventory's order."""
-    return run_async(_ask_nodes(settings, what, node_set))
+def ask_nodes(settings: Settings, what: str, node_set: str, who: str = "BMCs") -> Answers:
+    """Ask a set `what` (see `wire.Query`) now; every node has an answer, in the inventory's order.
+
+    Args:
+        who: is asked, for people.
+    """
+    return run_async(_ask_nodes(settings, what, node_set, who))
 
 
-async def _ask_nodes(settings: Settings, what: str, node_set: str) -> Answers:
+async def _ask_nodes(settings: Settings, what: str, node_set: str, who: str) -> Answers:
     async with engine(settings, read_only=True) as client:
         names = pick(node_set, client.welcome.nodes)
         answers: Answers = {}
         live = LiveLine()
-        live.show(f"asking {len(names)} BMCs")
+        live.show(f"asking {len(names)} {who}")
         try:
             async for answer in client.stream(wire.Query(what, names)):
                 answers[answer.node] = answer
-                live.show(f"{len(answers)} of {len(names)} BMCs answered")
+                live.show(f"{len(answers)} of {len(names)} {who} answered")
         finally:
             live.clear()
     silent = wire.Problem("timeout", "the engine gave no answer for this node")

@@ -43,6 +43,9 @@ def info(settings: Settings, as_json: bool) -> int:
             "engine log": str(engine.log),
             "journal": str(engine.journal),
             "console recordings": str(engine.consoles),
+            "operation logs": str(engine.operations),
+            "jobs": str(engine.jobs),
+            "known host keys": str(engine.known_hosts),
         }
         status = run_async(ask_status(settings))
     except Failure as failure:

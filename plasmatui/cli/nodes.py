@@ -141,6 +141,7 @@ def node_json(state: NodeState) -> dict[str, Any]:
         "lifecycle": state.lifecycle,
         "health": state.health,
         "flags": list(state.flags),
+        "operation": state.operation or None,
         "findings": [
             {
                 "id": finding.id,

@@ -86,6 +86,16 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
 
 
+def disk_size(size: int) -> str:
+    """Bytes as they stand on a disk's label, in powers of ten: `960 GB`, `1.92 TB`."""
+    amount = float(size)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 999.5:
+            return f"{amount:.3g} {unit}"
+        amount /= 1000
+    return f"{amount:.3g} TB" if amount < 999.5 else f"{amount:.0f} TB"
+
+
 class LiveLine:
     """One line on stderr that is rewritten in place; silent when stderr is no terminal."""
 

@@ -8,7 +8,8 @@ import click
 
 from plasmatui.cli.failure import code_of_results
 from plasmatui.cli.hardware import ask_nodes
-from plasmatui.cli.orders import OrderOptions, give_order, order_options
+from plasmatui.cli.order_options import OrderOptions, order_options
+from plasmatui.cli.orders import give_order
 from plasmatui.cli.output import collated, json_error, print_json, result
 from plasmatui.cli.settings import Settings
 from plasmatui.model import wire

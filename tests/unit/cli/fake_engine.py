@@ -18,43 +18,19 @@ from msgspec.structs import replace
 
 from plasmatui import __version__
 from plasmatui.model import wire
-from plasmatui.model.bmc import BootDevice, Device, FruField, SelEntry, SensorReading
+from plasmatui.model.bmc import FruField, SelEntry, SensorReading
 from plasmatui.model.event import EventLine
 from plasmatui.model.node import BmcState, ConsoleState, Finding, Node, NodeState, PenHolder, PowerState
-from plasmatui.model.operation import (
-    BootDeviceOrder,
-    NodePlan,
-    NodeRecord,
-    OperationRecord,
-    Pace,
-    Plan,
-    PowerOrder,
-    Step,
-    StepRecord,
-)
-from plasmatui.model.words import (
-    BmcStatus,
-    ConsoleStatus,
-    OperationState,
-    Power,
-    PowerAction,
-    Severity,
-    StepResult,
-)
+from plasmatui.model.system import Generation
+from plasmatui.model.words import BmcStatus, ConsoleStatus, Power, Severity
 from plasmatui.paths import engine_paths, make_private
-
-POLICY = Pace(8, 0.0)
-DEAD = "node04"
-DEAD_MESSAGE = "node04: the BMC at 10.0.10.54:623 does not answer"
-_ENDS_OFF = (PowerAction.OFF, PowerAction.SOFT)
+from tests.unit.cli.fake_operations import DEAD, DEAD_MESSAGE, FakeOperations
 
 
-class FakeEngine:
+class FakeEngine(FakeOperations):
     """See the module. Attributes may be set before it is asked; they are read on its own thread.
 
     Attributes:
-        refused: reason with which the guard refuses every plan.
-        hold: operations stay running until `release` is called.
         silent: it answers nothing after the handshake.
         hostile: put into texts that come from machines.
         console_history, console_live: bytes of every console, before and after it is opened.
@@ -64,10 +40,9 @@ class FakeEngine:
     """
 
     def __init__(self, inventory: Path) -> None:
+        super().__init__()
         self.paths = engine_paths(inventory)
         self.inventory = inventory
-        self.refused = ""
-        self.hold = False
         self.silent = False
         self.hostile = ""
         self.console_history = b""
@@ -86,7 +61,6 @@ class FakeEngine:
             for i in range(1, 5)
         )  # fmt: skip
         self.states = {node.name: self._first_state(node.name) for node in self.nodes}
-        self.operations: dict[int, OperationRecord] = {}
         self._writers: list[asyncio.StreamWriter] = []
         self._watching: list[asyncio.StreamWriter] = []
         self._reading: list[asyncio.StreamWriter] = []
@@ -227,17 +201,9 @@ class FakeEngine:
             for name in body.nodes:
                 writer.write(wire.encode(wire.Item(request.id, self._node_answer(body.what, name))))
             return wire.Done()
-        if isinstance(body, wire.PlanOrder):
-            return wire.PlanReply(self._plan(body))
-        if isinstance(body, wire.StartOrder):
-            return wire.OperationReply(self._start(body))
-        if isinstance(body, wire.ListOperations):
-            picked = [o for o in self.operations.values() if body.number in (0, o.number)]
-            return wire.Operations(tuple(reversed(picked))[: body.limit])
-        if isinstance(body, wire.CancelOperation):
-            record = replace(self.operations[body.number], state=OperationState.CANCELLED, end=time.time())
-            self.operations[body.number] = record
-            return wire.OperationReply(record)
+        answer = self._operation_reply(body)
+        if answer is not None:
+            return answer
         if isinstance(body, wire.AskEngine):
             return self._status()
         if isinstance(body, wire.StopEngine):
@@ -248,7 +214,7 @@ class FakeEngine:
         return self._console_reply(body)
 
     def _after(self, body: wire.RequestBody, writer: asyncio.StreamWriter) -> None:
-        if isinstance(body, wire.StartOrder) and not self.hold:
+        if isinstance(body, wire.StartOrder | wire.RetryOperation | wire.ReleaseOperation) and not self.hold:
             self._end_operations()
         elif isinstance(body, wire.StopEngine) and self.stopped:
             writer.write(wire.encode(wire.Goodbye("stopping", "the engine stops")))
@@ -287,71 +253,13 @@ class FakeEngine:
                 SelEntry(2, None, "PSU 1", "power back", "ok"),
             )
             return wire.NodeAnswer(name, sel=entries)
+        if what == "generations":
+            found = (
+                Generation(2, "2025-12-10 12:45", f"25.11{self.hostile}", "6.12.1", "abc", (), True, True, True),
+                Generation(1, "2025-12-10 10:30", "25.11", "6.12.1"),
+            )
+            return wire.NodeAnswer(name, generations=found)
         return wire.NodeAnswer(name, inventory=(FruField("System", "Serial", f"S123{self.hostile}"),))
-
-    def _plan(self, body: wire.PlanOrder | wire.StartOrder) -> Plan:
-        power = isinstance(body.order, PowerOrder)
-        step = Step("order", "order it", "IPMI chassis control 1 to 10.0.10.51:623", 30.0, disruptive=power)
-        wait = Step("wait", "wait until it is so", "IPMI get chassis status", 60.0)
-        disruptive = isinstance(body.order, PowerOrder) and body.order.action is not PowerAction.ON
-        return Plan(
-            body.order,
-            tuple(NodePlan(name, (step, wait)) for name in body.nodes),
-            body.pace or POLICY,
-            f"plasmatui order {','.join(body.nodes)}",
-            2 if disruptive else 1,
-            self.refused,
-        )
-
-    def _start(self, body: wire.StartOrder) -> OperationRecord:
-        number = len(self.operations) + 1
-        nodes = tuple(
-            NodeRecord(
-                name,
-                OperationState.RUNNING,
-                (StepRecord("order", "order it", "IPMI chassis control", time.time()),),
-                before=str(self.states[name].power.value) if isinstance(body.order, PowerOrder) else "",
-            )
-            for name in body.nodes
-        )
-        record = OperationRecord(
-            number, body.order, "anna", f"plasmatui order {','.join(body.nodes)}", time.time(), OperationState.RUNNING,
-            nodes, body.pace or POLICY,
-        )  # fmt: skip
-        self.operations[number] = record
-        return record
-
-    def _end_operations(self) -> None:
-        for record in list(self.operations.values()):
-            if record.state.ended:
-                continue
-            nodes = tuple(self._end_node(record, node) for node in record.nodes)
-            worst = OperationState.FAILED if any(n.error for n in nodes) else OperationState.DONE
-            ended = replace(record, nodes=nodes, state=worst, end=time.time())
-            self.operations[record.number] = ended
-            states = tuple(self.states[node.node] for node in nodes)
-            line = EventLine(1, time.time(), nodes[0].node, "ipmi", "power", "power on (was off)")
-            self._push(wire.Changes(2, states, (ended,), (line,)))
-
-    def _end_node(self, record: OperationRecord, node: NodeRecord) -> NodeRecord:
-        end = time.time()
-        if node.node == DEAD:
-            steps = tuple(replace(s, end=end, result=StepResult.FAILED, message=DEAD_MESSAGE) for s in node.steps)
-            return replace(
-                node, state=OperationState.FAILED, steps=steps, error="bmc-unreachable", message=DEAD_MESSAGE
-            )
-        steps = tuple(replace(s, end=end, result=StepResult.DONE) for s in node.steps)
-        after = ""
-        if isinstance(record.order, PowerOrder):
-            after = "off" if record.order.action in _ENDS_OFF else "on"
-            self.states[node.node] = replace(self.states[node.node], power=PowerState(Power(after), end, "ipmi"))
-        elif isinstance(record.order, BootDeviceOrder):
-            boot = record.order.boot
-            told = BootDevice(boot.device, boot.persistent, True if boot.uefi is None else boot.uefi)
-            after = str(boot.device)
-            self.states[node.node] = replace(self.states[node.node], boot=told, boot_verified=True)
-            node = replace(node, before=str(Device.NONE))
-        return replace(node, state=OperationState.DONE, steps=steps, after=after)
 
     def _status(self) -> wire.EngineStatus:
         return wire.EngineStatus(

@@ -16,6 +16,7 @@ from plasmatui.model.words import PowerAction
 from plasmatui.paths import engine_paths
 from tests.unit.cli.conftest import Cli
 from tests.unit.cli.fake_engine import FakeEngine
+from tests.unit.cli.fake_operations import POLICY
 from tests.unit.cli.program import command, environment
 
 DEAD = {"id": "bmc-unreachable", "message": "node04: the BMC at 10.0.10.54:623 does not answer"}
@@ -40,7 +41,7 @@ def test_nodes_json(cli: Cli, engine: FakeEngine) -> None:
     good = outcome.json["nodes"]["node03"]
     assert good == {
         "ok": True, "power": "on", "stage": None, "boot": None, "lifecycle": "enrolled", "health": "unknown",
-        "flags": [], "findings": [], "error": None,
+        "flags": [], "operation": None, "findings": [], "error": None,
     }  # fmt: skip
     dead = outcome.json["nodes"]["node04"]
     assert (dead["ok"], dead["power"], dead["error"]) == (False, "unknown", DEAD)
@@ -125,7 +126,7 @@ def test_power_change(cli: Cli, engine: FakeEngine, action: PowerAction) -> None
     outcome = cli("power", action, "node[01-02]", "--yes")
     after = "off" if action in (PowerAction.OFF, PowerAction.SOFT) else "on"
     assert (outcome.code, outcome.out) == (0, f"node[01-02]: off -> {after}\n")
-    assert engine.asked(wire.StartOrder) == [wire.StartOrder(PowerOrder(action), ("node01", "node02"), Pace(8, 0.0))]
+    assert engine.asked(wire.StartOrder) == [wire.StartOrder(PowerOrder(action), ("node01", "node02"), POLICY)]
 
 
 def test_power_change_json(cli: Cli, engine: FakeEngine) -> None:
@@ -133,6 +134,7 @@ def test_power_change_json(cli: Cli, engine: FakeEngine) -> None:
     assert outcome.code == 3
     assert outcome.json == {
         "schema": 1,
+        "operation": 1,
         "nodes": {
             "node01": {"ok": True, "before": "off", "power": "on", "error": None},
             "node04": {"ok": False, "before": "unknown", "power": "unknown", "error": DEAD},
@@ -142,9 +144,13 @@ def test_power_change_json(cli: Cli, engine: FakeEngine) -> None:
 
 def test_pace_is_passed_on(cli: Cli, engine: FakeEngine) -> None:
     assert cli("power", "on", "node01", "--yes", "--parallel", "2", "--stagger", "500ms").code == 0
-    assert engine.asked(wire.StartOrder)[0].pace == Pace(2, 0.5)
+    assert engine.asked(wire.StartOrder)[0].pace == Pace(2, 0.5, POLICY.per_rack, POLICY.bandwidth)
     assert cli("power", "on", "node01", "--yes", "--stagger", "1m").code == 0
-    assert engine.asked(wire.StartOrder)[1].pace == Pace(8, 60.0)  # the rest stays the inventory's
+    assert engine.asked(wire.StartOrder)[1].pace == Pace(
+        8, 60.0, POLICY.per_rack, POLICY.bandwidth
+    )  # the rest stays the inventory's
+    assert cli("power", "on", "node01", "--yes", "--per-rack", "1").code == 0
+    assert engine.asked(wire.StartOrder)[2].pace == Pace(8, 0.0, 1, POLICY.bandwidth)
     for wrong in ("soon", "-1", "", "1h", "1e9", "²"):
         assert cli("power", "on", "node01", "--yes", f"--stagger={wrong}").code == 2
 
@@ -205,6 +211,7 @@ def test_bootdev(cli: Cli, engine: FakeEngine) -> None:
     assert engine.asked(wire.StartOrder)[0].order == BootDeviceOrder(BootDevice(Device.PXE, True, True))
     assert outcome.json == {
         "schema": 1,
+        "operation": 1,
         "nodes": {
             "node01": {
                 "ok": True, "device": "pxe", "persistent": True, "uefi": True, "verified": True, "error": None,

@@ -1,0 +1,250 @@
+"""A plan for people and programs, and its confirmation: y for what can be undone, a typed phrase for what cannot."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+import click
+
+from plasmatui.cli.failure import FAILED, USAGE, Failure
+from plasmatui.cli.order_options import OrderOptions
+from plasmatui.cli.output import clean, disk_size, duration, json_error, note, print_json, result, table
+from plasmatui.cli.sets import fold
+from plasmatui.model.operation import NodePlan, Pace, Plan, Step
+from plasmatui.model.system import Disk
+
+
+def print_plan(plan: Plan, as_json: bool) -> None:
+    """Print all of it: every node's steps with the exact commands, disks, notes, and what the guard says."""
+    if as_json:
+        print_json(_json(plan))
+    else:
+        result("\n".join(plan_lines(plan)))
+
+
+def _json(plan: Plan) -> dict[str, Any]:
+    return {
+        "cli": plan.cli,
+        "confirm": plan.confirm,
+        "phrase": plan.phrase,
+        "refused": plan.refused,
+        "notes": list(plan.notes),
+        "pace": {
+            "parallel": plan.pace.parallel,
+            "stagger": plan.pace.stagger,
+            "per_rack": plan.pace.per_rack,
+            "bandwidth": plan.pace.bandwidth,
+        },
+        "nodes": {
+            node.node: {
+                "ok": not node.skipped,
+                "steps": [_step_json(step) for step in node.steps],
+                "disks": [_disk_json(disk) for disk in node.disks],
+                "notes": list(node.notes),
+                "error": json_error("skipped" if node.skipped else "", node.skipped),
+            }
+            for node in plan.nodes
+        },
+    }
+
+
+def _step_json(step: Step) -> dict[str, Any]:
+    return {
+        "id": step.id,
+        "text": step.text,
+        "command": step.command,
+        "limit": step.limit,
+        "disruptive": step.disruptive,
+        "destroys": step.destroys,
+        "precondition": step.precondition,
+        "proof": step.proof,
+    }
+
+
+def _disk_json(disk: Disk) -> dict[str, Any]:
+    return {
+        "name": disk.name,
+        "path": disk.path,
+        "model": disk.model,
+        "size": disk.size or None,
+        "serial": disk.serial,
+        "contents": disk.contents,
+    }
+
+
+def plan_lines(plan: Plan) -> list[str]:
+    """The plan with every step's exact command, node by node."""
+    lines = [f"plan: {clean(plan.cli)}", f"pace: {pace_words(plan.pace)}"]
+    for node in plan.nodes:
+        if node.skipped:
+            lines.append(f"{node.node}: left out: {_without_name(node, node.skipped)}")
+            continue
+        lines.append(f"{node.node}:")
+        for number, step in enumerate(node.steps, 1):
+            lines.append(f"  {number}. {_step_words(step)} (limit {duration(step.limit)})")
+            lines.append(f"     {clean(step.command)}")
+            if step.precondition:
+                lines.append(f"     only if: {clean(step.precondition)}")
+            if step.proof:
+                lines.append(f"     done when: {clean(step.proof)}")
+        lines += [f"  note: {_without_name(node, text)}" for text in node.notes]
+        if node.disks:
+            lines.append(f"  {_wiped(node.node)}")
+            lines += [f"    {line}" for line in _disk_table((node,)).splitlines()]
+    lines += [f"guard: {clean(text)}" for text in plan.notes]
+    if plan.refused:
+        lines.append(f"refused: {clean(plan.refused)}")
+    if plan.confirm >= 3:
+        lines.append(f"to confirm: --confirm {_quoted(plan.phrase)}, or type it when asked")
+    return lines
+
+
+def pace_words(pace: Pace) -> str:
+    """`16 at once, 2 s between two starts, 4 of one rack, network boots 1 Gbit/s together`."""
+    parts = [f"{pace.parallel} at once"]
+    if pace.stagger:
+        parts.append(f"{pace.stagger:g} s between two starts")
+    if pace.per_rack:
+        parts.append(f"{pace.per_rack} of one rack")
+    if pace.bandwidth:
+        parts.append(f"network boots {_rate(pace.bandwidth)} together")
+    return ", ".join(parts)
+
+
+def _rate(bits: int) -> str:
+    for size, unit in ((10**9, "Gbit/s"), (10**6, "Mbit/s"), (10**3, "kbit/s")):
+        if bits >= size:
+            return f"{bits / size:g} {unit}"
+    return f"{bits} bit/s"
+
+
+def _step_words(step: Step) -> str:
+    marks = (" [disruptive]" if step.disruptive else "") + (" [destroys]" if step.destroys else "")
+    return f"{clean(step.text)}{marks}"
+
+
+def _wiped(node: str) -> str:
+    return f"disks of {node} that are wiped:"
+
+
+def _disk_table(nodes: Iterable[NodePlan], *, named: bool = False) -> str:
+    rows = []
+    for node in nodes:
+        for disk in node.disks:
+            cells = (
+                disk.name,
+                disk.model or "not known yet",
+                disk_size(disk.size) if disk.size else "-",
+                disk.serial or "-",
+                disk.contents or ("nothing" if disk.model else "-"),
+            )
+            rows.append((node.node, *cells) if named else cells)
+    header = ("DISK", "MODEL", "SIZE", "SERIAL", "HOLDS")
+    return table(("NODE", *header) if named else header, rows)
+
+
+def _without_name(node: NodePlan, text: str) -> str:
+    return clean(text).removeprefix(f"{node.node}: ")
+
+
+def _quoted(phrase: str) -> str:
+    import shlex
+
+    return shlex.quote(phrase)
+
+
+def warn_of_skipped(plan: Plan) -> None:
+    """Say which nodes are left out and why.
+
+    Raises:
+        Failure: all of them are.
+    """
+    for node in plan.nodes:
+        if node.skipped:
+            note(f"plasmatui: {node.node} is left out: {_without_name(node, node.skipped)}")
+    if all(node.skipped for node in plan.nodes):
+        raise Failure(USAGE, "nothing to do: every node of the set is left out")
+
+
+def confirm(plan: Plan, options: OrderOptions) -> None:
+    """Have the plan confirmed as its level asks: 1 and 2 by y or --yes, 3 by the phrase, typed or as --confirm.
+
+    Raises:
+        Failure: it was not confirmed; nothing was done.
+        click.Abort: ctrl-c or the end of the input instead of an answer.
+    """
+    if plan.confirm >= 3:
+        _confirm_loss(plan, options)
+    elif not options.yes:
+        _require_terminal(plan, "add --yes to confirm, or --plan to see what it would do")
+        _show_short(plan)
+        if not click.confirm("Go on?", default=False, err=True):
+            raise Failure(FAILED, "not confirmed; nothing was done")
+
+
+def _confirm_loss(plan: Plan, options: OrderOptions) -> None:
+    if options.confirm:
+        if options.confirm != plan.phrase:
+            raise Failure(
+                USAGE,
+                f"--confirm {_quoted(options.confirm)} does not confirm this plan, which takes {_quoted(plan.phrase)}; "
+                "nothing was done",
+                f"see which data would be destroyed: {plan.cli} --plan",
+            )
+        return
+    if options.yes and not _terminal():
+        raise Failure(
+            USAGE,
+            f"--yes does not confirm that the disks of {_count(plan)} are wiped",
+            f"see which with --plan, then confirm with --confirm {_quoted(plan.phrase)}",
+        )
+    _require_terminal(plan, f"see which disks with --plan, then confirm with --confirm {_quoted(plan.phrase)}")
+    _show_short(plan)
+    typed = click.prompt(f"Everything on these disks is lost. Type {plan.phrase!r} to go on", default="", err=True,
+                         show_default=False)  # fmt: skip
+    if str(typed).strip() != plan.phrase:
+        raise Failure(FAILED, "not confirmed; nothing was done")
+
+
+def _terminal() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _require_terminal(plan: Plan, hint: str) -> None:
+    if not _terminal():
+        raise Failure(USAGE, f"this changes {_count(plan)} and there is no terminal to confirm it on", hint)
+
+
+def _targets(plan: Plan) -> list[str]:
+    return [node.node for node in plan.nodes if not node.skipped]
+
+
+def _count(plan: Plan) -> str:
+    count = len(_targets(plan))
+    return f"{count} node" if count == 1 else f"{count} nodes"
+
+
+def _show_short(plan: Plan) -> None:
+    """The steps once for all nodes that have the same, every target, the disks, and what is to be known before."""
+    note(clean(plan.cli))
+    note(f"pace: {pace_words(plan.pace)}")
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for node in plan.nodes:
+        if not node.skipped:
+            alike.setdefault(tuple(_step_words(step) for step in node.steps), []).append(node.node)
+    for steps, names in alike.items():
+        note(f"on {len(names)} {'node' if len(names) == 1 else 'nodes'}: {fold(names)}")
+        for step in steps:
+            note(f"  - {step}")
+    for text in dict.fromkeys(_without_name(node, text) for node in plan.nodes for text in node.notes):
+        note(f"note: {text}")
+    for text in plan.notes:
+        note(f"guard: {clean(text)}")
+    with_disks = [node for node in plan.nodes if node.disks]
+    if with_disks:
+        note("disks that are wiped:")
+        note("\n".join(f"  {line}" for line in _disk_table(with_disks, named=True).splitlines()))
+    if plan.confirm >= 2:
+        note("targets: " + " ".join(_targets(plan)))
