@@ -1,4 +1,4 @@
-"""`plasmatui explain`: what a finding means and what to do."""
+"""`plasmatui explain`: what a finding or an operation's error means and what to do."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import click
 
 from plasmatui.cli.failure import DONE, USAGE, Failure
 from plasmatui.cli.output import print_json, result
-from plasmatui.model.findings import FINDINGS
+from plasmatui.model.findings import FAILURES, FINDINGS
 
 
 def _complete(_ctx: click.Context, _param: click.Parameter, typed: str) -> list[str]:
-    return [name for name in FINDINGS if name.startswith(typed)]
+    return [name for name in (*FINDINGS, *FAILURES) if name.startswith(typed)]
 
 
 @click.command()
 @click.argument("finding", metavar="FINDING", shell_complete=_complete)
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 def explain(finding: str, as_json: bool) -> int:
-    """Say what FINDING means and what to do about it."""
-    kind = FINDINGS.get(finding)
+    """Say what FINDING, or an operation's error, means and what to do."""
+    kind = FINDINGS.get(finding) or FAILURES.get(finding)
     if kind is None:
-        raise Failure(USAGE, f"no finding {finding!r}; there are: {' '.join(FINDINGS)}")
+        raise Failure(USAGE, f"no finding {finding!r}; there are: {' '.join((*FINDINGS, *FAILURES))}")
     if as_json:
         print_json({"id": kind.id, "severity": kind.severity, "cause": kind.cause, "remedy": kind.remedy})
     else:

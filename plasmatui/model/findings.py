@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-import msgspec
-
+from plasmatui.model.findingkind import FindingKind
+from plasmatui.model.findings_system import SYSTEM_FINDINGS
 from plasmatui.model.words import Severity
 
-
-class FindingKind(msgspec.Struct, frozen=True):
-    """An entry of the catalogue. `remedy` is a sentence that an operator can act on, with the key or command."""
-
-    id: str
-    severity: Severity
-    cause: str
-    remedy: str
-
-
-_ALL = (
+_BOOT_FINDINGS = (
     FindingKind(
         "bmc-unreachable",
         Severity.ERROR,
@@ -195,7 +185,7 @@ _ALL = (
         Severity.ERROR,
         "The initial RAM disk came incomplete or damaged.",
         "Compare its size on the server with what was sent, look for proxies and full disks, publish it "
-        "again; then boot again with B.",
+        "again; then `plasmatui boot NODE`.",
     ),
     FindingKind(
         "kernel-panic",
@@ -237,156 +227,68 @@ _ALL = (
         "Check the lease for the installer (third DHCP question of a boot), the driver of the card in "
         "the image, and the name of the interface.",
     ),
+)
+
+FINDINGS: dict[str, FindingKind] = {kind.id: kind for kind in (*_BOOT_FINDINGS, *SYSTEM_FINDINGS)}
+
+_FAILURES = (
     FindingKind(
-        "ssh-refused",
+        "timeout",
         Severity.ERROR,
-        "SSH refuses the connection or the key.",
-        "Check that the installer's image holds the public key of `ssh.key` in the inventory and that "
-        "sshd runs: look at the console.",
+        "A step did not reach its end within its limit.",
+        "See what it waited for: `plasmatui ops show NUMBER`, the node's console and `plasmatui timeline NODE`; then "
+        "`plasmatui ops retry NUMBER`.",
     ),
     FindingKind(
-        "ssh-hostkey-changed",
+        "refused",
         Severity.ERROR,
-        "The SSH host key is not the one that is known.",
-        "If the machine was installed anew, remove the old key: `ssh-keygen -R ADDRESS`; "
-        "otherwise somebody else answers at its address.",
+        "A guard refused it before anything was changed: most often because a raft group would lose its majority.",
+        "Wait until the other voters are healthy, or disturb fewer at once. `--override-quorum CLUSTER` goes on all "
+        "the same, and may stop the cluster.",
     ),
     FindingKind(
-        "disko-device-missing",
+        "cancelled",
+        Severity.INFO,
+        "A person cancelled it; the node's message says what had been done by then.",
+        "`plasmatui ops retry NUMBER` goes on with what is left.",
+    ),
+    FindingKind(
+        "skipped",
+        Severity.INFO,
+        "The plan left the node out, with the reason beside it; nothing was done to it.",
+        "Mend the reason and give the command again for that node.",
+    ),
+    FindingKind(
+        "no-bmc",
         Severity.ERROR,
-        "A disk that the layout names is not there.",
-        "Compare `disks` in the inventory with `lsblk` and /dev/disk/by-id on the installer.",
+        "The inventory names no BMC for the node.",
+        "Give it a `bmc:`; without one it can be installed, not switched.",
     ),
     FindingKind(
-        "disko-device-busy",
+        "unsupported",
         Severity.ERROR,
-        "A disk is in use and cannot be partitioned.",
-        "Unmount it and stop RAID, LVM or ZFS on it in the installer, then resume the operation.",
+        "The BMC does not offer what was asked of it.",
+        "Look for newer firmware of the BMC, or set it in the machine's own setup.",
     ),
     FindingKind(
-        "install-no-space",
+        "rejected",
         Severity.ERROR,
-        "The installation ran out of space.",
-        "Enlarge the partition or the boot partition, or add memory: the installer's store lives in it.",
+        "The BMC or the service understood, and refuses.",
+        "Read its reason in the message; the user may lack the right.",
     ),
     FindingKind(
-        "install-flake-missing",
+        "unknown-node",
         Severity.ERROR,
-        "The flake has no configuration for this node.",
-        "Add `nixosConfigurations.NODE` to the flake, and `git add` its files; `nix flake show` lists what there is.",
+        "The node is no longer in the inventory.",
+        "Put it back, or leave it out of the set.",
     ),
     FindingKind(
-        "install-copy-failed",
+        "internal",
         Severity.ERROR,
-        "The system could not be copied to the node.",
-        "Check the network and SSH to the node, trusted keys and free space, then resume: what was copied is kept.",
-    ),
-    FindingKind(
-        "build-failed",
-        Severity.ERROR,
-        "The system could not be built.",
-        "Correct what the evidence names; `nix build FLAKE#nixosConfigurations.NODE.config.system.build.toplevel` "
-        "shows all of it. Nothing was changed on the node.",
-    ),
-    FindingKind(
-        "kexec-failed",
-        Severity.ERROR,
-        "The node could not be turned into an installer.",
-        "Boot the installer from the network instead (B); kexec needs 1.5 GB of memory and no lockdown by Secure Boot.",
-    ),
-    FindingKind(
-        "install-failed",
-        Severity.ERROR,
-        "The installation failed.",
-        "Read the evidence and the operation's output; correct it and resume. The node's disk may be half written.",
-    ),
-    FindingKind(
-        "activation-failed",
-        Severity.ERROR,
-        "The new system could not be activated in full.",
-        "Look at the failed units with `systemctl status UNIT` on the node; go back with R.",
-    ),
-    FindingKind(
-        "bootloader-failed",
-        Severity.ERROR,
-        "The boot loader could not be installed.",
-        "Check that the boot partition is mounted and not full, and that the firmware's mode (UEFI or "
-        "BIOS) fits the configuration.",
-    ),
-    FindingKind(
-        "rebooted-to-network",
-        Severity.WARNING,
-        "After the installer it booted from the network again.",
-        "Set the disk first: `plasmatui bootdev disk NODE`, or let the boot script exit for installed machines.",
-    ),
-    FindingKind(
-        "install-loop",
-        Severity.ERROR,
-        "It boots the installer from the network again and again.",
-        "Set the disk first: `plasmatui bootdev disk NODE --persistent`, and let the boot script exit "
-        "for installed machines.",
-    ),
-    FindingKind(
-        "first-boot-timeout",
-        Severity.ERROR,
-        "The installed system did not come up in time.",
-        "Look at the console; boot the generation before, or the installer, and read `journalctl -b -1`.",
-    ),
-    FindingKind(
-        "join-refused",
-        Severity.ERROR,
-        "The cluster refuses the new member.",
-        "Check the cluster's name, its certificates and the clock of the node, and that no old member holds its name.",
-    ),
-    FindingKind(
-        "certificate-expired",
-        Severity.ERROR,
-        "A certificate has expired.",
-        "Issue it anew; check the clock of the node.",
-    ),
-    FindingKind(
-        "service-silent",
-        Severity.ERROR,
-        "A service of the cluster does not answer.",
-        "Look at `systemctl status SERVICE.service` and its journal on the node, at the firewall, and at the port "
-        "under `services` in the inventory.",
-    ),
-    FindingKind(
-        "service-unhealthy",
-        Severity.ERROR,
-        "A service of the cluster says that it is not well.",
-        "Read what it says in the node's details and `journalctl -u SERVICE.service` on the node.",
-    ),
-    FindingKind(
-        "quorum-lost",
-        Severity.ERROR,
-        "A raft group has lost its majority.",
-        "Bring voters back before anything else: power on what is off; no voter may be stopped now.",
-    ),
-    FindingKind(
-        "quorum-at-risk",
-        Severity.WARNING,
-        "One more lost voter breaks the majority of a raft group.",
-        "Do not drain or reboot voters until the missing one is back.",
-    ),
-    FindingKind(
-        "clock-skew",
-        Severity.WARNING,
-        "Two clocks differ.",
-        "Run NTP on the servers and on this host; times in the timeline are as good as the clocks.",
-    ),
-    FindingKind(
-        "generation-drift",
-        Severity.WARNING,
-        "The node runs another generation than the one that was rolled out.",
-        "Update the node, or accept what it runs and record it with a new roll-out.",
-    ),
-    FindingKind(
-        "disk-order-differs",
-        Severity.WARNING,
-        "The disks are named in another order than on its peers.",
-        "Name disks by /dev/disk/by-id in `disks` of the inventory, never by /dev/sdX.",
+        "plasmatui failed; this is a fault of the program.",
+        "Report it with what `plasmatui info` prints; the engine's log, which it names, has the details.",
     ),
 )
 
-FINDINGS: dict[str, FindingKind] = {kind.id: kind for kind in _ALL}
+FAILURES: dict[str, FindingKind] = {kind.id: kind for kind in _FAILURES}
+"""How steps of operations and requests fail where nothing is wrong with a node: never raised as findings."""

@@ -1,0 +1,16 @@
+"""What the catalogue of findings says of one."""
+
+from __future__ import annotations
+
+import msgspec
+
+from plasmatui.model.words import Severity
+
+
+class FindingKind(msgspec.Struct, frozen=True):
+    """An entry of the catalogue. `remedy` is a sentence that an operator can act on, with the key or command."""
+
+    id: str
+    severity: Severity
+    cause: str
+    remedy: str
