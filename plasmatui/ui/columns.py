@@ -17,7 +17,7 @@ from plasmatui.text import clean_line
 from plasmatui.ui import glyphs
 from plasmatui.ui.glyphs import Glyphs
 from plasmatui.ui.spans import SLOW, ratio_of
-from plasmatui.ui.widgets.grid import Cell, Column
+from plasmatui.ui.widgets.gridlayout import Cell, Column
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from textual.containers import Vertical
 
 from plasmatui.ui.widgets import chops
 from plasmatui.ui.widgets.console import ConsoleView
-from plasmatui.ui.widgets.grid import Cell, Column, NodeGrid, Row
+from plasmatui.ui.widgets.grid import NodeGrid
+from plasmatui.ui.widgets.gridlayout import Cell, Column, Row
 
 COLUMNS = [Column(key, key.upper(), 14) for key in ("node", "power", "boot", "bmc", "os", "health", "temp")]
 HOSTILE = "\x1b]52;c;c3RvbGVu\x07\x1b]0;owned\x07\x9b31m\u202e\x7f\x1b[?1049l\x1b[6n[@click=app.bell]x[/]"

@@ -14,7 +14,8 @@ from plasmatui.ui.screens.acting import ActingView
 from plasmatui.ui.screens.detail import NodeDetail
 from plasmatui.ui.spans import ratio_of
 from plasmatui.ui.store import Dirt, Topic
-from plasmatui.ui.widgets.grid import Cell, NodeGrid, Row
+from plasmatui.ui.widgets.grid import NodeGrid
+from plasmatui.ui.widgets.gridlayout import Cell, Row
 
 PANE_ROWS, PANE_LEAST = 36, 20
 """Lines of the terminal from which on the detail pane is open by itself, and below which it cannot be opened."""

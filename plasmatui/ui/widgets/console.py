@@ -7,15 +7,10 @@ reader pages back, nothing moves: lines are addressed by their absolute numbers,
 
 from __future__ import annotations
 
-import textwrap
-import time
-from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar, Final
 
-from rich.segment import Segment
-from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.content import Content
@@ -23,37 +18,20 @@ from textual.geometry import Region
 from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
-from textual.timer import Timer
 from textual.widget import Widget
 
 from plasmatui.text import clean_line
 from plasmatui.ui.vt import Vt
-from plasmatui.ui.vtscreen import Runs
-from plasmatui.ui.widgets.cells import changed_cells, index_of_cell, restyle, rich_colour
-from plasmatui.ui.widgets.drawing import Styles, is_drawn
+from plasmatui.ui.widgets.backlog import Backlog
+from plasmatui.ui.widgets.cells import changed_cells
+from plasmatui.ui.widgets.drawing import Flush
 from plasmatui.ui.widgets.keys import encode_key
-from plasmatui.ui.widgets.search import Hit, Search
-
-RAW_LIMIT: Final = 256 * 1024
-"""Bytes that a pane keeps while nobody looks; older ones are dropped with a note."""
+from plasmatui.ui.widgets.picture import Painter, Picture, place_notice
+from plasmatui.ui.widgets.place import Place
+from plasmatui.ui.widgets.search import Search
 
 _WHEEL: Final = 3  # lines per turn of the wheel
-_MOMENT: Final = 0.03  # seconds of emulation between two looks at the keyboard
-_BITE: Final = 4096  # bytes emulated at once
 _PREVIEW_DEPTH: Final = 200  # lines searched for ones that hold text
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """All that decides how a line looks: two equal ones need no drawing."""
-
-    runs: Runs = ()
-    left: int = 0
-    cursor: int = -1
-    hits: tuple[Hit, ...] = ()
-    current: Hit | None = None
-    chip: str = ""
-    notice: str = ""
 
 
 class ConsoleView(Widget, can_focus=True):
@@ -147,21 +125,14 @@ class ConsoleView(Widget, can_focus=True):
     ) -> None:
         super().__init__(name=name, id=id, classes=classes)
         self.vt = vt or Vt()
-        self._period = 1 / hz
-        self._raw: deque[bytes] = deque()
-        self._raw_size = 0
-        self._dropped = 0
-        self._view_top: int | None = None
-        self._seen_end = 0
+        self.backlog = Backlog()
+        self.flush = Flush(self, self._draw_new, hz)
+        self._place = Place()
         self._drawn: list[Picture] = []
-        self._stale = False
         self._search = Search()
         self._notice: tuple[str, ...] = ()
         self._notice_stays = False
-        self._flushing: Timer | None = None
-        self._flushed = 0.0
-        self._looks = Styles(self)
-        self._run_styles: dict[int, Style] = {}
+        self._painter = Painter(self)
         self.set_reactive(ConsoleView.node, node)
         self.preview = preview
         self._retitle()
@@ -170,49 +141,23 @@ class ConsoleView(Widget, can_focus=True):
 
     def feed(self, data: bytes) -> None:
         """Take bytes from the machine; they are shown with the next flush, or when the pane comes into sight."""
-        if not data:
-            return
-        if len(data) > RAW_LIMIT:
-            self._dropped += len(data) - RAW_LIMIT
-            data = data[-RAW_LIMIT:]
-        self._raw.append(data)
-        self._raw_size += len(data)
-        while self._raw_size - len(self._raw[0]) >= RAW_LIMIT:
-            lost = len(self._raw.popleft())
-            self._raw_size -= lost
-            self._dropped += lost
-        self._schedule()
+        if data:
+            self.backlog.add(data)
+            self._schedule()
 
     def clear(self) -> None:
         """Forget everything: another console will be shown here."""
         self.vt = Vt(self.vt.cols, self.vt.rows, self.vt.history.maxlen or 0)
-        self._raw.clear()
-        self._raw_size = self._dropped = 0
-        self._view_top = None
+        self.backlog.clear()
+        self._place.follow()
         self._search = Search()
-        self._run_styles.clear()
+        self._painter.forget_runs()
         self._redraw()
 
     def catch_up(self) -> None:
-        """Emulate what is waiting, for a moment at most.
-
-        What a hostile machine makes expensive comes with later flushes, or is dropped with a note.
-        """
-        if self._dropped:
-            note = f"\x18\x1b[!p\r\n[{self._dropped} bytes not shown here]\r\n"
-            self._dropped = 0
-            self.vt.feed(note.encode())
-        end = time.monotonic() + _MOMENT
-        while self._raw:
-            data = self._raw.popleft()
-            if len(data) > _BITE:
-                self._raw.appendleft(data[_BITE:])
-                data = data[:_BITE]
-            self._raw_size -= len(data)
-            self.vt.feed(data)
-            if time.monotonic() > end:
-                self._schedule()
-                break
+        """Emulate what is waiting, for a moment at most; the rest comes with later flushes."""
+        if self.backlog.emulate(self.vt):
+            self._schedule()
 
     def visible_text(self) -> str:
         """The lines in sight, without trailing blanks."""
@@ -240,35 +185,24 @@ class ConsoleView(Widget, can_focus=True):
         if not self._notice or not self.following or not pictures:
             return
         blank = self._blank
-        if not blank and not self._notice_stays:
-            return
-        room = max(1, self.size.width - 4)
-        lines = [piece for line in self._notice for piece in textwrap.wrap(line, room) or [""]][: len(pictures)]
-        top = max(0, len(pictures) // 3 - len(lines) // 2) if blank else len(pictures) - len(lines)
-        for place, line in enumerate(lines):
-            pictures[top + place] = Picture(notice=line)
+        if blank or self._notice_stays:
+            place_notice(pictures, self._notice, self.size.width, blank=blank)
 
     # Where the reader is
 
     @property
     def following(self) -> bool:
         """Whether the newest lines are shown."""
-        return self._view_top is None
+        return self._place.following
 
     @property
     def new_lines(self) -> int:
         """Lines that came since the reader paged back."""
-        return 0 if self._view_top is None else max(0, self._end() - self._seen_end)
+        return self._place.new_lines(self.vt)
 
     def scroll_to_line(self, number: int) -> None:
         """Show an absolute line at the top and stay there; past the newest lines, follow again."""
-        last = self._follow_top()
-        if number >= last:
-            self._view_top = None
-        else:
-            if self._view_top is None:
-                self._seen_end = self._end()
-            self._view_top = max(self.vt.first_line, number)
+        self._place.go_to(self.vt, number, self.size.height)
         self._redraw()
 
     def action_scroll_view(self, lines: int) -> None:
@@ -286,7 +220,7 @@ class ConsoleView(Widget, can_focus=True):
 
     def action_follow(self) -> None:
         """Show the newest lines, and those to come."""
-        self._view_top = None
+        self._place.follow()
         self._redraw()
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
@@ -299,19 +233,8 @@ class ConsoleView(Widget, can_focus=True):
         event.stop()
         self.action_scroll_view(_WHEEL)
 
-    def _end(self) -> int:
-        """Number of lines so far: up to the cursor, not the blank rest of the screen."""
-        return self.vt.top_line + self.vt.cursor[1] + 1
-
-    def _follow_top(self) -> int:
-        """First line shown when following: the screen, or as much of it as fits around the cursor, at the bottom."""
-        vt, height = self.vt, self.size.height
-        if height >= vt.rows:
-            return max(vt.first_line, vt.top_line + vt.rows - height)
-        return vt.top_line + max(0, min(vt.cursor[1] - height + 1, vt.rows - height))
-
     def _top(self) -> int:
-        return self._follow_top() if self._view_top is None else max(self._view_top, self.vt.first_line)
+        return self._place.top(self.vt, self.size.height)
 
     def _left(self) -> int:
         """First column shown: 0, or what brings the cursor into sight while writing."""
@@ -343,9 +266,8 @@ class ConsoleView(Widget, can_focus=True):
             top, height = self._top(), max(1, self.size.height)
             if not top <= hit[0] < top + height:
                 self.scroll_to_line(hit[0] - height // 2)
-            elif self._view_top is None:
-                self._seen_end = self._end()
-                self._view_top = top
+            else:
+                self._place.hold(self.vt, self.size.height)
         self._redraw()
 
     # Keys
@@ -385,7 +307,7 @@ class ConsoleView(Widget, can_focus=True):
     def watch_writing(self) -> None:
         """Writing shows the newest lines and the cursor."""
         if self.writing:
-            self._view_top = None
+            self._place.follow()
         self._redraw()
 
     def watch_preview(self) -> None:
@@ -401,12 +323,11 @@ class ConsoleView(Widget, can_focus=True):
     def notify_style_update(self) -> None:
         """The theme or the focus changed."""
         super().notify_style_update()
-        self._looks.clear()
-        self._run_styles.clear()
+        self._painter.clear()
 
     def on_mount(self) -> None:
         """What came before there was a screen is shown."""
-        if self._raw:
+        if self.backlog:
             self._schedule()
 
     def on_resize(self, event: events.Resize) -> None:
@@ -414,18 +335,12 @@ class ConsoleView(Widget, can_focus=True):
         self._redraw()
 
     def _schedule(self) -> None:
-        if self._flushing is None and not self._stale and self.is_running:
-            wait = max(0.01, self._flushed + self._period - time.monotonic())
-            self._flushing = self.set_timer(wait, self._flush, name="console-flush")
+        if not self.flush.stale:
+            self.flush.soon()
 
-    def _flush(self) -> None:
-        self._flushing = None
-        self._flushed = time.monotonic()
-        if is_drawn(self):
-            self.catch_up()
-            self._redraw()
-        else:
-            self._stale = True  # until render_lines
+    def _draw_new(self) -> None:
+        self.catch_up()
+        self._redraw()
 
     def _redraw(self) -> None:
         """Refresh the cells that look different from what was drawn."""
@@ -486,8 +401,8 @@ class ConsoleView(Widget, can_focus=True):
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """Lines for the compositor; what came while nobody looked is emulated now."""
-        if self._stale or len(self._drawn) != self.size.height:
-            self._stale = False
+        if self.flush.stale or len(self._drawn) != self.size.height:
+            self.flush.stale = False
             self.catch_up()
             self._drawn = self._pictures()
             self._styles_cache.clear()
@@ -496,39 +411,6 @@ class ConsoleView(Widget, can_focus=True):
     def render_line(self, y: int) -> Strip:
         """One line, as it was decided with the last flush."""
         width = self.size.width
-        base = self._looks.base()
         if y >= len(self._drawn):
-            return Strip.blank(width, base)
-        picture = self._drawn[y]
-        if picture.notice:
-            style = self._looks.component("console--notice")
-            return Strip([Segment(f"  {picture.notice}", style)]).crop_extend(0, width, base)
-        segments = [Segment(text, self._run_style(number)) for text, number in picture.runs]
-        for hit in picture.hits:
-            name = "console--current-hit" if hit == picture.current else "console--hit"
-            segments = restyle(segments, hit[1], hit[2], self.get_component_rich_style(name, partial=True))
-        if picture.cursor >= 0:
-            x = index_of_cell("".join([text for text, _ in picture.runs]), picture.cursor)
-            segments = restyle(segments, x, x + 1, self.get_component_rich_style("console--cursor", partial=True))
-        strip = Strip(segments).crop_extend(picture.left, picture.left + width, base)
-        if picture.chip:
-            chip = Segment(picture.chip[:width], self._looks.component("console--chip"))
-            strip = Strip([*strip.crop(0, width - len(chip.text)), chip], width)
-        return strip
-
-    def _run_style(self, number: int) -> Style:
-        style = self._run_styles.get(number)
-        if style is None:
-            look = self.vt.attribute(number)
-            style = self._run_styles[number] = self._looks.base() + Style(
-                color=rich_colour(look.fg),
-                bgcolor=rich_colour(look.bg),
-                bold=look.bold or None,
-                dim=look.dim or None,
-                italic=look.italic or None,
-                underline=look.underline or None,
-                blink=look.blink or None,
-                reverse=look.reverse or None,
-                strike=look.strike or None,
-            )
-        return style
+            return self._painter.blank(width)
+        return self._painter.strip(self._drawn[y], self.vt, width)

@@ -1,15 +1,21 @@
-"""What widgets that draw their own lines share: text fitted to cells, styles by name, and whether anybody sees them."""
+"""What widgets that draw their own lines share: text fitted to cells, styles by name, and when they are drawn."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Final, Literal
 
 from rich.cells import cell_len, set_cell_size
 from rich.style import Style
 from textual.color import Color, ColorParseError
+from textual.timer import Timer
 from textual.widget import Widget
 
 from plasmatui.text import ELLIPSIS, clean_line, is_clean
+
+SOONEST: Final = 0.01
+"""Seconds from a change to its drawing at least, so that several are drawn once."""
 
 Align = Literal["left", "right", "center"]
 
@@ -39,6 +45,38 @@ def is_drawn(widget: Widget) -> bool:
         return False
     screen, top = widget.screen, widget.app.screen
     return screen is top or (screen.is_current and top.styles.background.a < 1)
+
+
+class Flush:
+    """Calls `draw` soon after changes, at most `hz` times a second; not while nobody sees the widget: then `stale` says
+    that something is to be drawn when it comes into sight."""
+
+    def __init__(self, widget: Widget, draw: Callable[[], None], hz: float) -> None:
+        self.stale = False
+        self._widget = widget
+        self._draw = draw
+        self._period = 1 / hz
+        self._timer: Timer | None = None
+        self._at = 0.0
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a call will come."""
+        return self._timer is not None
+
+    def soon(self, *, at_once: bool = False) -> None:
+        """Something changed; `at_once` for what a key did."""
+        if self._timer is None and self._widget.is_running:
+            wait = SOONEST if at_once else max(SOONEST, self._at + self._period - time.monotonic())
+            self._timer = self._widget.set_timer(wait, self._call, name="flush")
+
+    def _call(self) -> None:
+        self._timer = None
+        self._at = time.monotonic()
+        if is_drawn(self._widget):
+            self._draw()
+        else:
+            self.stale = True
 
 
 class Styles:

@@ -6,10 +6,8 @@ collected and drawn at most `hz` times a second, each as the region of its cell;
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import ClassVar, Final
+from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
@@ -19,43 +17,10 @@ from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
-from textual.timer import Timer
 
 from plasmatui.text import ELLIPSIS
-from plasmatui.ui.widgets.drawing import Align, Styles, fit, is_drawn
-
-_GAP: Final = 1  # blank cells after each column
-_GUTTER: Final = 2  # cells before the first column: the mark and a blank
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """What stands in one cell; `style` is a name for `Styles`, such as `node-up` or `bold error`."""
-
-    text: str = ""
-    style: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column: at least `width` cells; columns with `flex` share what is left in that proportion."""
-
-    key: str
-    title: str
-    width: int
-    flex: int = 0
-    align: Align = "left"
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A row: its key, and a cell for each column's key (a missing one is blank)."""
-
-    key: str
-    cells: Mapping[str, Cell] = field(default_factory=dict)
-
-
-_BLANK: Final = Cell()
+from plasmatui.ui.widgets.drawing import Flush, Styles, fit
+from plasmatui.ui.widgets.gridlayout import BLANK, GUTTER, Cell, Column, Layout, Row
 
 
 class NodeGrid(ScrollView, can_focus=True):
@@ -142,23 +107,16 @@ class NodeGrid(ScrollView, can_focus=True):
         classes: str | None = None,
     ) -> None:
         super().__init__(name=name, id=id, classes=classes)
-        self._columns = tuple(columns)
+        self._layout = Layout(columns, ellipsis)
         self._mark = mark
-        self._ellipsis = ellipsis
-        self._period = 1 / hz
         self._rows: dict[str, dict[str, Cell]] = {}
         self._order: list[str] = []
         self._place: dict[str, int] = {}
         self._cursor: str | None = None
         self._marks: set[str] = set()
-        self._spans: dict[str, tuple[int, int]] = {}
-        self._align: dict[str, Align] = {}
-        self._total = 0
         self._strips: dict[str, Strip] = {}
         self._dirty: dict[str, dict[str, tuple[int, int]]] = {}
-        self._stale = False
-        self._flushing: Timer | None = None
-        self._flushed = 0.0
+        self.flush = Flush(self, self._draw_changed, hz)
         self._styles = Styles(self)
         self._lay_out(0)
 
@@ -171,7 +129,7 @@ class NodeGrid(ScrollView, can_focus=True):
 
     def set_columns(self, columns: Sequence[Column]) -> None:
         """Show other columns; rows keep their cells."""
-        self._columns = tuple(columns)
+        self._layout = Layout(columns, self._layout.ellipsis)
         self._lay_out(self.size.width)
         self._repaint()
 
@@ -180,7 +138,7 @@ class NodeGrid(ScrollView, can_focus=True):
         new = {row.key: dict(row.cells) for row in rows}
         if list(new) == list(self._rows):
             for key, cells in new.items():
-                gone = dict.fromkeys(self._rows[key].keys() - cells.keys(), _BLANK)
+                gone = dict.fromkeys(self._rows[key].keys() - cells.keys(), BLANK)
                 self.update_cells(key, gone | cells)
         else:
             self._rows = new
@@ -201,7 +159,7 @@ class NodeGrid(ScrollView, can_focus=True):
         offset = 0 if before is None else before - self.scroll_offset.y
         self._order = order
         self._place = {key: place for place, key in enumerate(self._order)}
-        self.virtual_size = Size(self._total, len(self._order) + 1)
+        self.virtual_size = Size(self._layout.total, len(self._order) + 1)
         if gone := self._marks - self._rows.keys():
             self._set_marks(self._marks - gone)
         if self._cursor not in self._place:
@@ -216,7 +174,7 @@ class NodeGrid(ScrollView, can_focus=True):
         row = self._rows.get(key)
         if row is None:
             return
-        changed = {column: row.get(column, _BLANK) for column, cell in cells.items() if row.get(column, _BLANK) != cell}
+        changed = {column: row.get(column, BLANK) for column, cell in cells.items() if row.get(column, BLANK) != cell}
         if not changed:
             return
         row.update(cells)
@@ -224,22 +182,11 @@ class NodeGrid(ScrollView, can_focus=True):
         if key in self._place:
             dirty = self._dirty.setdefault(key, {})
             for column, old in changed.items():
-                if column in self._spans:
-                    first, end = self._difference(column, old, row[column])
+                if column in self._layout.spans:
+                    first, end = self._layout.difference(column, old, row[column])
                     known = dirty.get(column, (first, end))
                     dirty[column] = (min(first, known[0]), max(end, known[1]))
-            self._schedule()
-
-    def _difference(self, column: str, old: Cell, new: Cell) -> tuple[int, int]:
-        """First differing character cell of two values in a column, and the one after the last."""
-        width = self._spans[column][1]
-        before, after = (fit(cell.text, width, ellipsis=self._ellipsis) for cell in (old, new))
-        if len(before) != width or len(after) != width or self._align[column] != "left":
-            return 0, width  # wide characters, or text that moves as a whole
-        if old.style != new.style:
-            return 0, max(len(before.rstrip()), len(after.rstrip()))
-        places = [place for place in range(width) if before[place] != after[place]]
-        return (places[0], places[-1] + 1) if places else (0, 0)
+            self.flush.soon()
 
     # Cursor and marks
 
@@ -345,20 +292,9 @@ class NodeGrid(ScrollView, can_focus=True):
         self._strips.clear()
 
     def _lay_out(self, width: int) -> None:
-        used = _GUTTER + sum(column.width + _GAP for column in self._columns)
-        spare = max(0, width - used)
-        shares = sum(column.flex for column in self._columns)
-        x = _GUTTER
-        self._spans.clear()
-        self._align = {column.key: column.align for column in self._columns}
-        for column in self._columns:
-            extra = spare * column.flex // shares if shares else 0
-            spare, shares = spare - extra, shares - column.flex
-            self._spans[column.key] = (x, column.width + extra)
-            x += column.width + extra + _GAP
-        self._total = max(0, x - _GAP)
+        self._layout.share(width)
         self._strips.clear()
-        self.virtual_size = Size(self._total, len(self._order) + 1)
+        self.virtual_size = Size(self._layout.total, len(self._order) + 1)
 
     # Drawing
 
@@ -375,18 +311,8 @@ class NodeGrid(ScrollView, can_focus=True):
         if 1 <= y < self.size.height:
             self.refresh(Region(0, y, self.size.width, 1))
 
-    def _schedule(self) -> None:
-        if self._flushing is None and self.is_running:
-            wait = max(0.01, self._flushed + self._period - time.monotonic())
-            self._flushing = self.set_timer(wait, self._flush, name="grid-flush")
-
-    def _flush(self) -> None:
-        self._flushing = None
-        self._flushed = time.monotonic()
+    def _draw_changed(self) -> None:
         dirty, self._dirty = self._dirty, {}
-        if not is_drawn(self):
-            self._stale = True
-            return
         regions = self._regions(dirty)
         if regions:
             self.refresh(*regions)
@@ -401,7 +327,7 @@ class NodeGrid(ScrollView, can_focus=True):
             if not 1 <= y < height:
                 continue
             for column, (first, after) in columns.items():
-                x, cells = self._spans.get(column, (0, 0))
+                x, cells = self._layout.spans.get(column, (0, 0))
                 start, end = max(0, x + first - left), min(width, x + min(after, cells) - left)
                 if start < end:
                     regions.append(Region(start, y, end - start, 1))
@@ -409,8 +335,9 @@ class NodeGrid(ScrollView, can_focus=True):
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """Lines for the compositor; what changed while nobody looked is drawn anew."""
-        if self._stale:
-            self._stale = False
+        if self.flush.stale:
+            self.flush.stale = False
+            self._dirty.clear()
             self._styles_cache.clear()
         return super().render_lines(crop)
 
@@ -419,7 +346,8 @@ class NodeGrid(ScrollView, can_focus=True):
         left, top = self.scroll_offset
         width = self.size.width
         if y == 0:
-            return self._header().crop_extend(left, left + width, self._styles.component("nodegrid--header"))
+            style = self._styles.component("nodegrid--header")
+            return self._layout.header(style).crop_extend(left, left + width, style)
         place = y - 1 + top
         if place >= len(self._order):
             return Strip.blank(width, self._styles.base())
@@ -429,15 +357,6 @@ class NodeGrid(ScrollView, can_focus=True):
             strip = self._strips[key] = self._build(key)
         return strip.crop_extend(left, left + width, self._row_style(key))
 
-    def _header(self) -> Strip:
-        style = self._styles.component("nodegrid--header")
-        segments = [Segment(" " * _GUTTER, style)]
-        for column in self._columns:
-            segments.append(
-                Segment(fit(column.title, self._spans[column.key][1], column.align, self._ellipsis) + " " * _GAP, style)
-            )
-        return Strip(segments, self._total + _GAP)
-
     def _row_style(self, key: str) -> Style:
         return self._styles.component("nodegrid--cursor") if key == self._cursor else self._styles.base()
 
@@ -446,10 +365,9 @@ class NodeGrid(ScrollView, can_focus=True):
         plain = self._row_style(key)
         marked = key in self._marks
         mark_style = plain if key == self._cursor else self._styles.component("nodegrid--marked")
-        segments = [Segment(fit(self._mark if marked else "", _GUTTER), mark_style if marked else plain)]
-        for column in self._columns:
-            cell = row.get(column.key, _BLANK)
-            style = plain if key == self._cursor or not cell.style else self._styles[cell.style]
-            segments.append(Segment(fit(cell.text, self._spans[column.key][1], column.align, self._ellipsis), style))
-            segments.append(Segment(" " * _GAP, plain))
-        return Strip(segments, self._total + _GAP)
+        mark = Segment(fit(self._mark if marked else "", GUTTER), mark_style if marked else plain)
+
+        cells = [row.get(column, BLANK) for column in self._layout.spans]
+        here = key == self._cursor
+        texts = [(cell.text, plain if here or not cell.style else self._styles[cell.style]) for cell in cells]
+        return self._layout.strip(mark, texts, plain)

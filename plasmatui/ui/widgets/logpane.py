@@ -8,7 +8,6 @@ the screen is drawn, `hz` times a second at most.
 from __future__ import annotations
 
 import re
-import time
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Final
@@ -18,13 +17,12 @@ from rich.style import Style
 from textual import events
 from textual.message import Message
 from textual.strip import Strip
-from textual.timer import Timer
 from textual.widget import Widget
 
 from plasmatui.model.boot import LogLine
 from plasmatui.ui.lines import Part, TextLine, wrapped
 from plasmatui.ui.widgets.cells import restyle
-from plasmatui.ui.widgets.drawing import Styles, is_drawn
+from plasmatui.ui.widgets.drawing import Flush, Styles
 
 KEPT: Final = 20_000
 """Lines that the pane holds; while it follows, older ones make room."""
@@ -59,7 +57,6 @@ class LogPane(Widget, can_focus=True):
     def __init__(self, shown_as: Callable[[LogLine], list[Part]], *, hz: float = 5.0) -> None:
         super().__init__()
         self._shown_as = shown_as
-        self._period = 1 / hz
         self.lines: list[LogLine] = []
         self.following = True
         self.wrap = False
@@ -69,8 +66,7 @@ class LogPane(Widget, can_focus=True):
         self._edge: dict[int, Part] = {}
         self._rows: list[Row] = []
         self._styles = Styles(self)
-        self._flushing: Timer | None = None
-        self._flushed = 0.0
+        self._flush = Flush(self, self._draw, hz)
         self._stale = True
 
     # Lines
@@ -199,17 +195,12 @@ class LogPane(Widget, can_focus=True):
     # Drawing
 
     def redraw(self) -> None:
-        """Draw with the next flush; nothing while nobody looks."""
-        if self._flushing is None and self.is_running:
-            wait = max(0.01, self._flushed + self._period - time.monotonic()) if self.following else 0.01
-            self._flushing = self.set_timer(wait, self._flush, name="log-flush")
+        """Draw with the next flush; what nobody sees is drawn when it comes into sight."""
+        self._flush.soon(at_once=not self.following)
 
-    def _flush(self) -> None:
-        self._flushing = None
-        self._flushed = time.monotonic()
+    def _draw(self) -> None:
         self._stale = True
-        if is_drawn(self):
-            self.refresh()
+        self.refresh()
 
     def on_resize(self) -> None:
         """Other lines fit."""
@@ -223,8 +214,8 @@ class LogPane(Widget, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         """A line in sight, with the tick of the right edge."""
-        if self._stale:
-            self._stale = False
+        if self._stale or self._flush.stale:
+            self._stale = self._flush.stale = False
             self._rows = self._visible()
         width, base = self.size.width, self._styles.base()
         strip = self._rows[y][1] if y < len(self._rows) else Strip.blank(max(0, width - 1), base)

@@ -16,7 +16,8 @@ from textual.screen import Screen
 from textual.strip import Strip
 
 from plasmatui.ui.vt import Vt
-from plasmatui.ui.widgets.console import RAW_LIMIT, ConsoleView
+from plasmatui.ui.widgets.backlog import RAW_LIMIT
+from plasmatui.ui.widgets.console import ConsoleView
 
 
 class Watched(ConsoleView):
@@ -66,7 +67,7 @@ def numbered(first: int, last: int) -> bytes:
 async def settle(pilot: Pilot[None]) -> None:
     """Until what was fed is drawn, or left for later."""
     await pilot.pause()
-    while any(view._flushing is not None for view in pilot.app.query(ConsoleView)):
+    while any(view.flush.waiting for view in pilot.app.query(ConsoleView)):
         await pilot.pause(0.002)
     await pilot.pause()
 
@@ -156,7 +157,7 @@ async def test_what_a_hidden_pane_keeps_is_bounded_and_the_loss_is_said() -> Non
         for _ in range(40):
             view.feed(b"x" * 16_384)
         view.feed(b"\r\nlast")
-        assert sum(map(len, view._raw)) <= RAW_LIMIT + 16_384
+        assert sum(map(len, view.backlog.chunks)) <= RAW_LIMIT + 16_384
         view.display = True
         await settle(pilot)
         history = [
@@ -364,10 +365,10 @@ async def test_a_pane_on_another_screen_waits_until_that_is_shown() -> None:
         view.lines_drawn = 0
         view.feed(b"meanwhile")
         await settle(pilot)
-        assert view._raw
+        assert view.backlog
         assert view.lines_drawn == 0
         app.pop_screen()
         await settle(pilot)
-        assert not view._raw
+        assert not view.backlog
         assert view.lines_drawn >= 10
         assert view.render_lines(Region(0, 0, 40, 10))[0].text.rstrip() == "meanwhile"

@@ -10,7 +10,8 @@ from textual.message import Message
 from textual.pilot import Pilot
 from textual.strip import Strip
 
-from plasmatui.ui.widgets.grid import Cell, Column, NodeGrid, Row
+from plasmatui.ui.widgets.grid import NodeGrid
+from plasmatui.ui.widgets.gridlayout import Cell, Column, Row
 
 COLUMNS = [Column("node", "NODE", 8), Column("power", "POWER", 6), Column("note", "NOTE", 10, flex=1)]
 
@@ -61,7 +62,7 @@ def shown(grid: NodeGrid) -> list[str]:
 async def settle(pilot: Pilot[None], grid: NodeGrid) -> None:
     """Until what was changed is drawn."""
     await pilot.pause()
-    while grid._flushing is not None:
+    while grid.flush.waiting:
         await pilot.pause(0.002)
     await pilot.pause()
 
