@@ -126,6 +126,7 @@ class Step(msgspec.Struct, frozen=True):
         limit: seconds after which it has failed.
         disruptive: a running system notices it.
         destroys: it deletes data; it is never done again without a person.
+        settles: once it is done, a further try goes on behind it instead of beginning anew.
         precondition: what must hold before it is done, for people.
         proof: how it is seen that it is done (already), for people.
     """
@@ -136,6 +137,7 @@ class Step(msgspec.Struct, frozen=True):
     limit: float
     disruptive: bool = False
     destroys: bool = False
+    settles: bool = False
     precondition: str = ""
     proof: str = ""
 

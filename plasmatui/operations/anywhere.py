@@ -78,6 +78,7 @@ def call_steps(node: str) -> tuple[Step, ...]:
             "Reboot into the new system",
             call.format("reboot"),
             REBOOT_LIMIT,
+            settles=True,
             proof="the installer answers no more",
         ),
     )

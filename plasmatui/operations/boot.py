@@ -20,7 +20,7 @@ from plasmatui.operations.work import NodeFailedError, NodeWork
 BOOT_LIMIT = 1800.0
 """Seconds from the power to the installer: servers test their memory for minutes, and firmware tries DHCP for two."""
 
-SSH_LIMIT = 300.0
+SSH_LIMIT = 60.0
 """Seconds from the installer's first sign to SSH."""
 
 GRACE = 15.0
@@ -190,12 +190,14 @@ def _other(work: NodeWork, boot: BootTimeline, goal: str) -> NodeFailedError:
 
 
 async def _ssh(work: NodeWork) -> None:
+    end = time.monotonic() + work.limit("wait-ssh") * 0.95
     while True:
+        left = max(1.0, end - time.monotonic())
         try:
-            await installer(work).wait_up(SSH_LIMIT, on_try=lambda why: work.progress(f"SSH: {why}"))
+            await installer(work).wait_up(left, on_try=lambda each: work.progress(f"SSH: {each.reason}"))
             return
         except CommandError as error:
-            if error.lasting and not _key_may_come(error):
+            if (error.lasting and not _key_may_come(error)) or time.monotonic() >= end:
                 raise
             work.progress(f"SSH: {error.message}")
         await work.site.boots.news(work.node, 1.0)

@@ -33,11 +33,13 @@ def join_steps(node: str, site: Site) -> tuple[Step, ...]:
     from plasmatui.cluster.join import UNITS
 
     groups = groups_of(node, site)
-    units = " ".join(f"-u {UNITS[group]}" for group in groups)
+    units = " ".join(UNITS[group] for group in groups)
     found: list[Step] = []
     if groups:
+        text = "Start join units again that failed before"
+        found.append(Step("start-join", text, f"ssh {node} systemctl restart {units}", READ_LIMIT))
         text = "Watch the join units of the first boot"
-        found.append(Step("wait-first-boot", text, f"ssh {node} journalctl -o json {units}", FIRST_BOOT_LIMIT))
+        found.append(Step("wait-first-boot", text, f"ssh {node} journalctl -o json -u ... ({units})", FIRST_BOOT_LIMIT))
     if _services(node, site):
         found.append(Step("see-health", "Wait until its services are healthy", "GET /health of each", health.LIMIT))
     if groups:
@@ -67,6 +69,10 @@ async def see_join(work: NodeWork) -> None:
     groups = groups_of(node, work.site)
     work.tell(LifecycleChanged(Lifecycle.JOINING))
     if groups:
+        if work.again:
+            await work.act("start-join", lambda: _start_again(work, groups), seen=_may_be_repeated)
+        else:
+            work.skip("start-join", "it is their first start")
         boots.stage(node, Stage.FIRST_BOOT, "running", "the join units of the first boot")
         await work.look("wait-first-boot", lambda: _first_boot(work, groups))
         boots.stage(node, Stage.FIRST_BOOT, "done", "the join units are through")
@@ -81,6 +87,22 @@ async def see_join(work: NodeWork) -> None:
         boots.stage(node, Stage.VOTER, "done", told)
     boots.stage(node, Stage.HEALTHY, "done", "in service")
     work.tell(LifecycleChanged(Lifecycle.ACTIVE))
+
+
+async def _may_be_repeated() -> bool:
+    return False
+
+
+async def _start_again(work: NodeWork, groups: tuple[str, ...]) -> None:
+    """Start the join units that have failed; the others are left alone."""
+    from plasmatui.cluster.join import UNITS
+
+    host = system(work)
+    for group in groups:
+        state = await host.run(("systemctl", "is-active", UNITS[group]), limit=READ_LIMIT)
+        if state.out.strip() == b"failed":
+            work.log(f"{UNITS[group]} failed before; it is started again")
+            await host.run(("systemctl", "restart", UNITS[group]), limit=READ_LIMIT)
 
 
 async def _first_boot(work: NodeWork, groups: tuple[str, ...]) -> None:

@@ -217,6 +217,7 @@ class Run:
             record.by,
             record.override,
             frozenset(self._index),
+            bool(record.retry_of),
             keep=self._keep,
             show=self._show,
             intent=lambda: self._site.ledger.intent(self.record),

@@ -243,12 +243,16 @@ def _last(steps: tuple[StepRecord, ...]) -> dict[str, StepRecord]:
 
 
 def _kept(order: Order, node: NodeRecord, site: Site) -> dict[str, StepRecord]:
-    """What a further try need not do again: what destroyed data, and what nobody knows of."""
-    destroys = {step.id for step in kind_of(order).steps(order, node.node, site) if step.destroys}
+    """What a further try need not do again: what destroyed data, and what nobody knows of; all of it once it is
+    settled."""
+    planned = kind_of(order).steps(order, node.node, site)
+    last = _last(node.steps)
+    settled = any(step.settles and step.id in last and last[step.id].result is StepResult.DONE for step in planned)
+    kept = {step.id for step in planned if step.destroys or settled}
     return {
         id_: step
-        for id_, step in _last(node.steps).items()
-        if id_ in destroys and step.result in (None, StepResult.DONE, StepResult.UNCERTAIN)
+        for id_, step in last.items()
+        if id_ in kept and step.result in (None, StepResult.DONE, StepResult.UNCERTAIN)
     }
 
 

@@ -52,7 +52,7 @@ class Desk:
         word: the kind of operation ("install").
         override: the guard was overridden by the cluster's name.
         keep: writes the node's record into the operation's; show: the same for what need not be kept.
-        peers: all nodes of the operation.
+        peers: all nodes of the operation. again: it tries again what failed in another.
         intent: awaited before a step begins, so that it is journalled.
         gate: awaited before a step begins; waits while the operation is held.
     """
@@ -62,6 +62,7 @@ class Desk:
     by: str
     override: bool
     peers: frozenset[str]
+    again: bool
     keep: Callable[[NodeRecord], None]
     show: Callable[[NodeRecord], None]
     intent: Callable[[], Awaitable[bool]]
@@ -93,9 +94,11 @@ class NodeWork:
         self.number = desk.number
         self.by = desk.by
         self.peers = desk.peers
+        self.again = desk.again
         self._steps = {step.id: step for step in steps}
         self._desk = desk
-        self._prior = dict(prior)
+        self._prior = prior
+        self._met: set[str] = set()
         self._acting = False
         self._leave = ""
         self._suspended = False
@@ -140,7 +143,8 @@ class NodeWork:
         """
         step = self._steps[id_]
         self._stop = stop
-        prior = self._prior.pop(id_, None)
+        prior = None if id_ in self._met else self._prior.get(id_)
+        self._met.add(id_)
         if prior is not None and prior.result in (StepResult.DONE, StepResult.SKIPPED):
             self.update(steps=(*self.record.steps, prior))
             return

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from plasmatui.model import wire
 from plasmatui.model.operation import ProvisionOrder, ReprovisionOrder
 from plasmatui.model.words import Lifecycle, OperationState
-from tests.support.operator import Operator, told
+from tests.support.operator import Operator, node_of, told
 from tests.support.site import Site, site, wait_for
 
-DONE, FAILED, HELD = OperationState.DONE, OperationState.FAILED, OperationState.HELD
+DONE, FAILED = OperationState.DONE, OperationState.FAILED
 VOTERS = ("node01", "node02", "node03")
 
 
@@ -50,3 +51,48 @@ def test_three_bare_nodes_become_a_cluster_and_a_fourth_joins() -> None:
         for group in cluster.groups.values():
             assert group.losses == []
             assert {member for member in group.voters if group.healthy(member)} == set(VOTERS)
+
+
+FAULTS = {
+    "node04": ("install-flake-missing", "install-flake-missing", "check-flake"),
+    "node05": ("", "secrets", "check-secrets"),
+    "node06": ("kernel-missing", "kernel-missing", "wait-installer"),
+    "node07": ("ssh-refused", "ssh-refused", "wait-ssh"),
+    "node08": ("not-an-installer", "not-an-installer", "check-installer"),
+    "node09": ("disko-device-missing", "disko-device-missing", "check-disks"),
+    "node10": ("install-no-space", "install-no-space", "install"),
+    "node11": ("power-lost", "install-copy-failed", "install"),
+    "node12": ("bootloader-failed", "bootloader-failed", "install"),
+    "node03": ("join-refused", "join-refused", "wait-first-boot"),
+}
+"""By node: the rack's fault ("": its secrets are open to others), what it must fail with, and in which step."""
+
+
+def test_each_failure_has_its_finding_and_a_further_try_works() -> None:
+    with site(nodes=12, port=0, on=2) as rack:
+        for node, (fault, _, _) in FAULTS.items():
+            if fault:
+                rack.rack.fault(node, fault)
+        secrets = rack.inventory.parent / "secrets" / "node05"
+        secrets.chmod(0o755)
+        rack.engine()
+        rack.consoles_open(12)
+        operator = Operator(rack)
+        record = operator.run(ProvisionOrder(), *FAULTS)
+        for node, (_, finding, step) in FAULTS.items():
+            part = node_of(record, node)
+            assert (part.state, part.error, part.steps[-1].id) == (FAILED, finding, step), told(record)
+            assert node in part.message
+        untouched = [node for node, (_, _, step) in FAULTS.items() if wipes(rack, node) == 0]
+        assert untouched == ["node04", "node05", "node06", "node07", "node08", "node09"]
+        assert any("error" in line for line in node_of(record, "node10").evidence)
+        assert f"chmod 700 {secrets}" in node_of(record, "node05").message
+        secrets.chmod(0o700)
+
+        for node in FAULTS:
+            rack.rack.clear(node)
+        reply = operator.ask(wire.RetryOperation(record.number))
+        assert isinstance(reply, wire.OperationReply)
+        again = operator.ended(reply.operation.number)
+        assert again.state is DONE, told(again)
+        assert {node: wipes(rack, node) for node in FAULTS} == dict.fromkeys(FAULTS, 1), "nothing is wiped twice"
