@@ -163,5 +163,3 @@ _RUNNERS: dict[str, Command] = {
     "type": _command,
     "systemd-run": _systemd_run,
 }
-NAMES = tuple(sorted({*_TABLE, *_RUNNERS}))
-"""Everything that can be typed."""

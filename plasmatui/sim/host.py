@@ -38,7 +38,6 @@ class Host:
         boot_id: of this boot.
         disks: of the machine; visible_disks: those that the kernel found.
         store: builds in the Nix store of this host, by path; target: those below `/mnt`.
-        kexec: an installer that was started by kexec, not from the network.
         up: answers SSH. used: somebody ran a command over SSH. cut: breaks the SSH connections.
         marked: running programs by a variable of their environment, `NAME=VALUE`.
         switching: an activation runs. broken: the system does not get through its boot.
@@ -54,7 +53,6 @@ class Host:
         power: Callable[[str], None],
         *,
         number: int = 0,
-        kexec: bool = False,
     ) -> None:
         self.identity = identity
         self.clock = clock
@@ -63,7 +61,6 @@ class Host:
         self.system = system
         self.power = power
         self.number = number
-        self.kexec = kexec
         self.boot_id = str(uuid.uuid4())  # every boot has another, also of racks with the same seed
         self.began = clock.now()
         self.up = False
@@ -151,10 +148,6 @@ class Host:
             return fingerprint_line(self.host_key(), f"root@{self.hostname}")
         except ValueError:
             return ""
-
-    def system_disk(self) -> Disk | None:
-        """The disk with the system that runs here."""
-        return next((disk for disk in self.disks if disk.system is not None and disk.system is self.system), None)
 
     def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
         """Let something run here until it ends, or the system does."""

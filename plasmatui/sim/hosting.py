@@ -11,7 +11,7 @@ from plasmatui.sim.clock import Clock
 from plasmatui.sim.disk import Disk, make_disks, mount, name_disks
 from plasmatui.sim.faults import NodeFaults
 from plasmatui.sim.filetree import FileTree
-from plasmatui.sim.host import Host
+from plasmatui.sim.host import HOST_KEY, Host
 from plasmatui.sim.identity import Identity
 from plasmatui.sim.system import BASE_UNITS, InstalledSystem, past_builds
 
@@ -82,12 +82,18 @@ class Hosting:
         """As `on_host`, with the installed system; None when it ends, and in the installer."""
         self.on_host(lambda host: callback(host.system if host is not None else None))
 
-    def with_host(self, boot: Boot, system: InstalledSystem | None, number: int, *, kexec: bool = False) -> Boot:
-        """The boot with the operating system that it starts."""
+    def with_host(self, boot: Boot, system: InstalledSystem | None, number: int, *, key: bytes | None = None) -> Boot:
+        """The boot with the operating system that it starts.
+
+        Args:
+            key: the SSH host key that it gets from the system before.
+        """
         self.end_host()
         name_disks(self.disks, swapped=system is None and "disk-order-differs" in self.faults)
         self.host = Host(self.identity, self.clock, self.faults, self.disks, system, self.leave,
-                         number=number, kexec=kexec)  # fmt: skip
+                         number=number)  # fmt: skip
+        if key is not None:
+            self.host.files.put(HOST_KEY, key, 0o600)
         mount(self.disks, system)
         if system is not None:
             number = system.next_boot()

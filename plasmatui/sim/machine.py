@@ -187,12 +187,13 @@ class Machine(Hosting):
         await self._reset()
 
     async def _kexec(self) -> None:
-        """Start the installer from a running system, without firmware."""
+        """Start the installer from a running system, without firmware; it takes the host key along."""
+        key = self.host.host_key() if self.host is not None else None
         await self._shut_down("Kexec")
         self._enter(Phase.BOOTING)
         self.counters.boots += 1
         self.booted = Device.PXE
-        boot = self._boot = self.with_host(self._make_boot(Device.PXE), None, self.counters.boots, kexec=True)
+        boot = self._boot = self.with_host(self._make_boot(Device.PXE), None, self.counters.boots, key=key)
         if await Player(self.line, self.clock).perform(boottext.system(boot, None)):
             await self._stay_up()
         else:

@@ -71,10 +71,6 @@ class Sshd:
         self._greeting: set[asyncio.Task[None]] = set()
         self._options: dict[bytes, asyncssh.SSHServerConnectionOptions] = {}
 
-    @property
-    def listening(self) -> bool:
-        return self._socket is not None
-
     def host_changed(self, host: Host | None) -> None:
         """An operating system is up, or the one that was has ended: connections end with it.
 

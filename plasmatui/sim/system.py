@@ -14,7 +14,6 @@ from plasmatui.sim.units import Units, UnitState
 
 SECRETS = "/etc/nixos/secrets"
 CLUSTER_CONFIG = f"{SECRETS}/cluster-config.json"
-CLUSTER_SERVICES = ("chainfire", "flaredb", "iam", "plasmavmc", "prismnet", "flashdns", "fiberlb", "k8shost")
 JOIN_UNITS = ("chainfire-cluster-join.service", "flaredb-cluster-join.service")
 BASE_UNITS = (
     ("systemd-journald.service", "Journal Service"),

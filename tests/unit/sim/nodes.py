@@ -13,7 +13,7 @@ from plasmatui.sim.machine import Machine
 from plasmatui.sim.rack import Rack
 
 
-async def until(condition: Callable[[], object], limit: float = 10.0) -> None:
+async def until(condition: Callable[[], object], limit: float = 30.0) -> None:
     async with asyncio.timeout(limit):
         while not condition():  # noqa: ASYNC110 - state without an event
             await asyncio.sleep(0.002)

@@ -197,13 +197,16 @@ async def test_secrets_that_everybody_may_read(rack: Rack, machine: Machine, tmp
 async def test_a_running_system_is_replaced_by_way_of_kexec(rack: Rack) -> None:
     machine = rack.machines["node01"]
     boots = machine.counters.boots
+    assert machine.host is not None
+    key = machine.host.host_key()
     port = str(rack.nodes["node01"].sshd.port)
-    done = await run(rack, *call(rack, "--post-kexec-ssh-port", port, node="node01"))
+    done = await run(rack, *call(rack, "--copy-host-keys", "--post-kexec-ssh-port", port, node="node01"))
     assert done.code == 0, done.err
     assert done.marks[1:4] == ["Gathering machine facts", "Switching system into kexec", "Gathering machine facts"]
     await until(lambda: machine.counters.boots == boots + 2 and machine.system)
     assert machine.system is not None
     assert (machine.system.boots, machine.disks[0].wipes) == (1, 1)
+    assert machine.host.host_key() == key
 
 
 async def test_a_system_that_is_no_installer_is_not_formatted(rack: Rack) -> None:

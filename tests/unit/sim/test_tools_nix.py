@@ -112,6 +112,11 @@ async def test_a_copy_is_followed_in_bytes(rack: Rack, monkeypatch: pytest.Monke
     assert len(done) > 3
     assert done == sorted(done)
     assert done[-1][0] == done[-1][1]
+    log = BuildLog()
+    log.feed(log_path.read_bytes())
+    log.finish()
+    assert log.progress.bytes == log.progress.bytes_expected > 1_000_000_000
+    assert (log.progress.paths, log.progress.percent) == (1, 100.0)
     system = rack.machines["node01"].system
     assert system is not None
     assert built.toplevel in system.store
