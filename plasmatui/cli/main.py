@@ -48,6 +48,7 @@ _COMMANDS = {
     "explain": "explain",
     "bundle": "bundle",
     "replay": "replay",
+    "render": "render",
     "completions": "terminal",
     "reset-terminal": "terminal",
 }

@@ -39,6 +39,11 @@ PROFILES: dict[str, Profile] = {
 }
 """Profiles of an inventory that gives none; the three that the image builder knows."""
 
+LOADERS = ("bios", "efi-ia32", "efi-x64", "efi-arm32", "efi-arm64")
+"""Architectures that a boot file can be named for (`pxe.loaders`)."""
+
+DISK_LAYOUTS = ("single", "raid1", "lvm", "luks", "zfs")
+
 DEFAULT_BMC_PORTS = {"ipmi": 623, "redfish": 443}
 
 VENDOR_LOGINS: frozenset[tuple[str, str]] = frozenset(

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from plasmatui.inventory.catalogue import DEFAULT_BMC_PORTS, DEFAULT_SSH_PORT, VENDOR_LOGINS
 from plasmatui.inventory.fields import Problems, close_to
-from plasmatui.inventory.inventory import BmcEntry, Inventory
+from plasmatui.inventory.inventory import BmcEntry, Inventory, Network
 from plasmatui.inventory.nodes import Places
 from plasmatui.inventory.nodesets import RESERVED_GROUPS
 from plasmatui.inventory.ranges import fold
@@ -67,6 +67,12 @@ class Gathered:
             self.problems.add(at, self.severity, f"{fold(nodes)}: {message}")
 
 
+def _homes(inventory: Inventory, home: str) -> list[Network]:
+    """The networks in which an address of that home may lie: machines behind a relay boot in networks of their own."""
+    names = (home, *inventory.pxe.relayed) if home == "provisioning" else (home,)
+    return [inventory.networks[name] for name in dict.fromkeys(names) if name in inventory.networks]
+
+
 def _duplicate_macs(inventory: Inventory, places: Places, problems: Problems) -> None:
     owners: dict[str, str] = {}
     for name, node in inventory.nodes.items():
@@ -109,8 +115,8 @@ def _socket(bmc: BmcEntry) -> str:
 
 def _addresses_in_networks(inventory: Inventory, places: Places, problems: Problems) -> None:
     for key, home in HOMES:
-        network = inventory.networks.get(home)
-        if network is None:
+        networks = _homes(inventory, home)
+        if home not in inventory.networks:
             continue
         outside = Gathered(problems, "error")
         for name, node in inventory.nodes.items():
@@ -119,14 +125,11 @@ def _addresses_in_networks(inventory: Inventory, places: Places, problems: Probl
                 continue
             where = place_of(places, "nodes", name, key)
             number = IPv4Address(address)
-            if number not in network.cidr:
-                outside.add(where, f"{key} lies outside the network {home} ({network.cidr})", name)
-            elif (
-                number in (network.cidr.network_address, network.cidr.broadcast_address) and network.cidr.prefixlen < 31
-            ):
-                outside.add(
-                    where, f"{key} is the first or last address of {network.cidr}, which no host can have", name
-                )
+            cidr = next((network.cidr for network in networks if number in network.cidr), None)
+            if cidr is None:
+                outside.add(where, f"{key} lies outside the network {home} ({networks[0].cidr})", name)
+            elif number in (cidr.network_address, cidr.broadcast_address) and cidr.prefixlen < 31:
+                outside.add(where, f"{key} is the first or last address of {cidr}, which no host can have", name)
         outside.report()
     management = inventory.networks.get("management")
     if management is not None:
@@ -140,15 +143,16 @@ def _addresses_in_networks(inventory: Inventory, places: Places, problems: Probl
 
 def _reservations(inventory: Inventory, places: Places, problems: Problems) -> None:
     inside = Gathered(problems, "error")
-    for key, home in HOMES:
-        network = inventory.networks.get(home)
-        if network is None or network.pool is None:
+    for key, network in [(key, network) for key, home in HOMES for network in _homes(inventory, home)]:
+        if network.pool is None:
             continue
         low, high = network.pool
         for name, node in inventory.nodes.items():
             address = node.provisioning_ip if key == "provisioning_ip" else node.production_ip
             if address and low <= IPv4Address(address) <= high:
-                message = f"{key} lies inside the DHCP pool {low}-{high} of {home}, expected an address outside it"
+                message = (
+                    f"{key} lies inside the DHCP pool {low}-{high} of {network.name}, expected an address outside it"
+                )
                 inside.add(place_of(places, "nodes", name, key), message, name)
     inside.report()
 

@@ -58,14 +58,33 @@ class Tftp:
     root: str = "/srv/tftp"
 
 
+DEFAULT_LOADERS = {"bios": "undionly.kpxe", "efi-ia32": "ipxe-i386.efi", "efi-x64": "ipxe.efi"}
+"""iPXE's own file names (ipxe.org, "download")."""
+
+
 @dataclass(frozen=True)
 class Pxe:
+    """The PXE server.
+
+    Attributes:
+        loaders: boot file by architecture (`catalogue.LOADERS`); an architecture that is missing gets none.
+        menu_timeout: seconds until the boot menu goes on by itself.
+        lease: seconds of a DHCP lease.
+        relayed: names of further networks whose DHCP requests come through a relay.
+        boot_service: `HOST:PORT` that nginx passes on what is not a file; empty for none.
+    """
+
     server: IPv4Address | None = None
     interface: str = ""
     http_port: int = 8080
     dhcp: str = "kea"
     tftp: Tftp = Tftp()
     assets: str = "/var/lib/pxe-boot"
+    loaders: dict[str, str] = field(default_factory=lambda: dict(DEFAULT_LOADERS))
+    menu_timeout: int = 10
+    lease: int = 3600
+    relayed: tuple[str, ...] = ()
+    boot_service: str = ""
 
 
 @dataclass(frozen=True)
@@ -143,9 +162,16 @@ class Policy:
 
 @dataclass(frozen=True)
 class Profile:
+    """What nodes are for.
+
+    Attributes:
+        disk_layout: one of `catalogue.DISK_LAYOUTS`; empty for `single` on one disk and `raid1` on several.
+    """
+
     name: str
     voter: bool = False
     services: tuple[str, ...] = ()
+    disk_layout: str = ""
 
 
 @dataclass(frozen=True)

@@ -234,7 +234,7 @@ class _Reader:
         networks: dict[str, Network] = {}
         for name, value in self._named(top, "networks"):
             entry = Section(value, f"networks.{name}", self.problems, ("cidr", "vlan", "gateway", "dns", "pool"))
-            for key in ("cidr", "gateway", "pool"):
+            for key in ("cidr", "gateway", "dns", "pool"):
                 self._place(entry.at(key), "networks", name, key)
             if entry.valid and entry.at("cidr") is None:
                 message = f"networks.{name}: found no cidr, expected cidr: NETWORK/LENGTH"
@@ -253,11 +253,17 @@ class _Reader:
         return networks
 
     def _pxe(self, top: Section) -> Pxe:
-        known = ("server", "interface", "http_port", "dhcp", "tftp", "assets")
-        section = self._section(top, "pxe", known)
+        section = self._section(top, "pxe", _PXE_KEYS)
         tftp = self._section(section, "tftp", ("engine", "root"))
-        self._place(section.at("server"), "pxe", "server")
+        if "pxe" in top.entries:
+            self._place(top.entries["pxe"][0], "pxe")
+        for key in _PXE_KEYS:
+            self._place(section.at(key), "pxe", key)
+        self._place(tftp.at("root"), "pxe", "tftp", "root")
         default = Pxe()
+        relayed = section.each("relayed", fields.as_text(values.label))
+        for name, node in relayed:
+            self._place(node, "pxe", "relayed", name)
         return Pxe(
             server=section.get("server", fields.as_text(values.ipv4), None),
             interface=section.get("interface", fields.as_text(values.label), default.interface),
@@ -268,7 +274,22 @@ class _Reader:
                 root=tftp.get("root", fields.as_text(values.absolute_path), default.tftp.root),
             ),
             assets=section.get("assets", fields.as_text(values.absolute_path), default.assets),
+            loaders=self._loaders(section, default.loaders),
+            menu_timeout=section.get("menu_timeout", fields.as_text(values.seconds(1, 3600)), default.menu_timeout),
+            lease=section.get("lease", fields.as_text(values.seconds(120, 604800)), default.lease),
+            relayed=tuple(dict.fromkeys(name for name, _ in relayed)),
+            boot_service=section.get("boot_service", fields.as_text(values.socket), default.boot_service),
         )
+
+    def _loaders(self, pxe: Section, default: dict[str, str]) -> dict[str, str]:
+        section = self._section(pxe, "loaders", catalogue.LOADERS)
+        found = {
+            name: section.get(name, fields.as_text(values.boot_file), default.get(name, ""))
+            for name in catalogue.LOADERS
+        }
+        for name in catalogue.LOADERS:
+            self._place(section.at(name), "pxe", "loaders", name)
+        return {name: file for name, file in found.items() if file}
 
     def _logs(self, top: Section) -> tuple[LogSource, ...]:
         sources: list[LogSource] = []
@@ -312,7 +333,7 @@ class _Reader:
             return dict(catalogue.PROFILES)
         profiles: dict[str, Profile] = {}
         for name, value in self._named(top, "profiles"):
-            entry = Section(value, f"profiles.{name}", self.problems, ("voter", "services"))
+            entry = Section(value, f"profiles.{name}", self.problems, ("voter", "services", "disk_layout"))
             services = entry.each("services", fields.as_text(values.label))
             for service, node in services:
                 self._place(node, "profiles", name, "services", service)
@@ -320,6 +341,7 @@ class _Reader:
                 name=name,
                 voter=entry.get("voter", fields.boolean, False),
                 services=tuple(dict.fromkeys(service for service, _ in services)),
+                disk_layout=entry.get("disk_layout", fields.one_of(catalogue.DISK_LAYOUTS), ""),
             )
         return profiles
 
@@ -350,4 +372,8 @@ class _Reader:
         return services
 
 
+_PXE_KEYS = (
+    "server", "interface", "http_port", "dhcp", "tftp", "assets", "loaders", "menu_timeout", "lease", "relayed",
+    "boot_service",
+)  # fmt: skip
 _LOG_KEYS = ("kind", "format", "file", "journal", "ssh")

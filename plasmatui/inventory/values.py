@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Network
 
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
@@ -116,6 +117,41 @@ def bmc_address(text: str) -> tuple[str, int | None]:
         return domain(host), port
     except ValueError:
         raise ValueError("an IP address or host name, with or without a port, such as 10.0.10.50:623") from None
+
+
+def boot_file(text: str) -> str:
+    """A boot file's name below the TFTP root, or `none` for no file. At most 127 bytes (RFC 2131, field `file`)."""
+    if text == "none":
+        return ""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,126}", text) or ".." in text or "//" in text:
+        raise ValueError("a file name below the TFTP root such as ipxe.efi, or none")
+    if "." not in text.rpartition("/")[2]:
+        raise ValueError("a file name with a dot, since dnsmasq appends .0 to others")
+    return text
+
+
+def seconds(low: int, high: int) -> Callable[[str], int]:
+    """A reader of a duration in whole seconds within bounds."""
+
+    def read(text: str) -> int:
+        found = duration(text)
+        if not low <= found <= high or found != int(found):
+            raise ValueError(f"whole seconds from {low}s to {high}s")
+        return int(found)
+
+    return read
+
+
+def socket(text: str) -> str:
+    """An IPv4 address with its port."""
+    host, _, port = text.rpartition(":")
+    try:
+        IPv4Address(host)
+        if not re.fullmatch(r"[1-9][0-9]{0,4}", port) or int(port) > 65535:
+            raise ValueError(port)
+    except ValueError:
+        raise ValueError("an IPv4 address with a port, such as 127.0.0.1:8082") from None
+    return text
 
 
 def ssh_host(text: str) -> str:

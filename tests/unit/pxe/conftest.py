@@ -1,0 +1,35 @@
+"""Sites of this directory's tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from plasmatui.inventory.inventory import Inventory
+from plasmatui.inventory.loader import load
+from plasmatui.pxe.site import Site, make_site
+from tests.support.pxe_clients import INVENTORY
+
+
+@pytest.fixture
+def make_inventory(tmp_path: Path) -> Callable[[str], Inventory]:
+    """An inventory from its text."""
+
+    def make(text: str = INVENTORY) -> Inventory:
+        path = tmp_path / "inventory.yaml"
+        path.write_text(text, encoding="utf-8")
+        return load(path)
+
+    return make
+
+
+@pytest.fixture
+def inventory(make_inventory: Callable[[str], Inventory]) -> Inventory:
+    return make_inventory(INVENTORY)
+
+
+@pytest.fixture
+def site(inventory: Inventory) -> Site:
+    return make_site(inventory)
