@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from ipaddress import IPv4Address
 
+from plasmatui.inventory.checks import place_of
 from plasmatui.inventory.fields import Problems
 from plasmatui.inventory.inventory import Inventory, Network
 from plasmatui.inventory.nodes import Places
@@ -41,13 +42,6 @@ def lint(inventory: Inventory, places: Places, problems: Problems) -> Site | Non
     return site
 
 
-def _at(places: Places, *key: str) -> tuple[int, int]:
-    for length in range(len(key), 0, -1):
-        if key[:length] in places:
-            return places[key[:length]]
-    return (1, 1)
-
-
 def _fixed(inventory: Inventory) -> Iterator[tuple[str, IPv4Address]]:
     """Addresses that belong to something, by what it is."""
     for network in inventory.networks.values():
@@ -66,19 +60,19 @@ def _fixed(inventory: Inventory) -> Iterator[tuple[str, IPv4Address]]:
 def _pool(inventory: Inventory, network: Network, places: Places, problems: Problems) -> None:
     label, cidr = f"networks.{network.name}", network.cidr
     if cidr.prefixlen > 30:
-        problems.error(_at(places, "networks", network.name, "cidr"), f"{label}: {cidr} has no room for machines")
+        problems.error(place_of(places, "networks", network.name, "cidr"), f"{label}: {cidr} has no room for machines")
     for address in network.dns:
         if address in cidr and address in (cidr.network_address, cidr.broadcast_address):
-            at = _at(places, "networks", network.name, "dns")
+            at = place_of(places, "networks", network.name, "dns")
             problems.error(at, f"{label}: the name server {address} is the first or last address of {cidr}")
     if network.pool is None:
         problems.warning(
-            _at(places, "networks", network.name),
+            place_of(places, "networks", network.name),
             f"{label}: found no pool: only machines with a reservation get an address, unknown ones are not seen",
         )
         return
     low, high = network.pool
-    at = _at(places, "networks", network.name, "pool")
+    at = place_of(places, "networks", network.name, "pool")
     if cidr.network_address in (low, high) or cidr.broadcast_address in (low, high):
         problems.error(at, f"{label}: the pool {low}-{high} contains the first or last address of {cidr}")
     for what, address in _fixed(inventory):
@@ -88,7 +82,7 @@ def _pool(inventory: Inventory, network: Network, places: Places, problems: Prob
 
 def _relayed(inventory: Inventory, places: Places, problems: Problems) -> None:
     for name in inventory.pxe.relayed:
-        at = _at(places, "pxe", "relayed", name)
+        at = place_of(places, "pxe", "relayed", name)
         if name not in inventory.networks:
             known = ", ".join(inventory.networks)
             problems.error(at, f"pxe.relayed: found the unknown network {name}, expected one of: {known}")
@@ -104,7 +98,7 @@ def _reservations(inventory: Inventory, site: Site, places: Places, problems: Pr
     without: dict[tuple[int, int], list[str]] = {}
     nameservers = {address: network.name for network in inventory.networks.values() for address in network.dns}
     for machine in site.machines:
-        at = _at(places, "nodes", machine.name, "provisioning_ip")
+        at = place_of(places, "nodes", machine.name, "provisioning_ip")
         if machine.address in nameservers:
             owner = nameservers[machine.address]
             problems.error(at, f"{machine.name}: provisioning_ip {machine.address} is the name server of {owner}")
@@ -120,7 +114,7 @@ def _free_addresses(inventory: Inventory, site: Site, places: Places, problems: 
     size = 0 if pool is None else int(pool[1]) - int(pool[0]) + 1
     if len(waiting) > size:
         problems.error(
-            _at(places, "networks", "provisioning", "pool"),
+            place_of(places, "networks", "provisioning", "pool"),
             f"networks.provisioning: the pool has {size} addresses for {len(waiting)} machines without a reservation "
             f"({fold(waiting)})",
         )
@@ -128,25 +122,29 @@ def _free_addresses(inventory: Inventory, site: Site, places: Places, problems: 
 
 def _names(inventory: Inventory, site: Site, places: Places, problems: Problems) -> None:
     if len(site.script_url) > LONGEST_FILE:
-        problems.error(_at(places, "pxe", "server"), f"pxe: the boot script's URL is longer than {LONGEST_FILE} bytes")
+        problems.error(
+            place_of(places, "pxe", "server"), f"pxe: the boot script's URL is longer than {LONGEST_FILE} bytes"
+        )
     for loader in site.loaders:
         urls = [loader.file, *([site.loader_url(loader)] if loader.architecture.http else [])]
         longest = max(urls, key=len)
         if len(longest) > LONGEST_FILE:
             problems.error(
-                _at(places, "pxe", "loaders", loader.architecture.name),
+                place_of(places, "pxe", "loaders", loader.architecture.name),
                 f"pxe.loaders.{loader.architecture.name}: {longest} is longer than {LONGEST_FILE} bytes, "
                 "the room that a DHCP answer has",
             )
     if "efi-x64" not in inventory.pxe.loaders:
-        problems.warning(_at(places, "pxe", "loaders"), "pxe.loaders: no file for efi-x64, the usual server's firmware")
+        problems.warning(
+            place_of(places, "pxe", "loaders"), "pxe.loaders: no file for efi-x64, the usual server's firmware"
+        )
     if not site.domain:
-        problems.warning(_at(places, "cluster"), "cluster.domain: not given, so no DNS zones can be rendered")
+        problems.warning(place_of(places, "cluster"), "cluster.domain: not given, so no DNS zones can be rendered")
 
 
 def _paths(inventory: Inventory, places: Places, problems: Problems) -> None:
     for key, path in ((("tftp", "root"), inventory.pxe.tftp.root), (("assets",), inventory.pxe.assets)):
-        at, label = _at(places, "pxe", *key), f"pxe.{'.'.join(key)}"
+        at, label = place_of(places, "pxe", *key), f"pxe.{'.'.join(key)}"
         if not path.startswith("/"):
             problems.error(at, f"{label}: found {path!a}, expected a path from /: servers have no home directory")
         elif path.rstrip("/") == "" or ".." in path.split("/"):
@@ -154,7 +152,7 @@ def _paths(inventory: Inventory, places: Places, problems: Problems) -> None:
         elif not path.isascii() or any(c in path for c in "\"'\\$`{};,# \t"):
             problems.error(at, f"{label}: found {path!a}, expected no blanks, quotes, commas or other special signs")
     if inventory.pxe.dhcp == "dnsmasq-proxy" and inventory.pxe.relayed:
-        at = _at(places, "pxe", "relayed")
+        at = place_of(places, "pxe", "relayed")
         problems.warning(
             at, "pxe.relayed: a proxy hears no relayed requests; machines there boot with kea, dhcpd or dnsmasq only"
         )
@@ -162,7 +160,7 @@ def _paths(inventory: Inventory, places: Places, problems: Problems) -> None:
 
 def _ports(inventory: Inventory, site: Site, places: Places, problems: Problems) -> None:
     """One port for two services of one host."""
-    at = _at(places, "pxe", "http_port")
+    at = place_of(places, "pxe", "http_port")
     if site.http_port in SYSTEM_PORTS:
         what = SYSTEM_PORTS[site.http_port]
         problems.error(at, f"pxe.http_port: found {site.http_port}, which is {what}'s, expected another")
@@ -170,7 +168,7 @@ def _ports(inventory: Inventory, site: Site, places: Places, problems: Problems)
         host, _, port = site.boot_service.rpartition(":")
         if int(port) == site.http_port and host in (str(site.server), "0.0.0.0"):  # noqa: S104 - compared, not bound
             problems.error(
-                _at(places, "pxe", "boot_service"),
+                place_of(places, "pxe", "boot_service"),
                 f"pxe.boot_service: {site.boot_service} is where nginx listens, expected another port",
             )
     _node_ports(inventory, places, problems)
@@ -188,7 +186,7 @@ def _node_ports(inventory: Inventory, places: Places, problems: Problems) -> Non
             for number in sorted(own):
                 other = ports.setdefault(number, name)
                 if other != name:
-                    where = _at(places, "profiles", profile.name, "services", name)
+                    where = place_of(places, "profiles", profile.name, "services", name)
                     message = f"profiles.{profile.name}: {name} and {other} both want port {number} of a node"
                     problems.error(where, message)
 
@@ -207,7 +205,7 @@ def _shared_host(inventory: Inventory, site: Site, places: Places, problems: Pro
     )
     if clashing:
         problems.warning(
-            _at(places, "pxe", "http_port"),
+            place_of(places, "pxe", "http_port"),
             f"pxe.http_port: {site.http_port} is also {', '.join(clashing)}'s: a node of the profile all-in-one "
             "cannot be the PXE server, unless one of them moves",
         )
