@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import socket
 from functools import partial
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from plasmatui.sim.host import Host
 if TYPE_CHECKING:
     import asyncssh
 
+_log = logging.getLogger(__name__)
 _BACKLOG = 64
 DEFAULT_PORT = 2222
 
@@ -72,11 +74,7 @@ class Sshd:
         self._options: dict[bytes, asyncssh.SSHServerConnectionOptions] = {}
 
     def host_changed(self, host: Host | None) -> None:
-        """An operating system is up, or the one that was has ended: connections end with it.
-
-        Raises:
-            OSError: the port is taken.
-        """
+        """An operating system is up, or the one that was has ended: connections end with it."""
         if host is not self._host:
             self._hang_up()
         self._host = host
@@ -88,7 +86,11 @@ class Sshd:
         """Listen, or cease to."""
         wanted = self._host is not None and "ssh-refused" not in self._faults
         if wanted and self._socket is None:
-            self._socket = _listen(self.address, self.port)
+            try:
+                self._socket = _listen(self.address, self.port)
+            except OSError as error:  # the machine goes on, as one whose sshd has failed
+                _log.warning("sshd cannot listen on %s port %d: %s", self.address, self.port, error.strerror)
+                return
             asyncio.get_running_loop().add_reader(self._socket, self._accept)
         elif not wanted:
             self._hang_up()

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import shlex
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from plasmatui.model.words import PowerAction
 from plasmatui.nix import disks, generations
 from plasmatui.nix.anywhere import parse_installer
 from plasmatui.remote.hosts import Hosts
+from plasmatui.sim.machine import Phase
 from plasmatui.sim.rack import Rack, RackOptions
 from plasmatui.sim.shellparse import ShellSyntaxError, parse
 from plasmatui.sim.system import make_toplevel
@@ -61,6 +63,18 @@ async def test_a_machine_answers_while_its_system_is_up_and_drops_everybody_when
         await asyncio.wait_for(connection.wait_closed(), 5)
     with pytest.raises(ConnectionRefusedError):
         await connect(rack, "node01")
+
+
+async def test_a_taken_port_costs_ssh_and_nothing_else(rack: Rack) -> None:
+    sshd, machine = rack.nodes["node02"].sshd, rack.machines["node02"]
+    with socket.create_server((sshd.address, sshd.port)):
+        machine.order(PowerAction.ON)
+        await until(lambda: machine.phase is Phase.UP)
+    machine.order(PowerAction.CYCLE)
+    await until(lambda: machine.phase is not Phase.UP)
+    await reachable(machine)
+    async with connect(rack, "node02"):
+        pass
 
 
 async def test_only_the_racks_key_is_taken(rack: Rack) -> None:
