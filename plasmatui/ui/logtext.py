@@ -6,7 +6,7 @@ import re
 import time
 from dataclasses import dataclass
 
-from plasmatui.model.boot import LogLine
+from plasmatui.model.boot import LogFilter, LogLine
 from plasmatui.ui.lines import Part
 from plasmatui.ui.spans import span_text
 
@@ -69,6 +69,23 @@ def line_parts(line: LogLine, look: Look, sign: str) -> list[Part]:
     if look.node:
         parts.append((f"{line.node[:14]:<{6 if look.narrow else 10}} ", "bold" if line.node else ""))
     parts.append((text, _ROLES.get(line.severity, "")))
+    return parts
+
+
+def filter_parts(wanted: LogFilter) -> list[Part]:
+    """What a filter lets through, in words."""
+    parts: list[Part] = []
+    if wanted.kinds:
+        parts.append((f"  only {', '.join(wanted.kinds)}", "role-busy"))
+    if wanted.sources:
+        parts.append((f"  only {', '.join(wanted.sources)}", "role-busy"))
+    if wanted.nodes:
+        nodes = ", ".join(wanted.nodes[:4]) + (f" and {len(wanted.nodes) - 4} more" if wanted.nodes[4:] else "")
+        parts.append((f"  node={nodes}", "role-mark"))
+    if wanted.include:
+        parts.append((f"  with {wanted.include}", "role-busy"))
+    if wanted.exclude:
+        parts.append((f"  without {wanted.exclude}", "role-busy"))
     return parts
 
 

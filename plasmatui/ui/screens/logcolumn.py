@@ -13,6 +13,7 @@ from plasmatui.model.boot import LogFilter, LogLine
 from plasmatui.ui.glyphs import Glyphs
 from plasmatui.ui.lines import Line, Part
 from plasmatui.ui.logfeed import LogFeed, Page
+from plasmatui.ui.logsearch import Place
 from plasmatui.ui.widgets.logpane import LogPane
 
 ERRORS_KEPT = 5_000
@@ -20,9 +21,6 @@ ERRORS_KEPT = 5_000
 
 HELD = 10_000
 """Lines that are taken in while somebody reads; beyond, they are read from the engine when they come into sight."""
-
-Place = tuple[float, int]
-"""Time and `seq` of a line."""
 
 
 @dataclass(frozen=True)

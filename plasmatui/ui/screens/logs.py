@@ -3,10 +3,6 @@ engine keeps."""
 
 from __future__ import annotations
 
-import os
-import re
-import time
-from bisect import bisect_left, bisect_right
 from collections.abc import Awaitable
 from dataclasses import replace as changed
 
@@ -18,13 +14,15 @@ from textual.timer import Timer
 
 from plasmatui.client import EngineError, EngineUnreachableError
 from plasmatui.model.boot import LogFilter, LogLine
-from plasmatui.paths import UnsafeDirectoryError, make_private, state_root
+from plasmatui.paths import UnsafeDirectoryError
 from plasmatui.ui.lines import Part
 from plasmatui.ui.logfeed import LogFeed
-from plasmatui.ui.logtext import STAMPS, Look, line_parts, saved_line
+from plasmatui.ui.logsave import save_logs
+from plasmatui.ui.logsearch import LogSearch, Place, next_place, wrong
+from plasmatui.ui.logtext import STAMPS, Look, filter_parts, line_parts
 from plasmatui.ui.prompt import PromptUse
 from plasmatui.ui.screens.acting import ActingView
-from plasmatui.ui.screens.logcolumn import Lane, LogColumn, Place
+from plasmatui.ui.screens.logcolumn import Lane, LogColumn
 from plasmatui.ui.screens.loglanes import MERGED, NARROWEST, ORDERS, lanes
 from plasmatui.ui.store import Dirt, Topic
 from plasmatui.ui.widgets.logpane import LogPane
@@ -46,9 +44,7 @@ class LogsView(ActingView):
         self.wanted = LogFilter()
         self.order = MERGED
         self.look = Look()
-        self.pattern = ""
-        self.hits: list[Place] = []
-        self.total = 0
+        self.search = LogSearch()
         self.new = 0
         self.columns: list[LogColumn] = []
         self._here = 0
@@ -113,8 +109,8 @@ class LogsView(ActingView):
         self.new = 0
         self._take()
         self._draw_around()
-        if self.pattern:
-            await self._search(self.pattern)
+        if self.search.pattern:
+            await self._search(self.search.pattern)
 
     async def _close(self) -> None:
         try:
@@ -170,7 +166,7 @@ class LogsView(ActingView):
 
     def _draw_around(self) -> None:
         for column in self.columns:
-            column.show_edge(self.feed.ruler, self.hits if column is self.column else (), self.context.glyphs)
+            column.show_edge(self.feed.ruler, self.search.hits if column is self.column else (), self.context.glyphs)
         self.main.refresh_bars()
 
     # What it says
@@ -185,22 +181,10 @@ class LogsView(ActingView):
             parts.append((f"  {self.order}", "role-mark"))
             hidden = len(self.columns) - sum(column.display for column in self.columns)
             parts.append((f", {hidden} more: tab" if hidden else "", "role-warning"))
-        wanted = self.wanted
-        if wanted.kinds:
-            parts.append((f"  only {', '.join(wanted.kinds)}", "role-busy"))
-        if wanted.sources:
-            parts.append((f"  only {', '.join(wanted.sources)}", "role-busy"))
-        if wanted.nodes:
-            nodes = ", ".join(wanted.nodes[:4]) + (f" and {len(wanted.nodes) - 4} more" if wanted.nodes[4:] else "")
-            parts.append((f"  node={nodes}", "role-mark"))
-        if wanted.include:
-            parts.append((f"  with {wanted.include}", "role-busy"))
-        if wanted.exclude:
-            parts.append((f"  without {wanted.exclude}", "role-busy"))
-        if self.pattern:
-            here = self.column.place
-            number = bisect_right(self.hits, here) if here is not None else 0
-            parts.append((f"  /{self.pattern} ({number} of {self.total} hits)", "role-busy"))
+        parts += filter_parts(self.wanted)
+        if self.search.pattern:
+            number = self.search.number(self.column.place)
+            parts.append((f"  /{self.search.pattern} ({number} of {self.search.total} hits)", "role-busy"))
         if self.pane.following:
             parts.append(("  FOLLOW", "bold role-ok"))
         else:
@@ -266,7 +250,7 @@ class LogsView(ActingView):
         self._draw_around()
 
     def back(self) -> bool:
-        if self.pattern:
+        if self.search.pattern:
             self._forget_search()
         elif not self.pane.following:
             self.action_follow(on=True)
@@ -293,8 +277,8 @@ class LogsView(ActingView):
         self._here = (self._here + step) % len(self.columns)
         self._fit()
         self.focus_view()
-        if self.pattern:
-            self.main.spawn(self._search(self.pattern), "search logs")
+        if self.search.pattern:
+            self.main.spawn(self._search(self.search.pattern), "search logs")
         self._draw_around()
 
     # Filters
@@ -321,7 +305,7 @@ class LogsView(ActingView):
 
     def _ask_pattern(self, mark: str, field: str) -> None:
         def accept(text: str) -> str:
-            problem = _wrong(text)
+            problem = wrong(text)
             if not problem:
                 self.use(msgspec.structs.replace(self.wanted, **{field: text}))
             return problem
@@ -348,7 +332,7 @@ class LogsView(ActingView):
 
     def action_search(self) -> None:
         def accept(text: str) -> str:
-            problem = _wrong(text)
+            problem = wrong(text)
             if not problem and text:
                 self.main.spawn(self._search(text, go=True), "search logs")
             elif not text:
@@ -358,40 +342,36 @@ class LogsView(ActingView):
         self.main.ask(PromptUse("/", accept))
 
     async def _search(self, text: str, *, go: bool = False) -> None:
-        found = await self.feed.search(text, self.column.lane.wanted)
-        self.pattern, self.total = text, found.total
-        self.hits = sorted(zip(found.walls, found.seqs, strict=True))
-        self._highlight(re.compile(text, re.IGNORECASE if text.islower() else 0))
-        if go and self.hits:
-            await self._visit(self.hits[-1][1])
+        self.search.found(text, await self.feed.search(text, self.column.lane.wanted))
+        self._highlight()
+        if go and self.search.hits:
+            await self._visit(self.search.hits[-1][1])
         elif go:
             self.main.tell(f"{text}: not found in what is kept", "warning")
         self._draw_around()
 
     def _forget_search(self) -> None:
-        self.pattern, self.hits, self.total = "", [], 0
-        self._highlight(None)
+        self.search = LogSearch()
+        self._highlight()
         self._draw_around()
 
-    def _highlight(self, pattern: re.Pattern[str] | None) -> None:
+    def _highlight(self) -> None:
         for column in self.columns:
-            column.pane.pattern = pattern
+            column.pane.pattern = self.search.regex
             column.pane.redraw()
 
     def action_hit(self, step: int) -> None:
-        self._go_among(self.hits, step, "nothing to search for; / begins a search")
+        self._go_among(self.search.hits, step, "nothing to search for; / begins a search")
 
     def action_error(self) -> None:
         errors = sorted((wall, seq) for seq, wall in self.column.errors.items())
         self._go_among(errors, -1, "no error is known in what was read")
 
     def _go_among(self, places: list[Place], step: int, nothing: str) -> None:
-        if not places:
+        if places:
+            self.main.spawn(self._visit(next_place(places, self.column.place, step)), "go to a log line")
+        else:
             self.main.tell(nothing, "warning")
-            return
-        here = self.column.place or (0.0, 0)
-        place = bisect_right(places, here) if step > 0 else bisect_left(places, here) - 1
-        self.main.spawn(self._visit(places[place % len(places)][1]), "go to a log line")
 
     async def _visit(self, seq: int) -> None:
         await self.column.visit(seq)
@@ -437,26 +417,9 @@ class LogsView(ActingView):
         self.main.spawn(self._save(), "save logs")
 
     async def _save(self) -> None:
-        """Everything that passes the filter, page by page, into a file of the user's own."""
-        seq, count, more = 0, 0, True
         try:
-            directory = make_private(state_root() / "saved")
-            path = directory / f"logs-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(self.context.clock()))}.log"
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                while more:
-                    lines, more = await self.feed.after(self.wanted, seq)
-                    seq, count = lines[-1].seq if lines else seq, count + len(lines)
-                    file.writelines(saved_line(line) for line in lines)
+            count, path = await save_logs(self.feed, self.wanted, self.context.clock())
         except (OSError, UnsafeDirectoryError) as error:
             self.main.tell(f"not saved: {error}", "error")
             return
         self.main.tell(f"{count} lines saved to {path}")
-
-
-def _wrong(text: str) -> str:
-    try:
-        re.compile(text)
-    except re.error as error:
-        return f"no regular expression: {error}"
-    return ""

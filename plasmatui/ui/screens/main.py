@@ -13,7 +13,6 @@ from textual.widgets import ContentSwitcher, Static
 
 from plasmatui.client import EngineError, EngineUnreachableError
 from plasmatui.model import wire
-from plasmatui.ui import bars
 from plasmatui.ui.actions import Action
 from plasmatui.ui.context import Context, context_of
 from plasmatui.ui.keymap import typed
@@ -22,7 +21,9 @@ from plasmatui.ui.notifier import Notifier
 from plasmatui.ui.orders import Orders
 from plasmatui.ui.pacing import PacedScreen
 from plasmatui.ui.prompt import Prompt, PromptInput, PromptUse
+from plasmatui.ui.screens.barlines import Bars
 from plasmatui.ui.screens.base import View
+from plasmatui.ui.screens.views import make_view
 from plasmatui.ui.store import Topic, Watcher
 
 MIN_WIDTH, MIN_HEIGHT = 60, 15
@@ -34,33 +35,6 @@ OPENING = 0.15
 """Seconds that the first frame waits for the engine's answer at most."""
 
 
-def _make(name: str) -> View:
-    """A view; its module is imported when it is first opened, so that the screen starts fast."""
-    if name == "nodes":
-        from plasmatui.ui.screens.nodes import NodesView
-
-        return NodesView(id="nodes")
-    if name == "consoles":
-        from plasmatui.ui.screens.consoles import ConsolesView
-
-        return ConsolesView(id="consoles")
-    if name == "logs":
-        from plasmatui.ui.screens.logs import LogsView
-
-        return LogsView(id="logs")
-    if name == "operations":
-        from plasmatui.ui.screens.operations import OperationsView
-
-        return OperationsView(id="operations")
-    if name == "boot":
-        from plasmatui.ui.screens.boot import BootView
-
-        return BootView(id="boot")
-    from plasmatui.ui.screens.node import NodeView
-
-    return NodeView(id="node")
-
-
 class MainScreen(PacedScreen[object]):
     """See the module."""
 
@@ -68,12 +42,8 @@ class MainScreen(PacedScreen[object]):
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
         super().__init__(id=id)
-        self.status = Line(id="status")
-        self.banner = Line(id="banner")
-        self.crumb_line = Line(id="crumbs")
-        self.jobs = [Line(classes="job") for _ in range(bars.JOBS_SHOWN)]
+        self.bars = Bars(self)
         self.hints = Line(id="hints")
-        self.keys = Line(id="keys")
         self.prompt = Prompt(self.hints, self._prompt_closed)
         self.orders = Orders(self)
         self._trail: list[str] = []
@@ -92,15 +62,13 @@ class MainScreen(PacedScreen[object]):
         return context_of(self)
 
     def compose(self) -> ComposeResult:
-        yield self.status
-        yield self.banner
-        yield self.crumb_line
+        yield from self.bars.above
         with Vertical():
-            yield ContentSwitcher(_make("nodes"), initial="nodes", id="views")
-        yield from self.jobs
+            yield ContentSwitcher(make_view("nodes"), initial="nodes", id="views")
+        yield from self.bars.jobs
         yield self.hints
         yield self.prompt
-        yield self.keys
+        yield self.bars.keys
         yield Static("", id="too-small", markup=False)
 
     def on_mount(self) -> None:
@@ -174,7 +142,7 @@ class MainScreen(PacedScreen[object]):
             self._trail.clear()
         self._last = before
         if not self.switcher.query_children(f"#{name}"):
-            await self.switcher.mount(_make(name))
+            await self.switcher.mount(make_view(name))
         self.switcher.current = name
         view = self.view
         self.set_focus(None)  # keys typed ahead are for this view, not for what had the focus
@@ -233,31 +201,12 @@ class MainScreen(PacedScreen[object]):
         minute = int(self.context.clock() // 60)
         if minute != self._minute or not self.context.store.link.online:
             self._minute = minute
-            self._show_status()
-
-    def _show_status(self) -> None:
-        left, right = bars.status_parts(self.context, self._fresh, self.size.width)
-        self.status.say(left, right)
-        self._show_banner()
-
-    def _show_banner(self) -> None:
-        parts = bars.banner_parts(self.context)
-        self.banner.set_class(bool(parts), "on")
-        self.set_class(bool(parts), "stale")
-        self.banner.say(parts)
+            self.bars.say_status(self.context, self._fresh)
 
     def refresh_bars(self) -> None:
         """Bring all bars up to date; each draws only when it changed."""
-        if not self.is_mounted:
-            return
-        self._show_status()
-        running = self.context.store.running
-        for place, line in enumerate(self.jobs):
-            record = running[place] if place < len(running) else None
-            line.set_class(record is not None, "on")
-            line.say(bars.job_parts(self.context, record) if record is not None else [])
-        self.crumb_line.say(self.view.crumbs())
-        self.keys.say(bars.key_parts(self.context, self.view.footer, self.size.width))
+        if self.is_mounted:
+            self.bars.say_all(self.context, self.view, self._fresh)
 
     def on_resize(self, event: events.Resize) -> None:
         small = event.size.width < MIN_WIDTH or event.size.height < MIN_HEIGHT

@@ -1,0 +1,43 @@
+"""The lines around every view: standing of the cluster, trouble with the engine, the view's words, operations, keys."""
+
+from __future__ import annotations
+
+from textual.screen import Screen
+
+from plasmatui.ui import bars
+from plasmatui.ui.context import Context
+from plasmatui.ui.lines import Line
+from plasmatui.ui.screens.base import View
+
+
+class Bars:
+    """Each line draws only when it says something else. `screen` gets the classes that make room for them."""
+
+    def __init__(self, screen: Screen[object]) -> None:
+        self._screen = screen
+        self._status = Line(id="status")
+        self._banner = Line(id="banner")
+        self._crumbs = Line(id="crumbs")
+        self.above = (self._status, self._banner, self._crumbs)
+        self.jobs = [Line(classes="job") for _ in range(bars.JOBS_SHOWN)]
+        self.keys = Line(id="keys")
+
+    def say_status(self, context: Context, fresh: int) -> None:
+        """The top line, and below it what is wrong with the engine. `fresh`: changes since the screen was frozen."""
+        left, right = bars.status_parts(context, fresh, self._screen.size.width)
+        self._status.say(left, right)
+        parts = bars.banner_parts(context)
+        self._banner.set_class(bool(parts), "on")
+        self._screen.set_class(bool(parts), "stale")
+        self._banner.say(parts)
+
+    def say_all(self, context: Context, view: View, fresh: int) -> None:
+        """Everything, for the view in sight."""
+        self.say_status(context, fresh)
+        running = context.store.running
+        for place, line in enumerate(self.jobs):
+            record = running[place] if place < len(running) else None
+            line.set_class(record is not None, "on")
+            line.say(bars.job_parts(context, record) if record is not None else [])
+        self._crumbs.say(view.crumbs())
+        self.keys.say(bars.key_parts(context, view.footer, self._screen.size.width))
