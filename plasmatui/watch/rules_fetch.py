@@ -44,7 +44,7 @@ def _failure(case: Case, role: Role) -> _Failure | None:
             server.append(mark.first)
     for mark in reading.facts.find(K.IPXE_ERROR):
         missing = failed_with(mark, Errno.ENOENT, Errno.EACCES, Errno.EPERM) and not is_certificate(mark)
-        if not missing or is_nothing_to_boot(mark) or _past(case, stage, mark):
+        if not missing or is_nothing_to_boot(mark) or _past(case, stage, mark) or _unknown_command(case, mark):
             continue
         if reading.role(file_of(case, mark)) is role:
             console.append(mark.first)
@@ -225,6 +225,8 @@ def _bad_images(case: Case) -> list[tuple[Mark, str, bool]]:
     for mark in reading.facts.find(K.IPXE_ERROR):
         if not failed_with(mark, Errno.ENOEXEC) or reading.overcome(mark, Stage.HTTP_KERNEL):
             continue
+        if _unknown_command(case, mark):
+            continue
         file = file_of(case, mark)
         fetched = {
             m.first.file for m in reading.facts.find(K.IPXE_FETCH, K.IPXE_FETCHED) if m.first_order < mark.last_order
@@ -247,6 +249,20 @@ def _kernel_not_executable(case: Case) -> Hit | None:
     return Hit(cause, sent[:1] + [mark.first for mark, _ in bad[:2]], stage=Stage.HTTP_KERNEL)
 
 
+def _unknown_command(case: Case, mark: Mark) -> Mark | None:
+    """The command that iPXE did not know, where that is what an error without a file speaks of: a script ends there
+    with `Exec format error`, or `No such file` in older versions (ipxe: src/core/exec.c)."""
+    facts = case.reading.facts
+    if mark.first.file:
+        return None
+    for other in reversed(facts.find(K.IPXE_ERROR)):
+        if "command not found" in _said(other) and other.last_order < mark.last_order:
+            fetches = facts.find(K.IPXE_FETCH, K.IPXE_FETCHED)
+            between = any(other.last_order < m.last_order < mark.last_order for m in fetches)
+            return None if between else other
+    return None
+
+
 def _script_error(case: Case) -> Hit | None:
     reading = case.reading
     stage = Stage.IPXE_SCRIPT
@@ -262,8 +278,11 @@ def _script_error(case: Case) -> Hit | None:
     errors = [m for m in errors if not failed_with(m, Errno.EADDRNOTAVAIL) and reading.spans.get(stage) is not None]
     if errors:
         mark = errors[-1]
-        why = mark.first.text or mark.first.evidence.text
-        return Hit(f"The boot script failed: {why} ({mark.first.code}).", [mark.first], stage=_stage(case, mark))
+        unknown = _unknown_command(case, mark)
+        told = [m for m in (unknown, mark) if m is not None]
+        why = told[0].first.text or told[0].first.evidence.text
+        code = f" ({mark.first.code})" if mark.first.code else ""
+        return Hit(f"The boot script failed: {why}{code}.", [m.first for m in told], stage=_stage(case, mark))
     shells = [m for m in reading.facts.find(K.IPXE_SHELL) if not reading.overcome(m, Stage.HTTP_KERNEL)]
     if shells and reading.spans.get(stage) is not None and reading.position() <= ORDER[Stage.HTTP_INITRD]:
         return Hit("The boot script ended in iPXE's shell: it has no next step, or one failed.", [shells[-1].first])

@@ -87,6 +87,9 @@ CASES: list[tuple[str, str, list[Signal], Stage | None]] = [
     ("boot-script-missing", "chained", [*FETCHED, failed(f"{SERVER}/node.ipxe", "2d0c613b")], Stage.IPXE_SCRIPT),
     ("boot-script-error", "page", [*FETCHED, failed("", "2e008081", "Could not boot image")], Stage.IPXE_SCRIPT),
     ("boot-script-error", "argument", [*FETCHED, failed("", "1c0de002", "Invalid argument")], Stage.IPXE_SCRIPT),
+    ("boot-script-error", "typo", [*FETCHED, console(K.IPXE_FETCHED, file=KERNEL), failed("", "", "intird: command not found"), failed("", "2e022081", "Could not boot image: Exec format error")], None),  # noqa: E501 - one case, one line
+    ("boot-script-error", "typo, old iPXE", [*FETCHED, console(K.IPXE_FETCHED, file=KERNEL), failed("", "", "intird: command not found"), failed("", "2d02808e", "Could not boot image")], None),  # noqa: E501 - one case, one line
+    ("kernel-missing", "after an unknown command", [*FETCHED, failed("", "", "colour: command not found"), failed(KERNEL, "2d0c618e"), failed("", "2d0c618e", "Could not boot image")], None),  # noqa: E501 - one case, one line
     ("boot-script-error", "shell", [*FETCHED, console(K.IPXE_SHELL)], Stage.IPXE_SCRIPT),
     ("ipxe-loop", "banners", [*RAN, *[console(K.IPXE_START) for _ in range(3)]], None),
     ("ipxe-loop", "logs", [s for n in range(4) for s in (*lease(A, 10.0 * n), tftp(IP, 10.0 * n + 1))], None),
