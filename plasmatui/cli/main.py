@@ -49,6 +49,7 @@ _COMMANDS = {
     "bundle": "bundle",
     "replay": "replay",
     "render": "render",
+    "serve": "serve",
     "completions": "terminal",
     "reset-terminal": "terminal",
 }

@@ -1,1 +1,1 @@
-"""Configuration of the PXE side, rendered from one inventory: DHCP, TFTP, HTTP, boot script, DNS, firewall, NixOS."""
+"""The PXE side: configuration of its servers, rendered from one inventory, and a boot service of our own."""

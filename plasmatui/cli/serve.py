@@ -1,0 +1,253 @@
+"""`plasmatui serve`: the boot service, and what it would answer."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from plasmatui.cli.failure import DONE, FAILED, USAGE, Failure
+from plasmatui.cli.output import clean, note, print_json, result
+from plasmatui.cli.settings import Settings
+
+if TYPE_CHECKING:
+    from plasmatui.pxe.service.answers import Choice, Problem, Source
+    from plasmatui.pxe.service.once import BootStates
+    from plasmatui.pxe.service.query import Query
+
+ADDRESS = "127.0.0.1:8080"
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Store:
+    """Where the rules and the images are; None for the inventory's."""
+
+    settings: Settings
+    data: Path | None = None
+    images: Path | None = None
+    once: bool = False
+
+    def with_own(self, data: Path | None, images: Path | None) -> Store:
+        """With what a command below `serve` was given itself."""
+        return replace(self, data=data or self.data, images=images or self.images)
+
+
+def _store_options(function: F) -> F:
+    """The options that say where the rules and the images are."""
+    directory = click.Path(path_type=Path, file_okay=False)
+    images = click.option(
+        "--images-path",
+        "--assets-path",
+        "images",
+        type=directory,
+        metavar="DIR",
+        envvar=["BOOTCFG_IMAGES_PATH", "MATCHBOX_ASSETS_PATH"],
+        help="Files to serve below /images/, /assets/ and /boot/.",
+    )
+    data = click.option(
+        "--data-path",
+        "data",
+        type=directory,
+        metavar="DIR",
+        envvar=["BOOTCFG_DATA_PATH", "MATCHBOX_DATA_PATH"],
+        help="A data directory of bootcfg or of matchbox; without it, the inventory is served.",
+    )
+    return data(images(function))
+
+
+@click.group(invoke_without_command=True)
+@click.option(
+    "--address",
+    metavar="HOST:PORT",
+    envvar=["BOOTCFG_ADDRESS", "MATCHBOX_ADDRESS"],
+    help=f"Where to listen; {ADDRESS} with a data path, else the inventory's server and port.",
+)
+@_store_options
+@click.option("--log-file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Access log.")
+@click.option("--once", is_flag=True, help="With a data path: leave machines to their disks once they are installed.")
+@click.pass_context
+def serve(
+    context: click.Context,
+    address: str | None,
+    data: Path | None,
+    images: Path | None,
+    log_file: Path | None,
+    once: bool,
+) -> int:
+    """Serve boot scripts, configurations and images over HTTP until ctrl-c.
+
+    As bootcfg or matchbox from a data directory, or from the inventory. The access log goes to standard output unless
+    a file is named.
+    """
+    settings = context.obj if isinstance(context.obj, Settings) else Settings()
+    context.obj = Store(settings, data, images, once)
+    if context.invoked_subcommand is not None:
+        return DONE
+    return _serve(context.obj, address, log_file)
+
+
+def _serve(store: Store, address: str | None, log_file: Path | None) -> int:
+    import asyncio
+
+    from plasmatui.pxe.service.server import BootService, listen
+
+    source, files, listening = _open(store)
+    host, port = _address(address or listening)
+    states = _states(store) if store.once or store.data is None else None
+    try:
+        listener = listen(host, port)
+    except OSError as error:
+        raise Failure(
+            FAILED,
+            f"cannot listen on {host}:{port}: {error.strerror or error}",
+            "name another address with --address HOST:PORT, or stop what holds this one",
+        ) from error
+    bound = listener.getsockname()
+    shown = f"[{bound[0]}]:{bound[1]}" if ":" in bound[0] else f"{bound[0]}:{bound[1]}"
+    service = BootService(
+        source, files, states, listener, lambda text: note(clean(f"plasmatui serve: {text}")), log_file
+    )
+    try:
+        asyncio.run(service.run(lambda: note(f"plasmatui serve: http://{shown}/boot.ipxe")))
+    except OSError as error:
+        raise Failure(FAILED, f"{log_file or 'standard output'}: {error.strerror or error}") from error
+    return DONE
+
+
+def _open(store: Store) -> tuple[Source, Any, str]:
+    """The source, the images, and where to listen unless something else is said."""
+    from plasmatui.pxe.service.files import Images
+
+    listening = ADDRESS
+    images = store.images
+    if store.data is not None:
+        from plasmatui.pxe.service.sources import open_directory
+
+        try:
+            source = open_directory(store.data)
+        except OSError as error:
+            raise Failure(USAGE, f"--data-path {store.data}: {error.strerror or error}", "name a directory") from error
+    else:
+        source, assets, listening = _inventory(store)
+        images = images or (assets if assets.is_dir() else None)
+    try:
+        files = Images(images) if images is not None else None
+    except OSError as error:
+        raise Failure(USAGE, f"--images-path {images}: {error.strerror or error}", "name a directory") from error
+    return source, files, listening
+
+
+def _inventory(store: Store) -> tuple[Source, Path, str]:
+    from plasmatui.cli.check import refuse_wrong_inventory
+    from plasmatui.inventory.loader import load
+    from plasmatui.pxe.service.machines import InventorySource
+
+    path = store.settings.inventory_path()
+    refuse_wrong_inventory(path)
+    pxe = load(path).pxe
+    assets = store.images or Path(pxe.assets)
+    listening = f"{pxe.server}:{pxe.http_port}" if pxe.server is not None else ADDRESS
+    return InventorySource(path, assets), assets, listening
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65_535:
+        raise Failure(USAGE, f"--address {text!r}: expected HOST:PORT", f"for example --address {ADDRESS}")
+    return host or "0.0.0.0", int(port)  # noqa: S104 - an empty host means every address, as in Go's servers
+
+
+def _states(store: Store) -> BootStates:
+    from plasmatui.paths import state_root
+    from plasmatui.pxe.service.once import BootStates, StateFileError
+
+    path = (store.data or store.settings.inventory_path()).resolve()
+    digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:10]
+    states = BootStates(state_root() / "serve" / f"{path.stem}-{digest}.json")
+    try:
+        states.prepare()
+    except StateFileError as error:
+        raise Failure(FAILED, str(error)) from error
+    return states
+
+
+@serve.command()
+@click.option("--mac", default="", help="The machine's MAC.")
+@click.option("--uuid", default="", help="The machine's SMBIOS UUID.")
+@_store_options
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+@click.argument("labels", nargs=-1, metavar="[LABEL=VALUE]...")
+@click.pass_obj
+def explain(
+    store: Store, mac: str, uuid: str, data: Path | None, images: Path | None, as_json: bool, labels: tuple[str, ...]
+) -> int:
+    """Tell which rule a machine gets, why, and the script that results.
+
+    Every problem of the store is named. Asks nobody: it reads the store as the service does.
+    """
+    query = _query(mac, uuid, labels)
+    source, _, _ = _open(store.with_own(data, images))
+    choice = source.choice(query)
+    problems = source.problems
+    source.close()
+    if as_json:
+        _print_choice_json(source.kind, choice, problems)
+    else:
+        _print_choice(source.kind, choice, problems)
+    return DONE if choice.boot is not None else FAILED
+
+
+def _query(mac: str, uuid: str, labels: tuple[str, ...]) -> Query:
+    from plasmatui.pxe.service.query import make_query
+
+    values = {name: value for name, value in (("mac", mac), ("uuid", uuid)) if value}
+    for label in labels:
+        name, equals, value = label.partition("=")
+        if not equals or not name:
+            raise Failure(USAGE, f"{label!r}: expected LABEL=VALUE", "for example os=installed")
+        values[name] = value
+    return make_query(values)
+
+
+def _print_choice(kind: str, choice: Choice, problems: Any) -> None:
+    from plasmatui.pxe.service.scripts import ipxe_script
+    from plasmatui.text import clean_text
+
+    for problem in problems:
+        note(clean(str(problem)))
+    result(f"source: {kind}")
+    for number, step in enumerate(choice.steps, 1):
+        result(clean(f"{number:3}. {step}"))
+    if choice.boot is None:
+        result("\n/ipxe answers 404: the machine goes on with its next boot device")
+        return
+    result(clean(f"\n/ipxe answers by {choice.rule}:\n") + "\n")
+    result(clean_text(ipxe_script(choice.boot)).rstrip("\n"))
+
+
+def _print_choice_json(kind: str, choice: Choice, problems: Any) -> None:
+    from plasmatui.pxe.service.scripts import ipxe_script
+
+    print_json(
+        {
+            "source": kind,
+            "rule": choice.rule or None,
+            "steps": list(choice.steps),
+            "script": ipxe_script(choice.boot) if choice.boot is not None else None,
+            "problems": [_problem(problem) for problem in problems],
+        }
+    )
+
+
+def _problem(problem: Problem) -> dict[str, Any]:
+    severity = "warning" if problem.warning else "error"
+    return {"file": problem.file, "line": problem.line, "message": problem.message, "severity": severity,
+            "kept": problem.kept}  # fmt: skip

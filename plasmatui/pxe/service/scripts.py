@@ -1,0 +1,45 @@
+"""Boot configurations as the loaders read them: iPXE scripts, GRUB 2 menus, the Pixiecore API's JSON."""
+
+from __future__ import annotations
+
+import json
+
+from plasmatui.pxe.service.answers import Boot
+
+
+def ipxe_script(boot: Boot) -> str:
+    """An iPXE script. Each initrd has a line of its own: further words on one would be the image's arguments."""
+    kernel = " ".join((f"kernel {boot.kernel}", *boot.args))
+    return "\n".join(("#!ipxe", kernel, *(f"initrd {initrd}" for initrd in boot.initrd), "boot", ""))
+
+
+def grub_menu(boot: Boot) -> str:
+    """A GRUB 2 configuration with an entry for EFI and, to fall back on, one for BIOS; in matchbox's form."""
+    arguments = "".join(f" {argument}" for argument in boot.args)
+    initrds = "".join(f' "{initrd}"' for initrd in boot.initrd)
+    lines = ["default=0", "fallback=1", "timeout=1"]
+    for title, linux, initrd in (("EFI", "linuxefi", "initrdefi"), ("BIOS", "linux", "initrd")):
+        lines += [
+            f'menuentry "CoreOS ({title})" {{',
+            'echo "Loading kernel"',
+            f'{linux} "{boot.kernel}"{arguments}',
+            'echo "Loading initrd"',
+            f"{initrd} {initrds}",
+            "}",
+        ]
+    return "\n".join((*lines, ""))
+
+
+def pixiecore_json(boot: Boot) -> str:
+    """An answer of the Pixiecore API."""
+    answer = {"kernel": boot.kernel, "initrd": list(boot.initrd), "cmdline": boot.cmdline}
+    return json.dumps(answer, ensure_ascii=False, separators=(",", ":")) + "\n"
+
+
+def local_boot(note: str) -> str:
+    """A script that leaves the machine to its disk.
+
+    `exit` gives control back to the firmware, which goes on with its next entry; a BIOS would often try the network
+    again, so there the first disk is started at once.
+    """
+    return f"#!ipxe\necho {note}\niseq ${{platform}} pcbios && sanboot --no-describe --drive 0x80 ||\nexit 1\n"
