@@ -310,7 +310,9 @@ class BootWatch:
                 self._unknown_changed = False
                 self._store.unknown_clients(self._identity.unknown_clients())
             begun, worked = time.perf_counter(), 0.0
-            while self._dirty:
+            for _ in range(len(self._dirty)):  # what is heard of meanwhile waits for the next round
+                if not self._dirty:
+                    break
                 node = next(iter(self._dirty))
                 del self._dirty[node]
                 self._show(node)
@@ -318,7 +320,7 @@ class BootWatch:
                     worked += time.perf_counter() - begun
                     await asyncio.sleep(0)
                     begun = time.perf_counter()
-            await asyncio.sleep(min(max(INTERVAL, worked), LOOK))
+            await asyncio.sleep(min(max(INTERVAL, 2 * worked), LOOK))
 
     def _show(self, node: str, *, quietly: bool = False) -> None:
         """Tell what is known of a node's boot now, as far as it is new; quietly what a former engine told already."""

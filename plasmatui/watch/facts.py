@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import chain
 from operator import attrgetter
 
 from plasmatui.model.boot import Signal, SignalKind
@@ -224,11 +225,10 @@ class BootFacts:
 
     def find(self, *kinds: SignalKind) -> list[Mark]:
         """The marks of these kinds, in order of first sighting."""
-        if len(kinds) == 1:
-            return self._by_kind.get(kinds[0], [])[:]
-        found = [mark for kind in dict.fromkeys(kinds) for mark in self._by_kind.get(kind, ())]
-        found.sort(key=_first_order)
-        return found
+        found = [marks for kind in kinds if (marks := self._by_kind.get(kind)) is not None]
+        if len(found) < 2:  # most kinds are not there
+            return found[0][:] if found else []
+        return sorted(chain.from_iterable(found), key=_first_order)
 
     def has(self, *kinds: SignalKind) -> bool:
         return any(kind in self._by_kind for kind in kinds)

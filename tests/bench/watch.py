@@ -23,8 +23,8 @@ from tests.bench.racklogs import MIXES, rack_nodes, write_logs
 from tests.bench.report import Figure, Report, child_cpu, median, own_cpu
 from tests.engine.conftest import until
 
-LINES = 200_000
-LIMIT = 120.0
+LINES = 100_000
+LIMIT = 600.0
 ROUNDS = 3
 GOAL = 100_000
 KINDS = {"kea": "dhcp", "nginx-access": "http"}
