@@ -19,7 +19,7 @@ from plasmatui.model.event import (
 )
 from plasmatui.model.node import BmcState, ConsoleState, NodeState, StageState
 from plasmatui.model.operation import NodeRecord
-from plasmatui.model.words import BmcStatus, ConsoleStatus
+from plasmatui.model.words import BmcStatus, ConsoleStatus, Power
 from plasmatui.text import clean_line
 
 
@@ -29,7 +29,8 @@ def describe(before: NodeState, event: Event) -> str:
     match payload:
         case PowerSeen():
             by = f" by {payload.by}" if payload.by else ""
-            text = f"power {payload.value}{by}" if payload.value != before.power.value else ""
+            word = "power is" if before.power.value is Power.UNKNOWN and not by else "power"  # a reading, no change
+            text = f"{word} {payload.value}{by}" if payload.value != before.power.value else ""
         case BmcChanged():
             text = _bmc(before.bmc, payload.state)
         case ConsoleChanged():

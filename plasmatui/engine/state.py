@@ -22,8 +22,10 @@ from plasmatui.model.findings import FINDINGS
 from plasmatui.model.node import Finding, NodeState, PowerState
 from plasmatui.model.words import BmcStatus, Power
 
-ROUTINE = ("BMC answers", "console open")
+ROUTINE = ("BMC answers", "console open", "power is on", "power is off")
 """What every engine says of every node when it begins: it does not hide what happened to a node before."""
+
+_OF_ROUTINE = ("BMC ", "console ", "power is ")
 
 _SILENT = (BmcStatus.NONE, BmcStatus.WAITING, BmcStatus.REFUSED)
 
@@ -34,9 +36,7 @@ def reduce(state: NodeState, event: Event) -> NodeState:
     if after is state:
         return state
     text = describe(state, event)
-    if not text or (
-        text in ROUTINE and state.last_event and state.last_event.split(" ", 1)[0] not in ("BMC", "console")
-    ):
+    if not text or (text in ROUTINE and state.last_event and not state.last_event.startswith(_OF_ROUTINE)):
         return after
     return msgspec.structs.replace(after, last_event=text, last_event_at=event.wall)
 

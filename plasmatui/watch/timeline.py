@@ -57,12 +57,13 @@ class _Track:
         return self.ended[-1].facts if self.ended else None
 
     def network_boots(self, number: int) -> int:
-        """How many boots in a row before boot `number` came from the network to the installer."""
+        """How many boots in a row before boot `number` came from the network to the installer and ended by themselves:
+        who switches a machine off and on again wants another boot."""
         count = 0
         for ended in reversed(self.ended):
             if ended.facts.number >= number:
                 continue
-            if not ended.installer_from_network:
+            if not ended.installer_from_network or ended.facts.has(SignalKind.POWER_OFF):
                 break
             count += 1
         return count

@@ -261,6 +261,8 @@ async def test_an_event_of_an_unknown_node_is_told_but_changes_nothing() -> None
 def test_what_every_engine_says_hides_nothing() -> None:
     stopped, up = Note("boot stopped at tftp-loader"), BmcChanged(BmcState(BmcStatus.UP))
     lost = BmcChanged(BmcState(BmcStatus.WAITING, finding="bmc-unreachable"))
-    assert run(stopped, up).last_event == "boot stopped at tftp-loader"
+    assert run(stopped, up, PowerSeen(Power.ON)).last_event == "boot stopped at tftp-loader"
+    assert run(PowerSeen(Power.ON)).last_event == "power is on"
+    assert run(stopped, PowerSeen(Power.ON), PowerSeen(Power.OFF)).last_event == "power off"
     assert run(stopped, up, lost).last_event.startswith("BMC waiting")
     assert run(stopped, up, lost, up).last_event == "BMC answers"

@@ -196,15 +196,16 @@ def test_disagreement_of_the_witnesses_is_said() -> None:
 
 
 def test_booting_the_installer_again_is_told() -> None:
-    def again(times: int) -> list[Signal]:
+    def again(times: int, end: K = K.REBOOT) -> list[Signal]:
         boots = [
-            (*net_boot(A, 1000.0 * n), *console_boot(1000.0 * n), console(K.REBOOT, 1000.0 * n + 90))
+            (*net_boot(A, 1000.0 * n), *console_boot(1000.0 * n), console(end, 1000.0 * n + 90))
             for n in range(1, times + 1)
         ]
         return sorted((s for boot in boots for s in boot), key=lambda s: s.wall or 0)
 
     assert [f.id for f in judged(again(2)).findings] == ["rebooted-to-network"]
     assert [f.id for f in judged(again(3)).findings] == ["install-loop"]
+    assert judged(again(3, K.POWER_OFF)).findings == (), "somebody switched it off and on"
 
 
 def test_clocks_far_apart_are_told() -> None:
