@@ -119,7 +119,7 @@ async def install_prepared(work: NodeWork, prepared: Prepared, confirmed: tuple[
     Args:
         confirmed: the disks as a person confirmed them; with names alone, a name that does not last is asked about.
     """
-    if work.was_done("reboot"):
+    if work.was_begun("reboot"):
         for id_ in ("check-installer", "check-disks"):
             work.skip(id_, "done before the engine was restarted")
     else:

@@ -79,7 +79,7 @@ def _named(node: str, site: Site) -> tuple[Disk, ...]:
 async def provision(work: NodeWork, order: ProvisionOrder) -> None:
     """Bring the node into the cluster."""
     prepared = await prepare(work)
-    if work.was_done("reboot"):
+    if work.was_begun("reboot"):
         for step in (*power_steps(BootDevice(Device.PXE), work.node, work.site), *watch_steps(work.node)):
             work.skip(step.id, "done before the engine was restarted")
     else:
