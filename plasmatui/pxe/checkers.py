@@ -62,11 +62,19 @@ def _nginx(text: str, directory: Path) -> str:
     return f"pid {directory}/pid;\nerror_log stderr;\nevents {{}}\nhttp {{\naccess_log off;\n{temporary}{body}}}\n"
 
 
+def _zone(program: str, directory: Path, file: Path) -> list[str]:
+    return [program, file.name.removeprefix("db."), str(file)]
+
+
 _CHECKERS = (
     _Checker("kea-dhcp4", re.compile(r"kea-dhcp4\.conf$"), lambda p, d, f: [p, "-t", str(f)], _kea),
     _Checker("dhcpd", re.compile(r"dhcpd\.conf$"), lambda p, d, f: [p, "-t", "-cf", str(f)]),
     _Checker("dnsmasq", re.compile(r"dnsmasq\.d/pxe\.conf$"), lambda p, d, f: [p, "--test", "-C", str(f)], _dnsmasq),
     _Checker("nginx", re.compile(r"nginx/.*/pxe$"), lambda p, d, f: [p, "-t", "-p", str(d), "-c", str(f)], _nginx),
+    _Checker("nft", re.compile(r"\.nft$"), lambda p, d, f: [p, "-c", "-f", str(f)]),
+    _Checker("iptables-restore", re.compile(r"rules\.v4$"), lambda p, d, f: [p, "--test", str(f)]),
+    _Checker("named-checkzone", re.compile(r"/db\.[^/]+$"), _zone),
+    _Checker("squid", re.compile(r"squid\.conf$"), lambda p, d, f: [p, "-k", "parse", "-f", str(f)]),
 )
 
 
@@ -78,24 +86,42 @@ def check(files: Iterable[File]) -> tuple[Checked, ...]:
         for file in files:
             if f"/{file.path}" == HOSTS:
                 (directory / file.path.rpartition("/")[2]).write_text(file.text, encoding="utf-8")
-        return tuple(
+        found = [
             _ask(checker, file, directory)
             for checker in _CHECKERS
             for file in files
             if checker.pattern.search(file.path)
-        )
+        ]
+        return (*found, *_nix([file for file in files if file.path.endswith(".nix")], directory))
+
+
+def _nix(files: list[File], directory: Path) -> tuple[Checked, ...]:
+    """All Nix files at once: a rack has hundreds."""
+    if not files:
+        return ()
+    for file in files:
+        path = directory / file.relative
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(file.text, encoding="utf-8")
+    paths = [str(directory / file.relative) for file in files]
+    what = files[0].relative if len(files) == 1 else f"{len(files)} Nix files"
+    return (_run("nix-instantiate", what, lambda program: [program, "--parse", *paths], directory),)
 
 
 def _ask(checker: _Checker, file: File, directory: Path) -> Checked:
-    program = shutil.which(checker.program, path=f"{os.environ.get('PATH', '')}:{_SBIN}")
-    if program is None:
-        return Checked(checker.program, file.relative, None, "not installed here")
-    path = directory / "checked.conf"
+    path = directory / file.path.rpartition("/")[2]
     path.write_text(checker.adapt(file.text, directory), encoding="utf-8")
+    return _run(checker.program, file.relative, lambda program: checker.argv(program, directory, path), directory)
+
+
+def _run(name: str, what: str, argv: Callable[[str], list[str]], directory: Path) -> Checked:
+    program = shutil.which(name, path=f"{os.environ.get('PATH', '')}:{_SBIN}")
+    if program is None:
+        return Checked(name, what, None, "not installed here")
     environment = {**os.environ, "LC_ALL": "C", "KEA_LOCKFILE_DIR": "none", "KEA_PIDFILE_DIR": str(directory)}
     try:
         done = subprocess.run(
-            checker.argv(program, directory, path),
+            argv(program),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -105,10 +131,10 @@ def _ask(checker: _Checker, file: File, directory: Path) -> Checked:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return Checked(checker.program, file.relative, None, f"no answer within {LIMIT:.0f} s")
+        return Checked(name, what, None, f"no answer within {LIMIT:.0f} s")
     except OSError as error:
-        return Checked(checker.program, file.relative, None, f"cannot be started: {error.strerror}")
-    said = clean_text(done.stdout.decode("utf-8", "replace").strip(), lines=40).replace(str(path), file.relative)
+        return Checked(name, what, None, f"cannot be started: {error.strerror}")
+    said = clean_text(done.stdout.decode("utf-8", "replace").strip(), lines=40).replace(f"{directory}/", "")
     if done.returncode and re.search(r"Operation not permitted|must be root|Permission denied", said):
-        return Checked(checker.program, file.relative, None, "it wants to run as root")
-    return Checked(checker.program, file.relative, not done.returncode, said if done.returncode else "")
+        return Checked(name, what, None, "it wants to run as root")
+    return Checked(name, what, not done.returncode, said if done.returncode else "")

@@ -7,9 +7,11 @@ Of several `dhcp-boot` lines that match dnsmasq takes one by position, so tags e
 
 from __future__ import annotations
 
+import re
+
 from plasmatui.pxe import arch
 from plasmatui.pxe.arch import BIOS
-from plasmatui.pxe.quoting import BARE, DNSMASQ, header
+from plasmatui.pxe.quoting import BARE, DNSMASQ, RefusedError, header
 from plasmatui.pxe.site import TFTP_PORTS, Loader, Site, Subnet
 
 HOSTS = "/etc/dnsmasq-pxe.hosts"
@@ -32,11 +34,22 @@ def dnsmasq_proxy(site: Site) -> str:
 def hosts(site: Site) -> str:
     """The file of reservations, `dhcp-hostsfile`."""
     lines = [
-        ",".join((*machine.macs, str(machine.address), machine.name))
+        ",".join((*machine.macs, str(machine.address), _host(machine.name)))
         for subnet in site.subnets
         for machine in subnet.reserved
     ]
     return header(DNSMASQ, site.source, "nodes") + "".join(f"{line}\n" for line in lines)
+
+
+def misread(name: str) -> bool:
+    """Whether dnsmasq would take a host's name for a lease time or a keyword (dnsmasq(8), `--dhcp-host`)."""
+    return name in ("ignore", "infinite") or re.fullmatch(r"[0-9]+[smhdwSMHDW]?", name) is not None
+
+
+def _host(name: str) -> str:
+    if misread(name) or not BARE.fullmatch(name) or re.search(r"[:=/]", name):
+        raise RefusedError(name, DNSMASQ.name, "it would not be taken for a host's name")
+    return name
 
 
 def full(site: Site) -> Lines:
@@ -54,7 +67,7 @@ def full(site: Site) -> Lines:
         ("dhcp-match", "set:arch,93"),
     ]
     if site.domain:
-        lines.append(("domain", site.domain))
+        lines.append(("domain", _value(site.domain)))
     for loader in site.loaders:
         lines += _loader(site, loader)
     lines.append(("dhcp-boot", _value("tag:ipxe", site.script_url, "", str(site.server))))
@@ -78,9 +91,19 @@ def proxy(site: Site) -> Lines:
     return lines + _tftp(site)
 
 
+def tftp_only(site: Site) -> Lines:
+    """Configuration as TFTP server beside another DHCP server on the same host."""
+    return [("port", "0"), ("interface", _value(site.interface)), ("bind-dynamic", ""), *_tftp(site)]
+
+
+def dnsmasq_tftp(site: Site) -> str:
+    """The main file of the TFTP server."""
+    return _text(site, tftp_only(site), "pxe.tftp")
+
+
 def _common(site: Site) -> Lines:
     """No DNS; only the interface's address, so that others may listen elsewhere."""
-    return [("port", "0"), ("interface", site.interface), ("bind-dynamic", ""), ("log-dhcp", "")]
+    return [("port", "0"), ("interface", _value(site.interface)), ("bind-dynamic", ""), ("log-dhcp", "")]
 
 
 def _ipxe_tags() -> Lines:

@@ -15,7 +15,11 @@ from plasmatui.inventory.fields import Problems
 from plasmatui.inventory.inventory import Inventory, Network
 from plasmatui.inventory.nodes import Places
 from plasmatui.inventory.ranges import fold
+from plasmatui.pxe.dnsmasq import misread
+from plasmatui.pxe.firstboot import bootstrap_voters
+from plasmatui.pxe.layouts import layout_of, misfit
 from plasmatui.pxe.site import Site, SiteError, make_site
+from plasmatui.pxe.zones import SERVER_NAME
 
 LONGEST_FILE = 127
 """Bytes of a boot file's name in a DHCP answer's fixed field (RFC 2131 section 2)."""
@@ -36,6 +40,7 @@ def lint(inventory: Inventory, places: Places, problems: Problems) -> Site | Non
     _relayed(inventory, places, problems)
     _reservations(inventory, site, places, problems)
     _free_addresses(inventory, site, places, problems)
+    _nodes(inventory, places, problems)
     _names(inventory, site, places, problems)
     _paths(inventory, places, problems)
     _ports(inventory, site, places, problems)
@@ -120,6 +125,26 @@ def _free_addresses(inventory: Inventory, site: Site, places: Places, problems: 
         )
 
 
+def _nodes(inventory: Inventory, places: Places, problems: Problems) -> None:
+    """What keeps a node from having a configuration, or its first boot from finding the cluster."""
+    diskless = [node.name for node in inventory.nodes.values() if not node.disks]
+    if diskless:
+        problems.warning(
+            place_of(places, "nodes"), f"{fold(diskless)}: no disks, so no NixOS configuration is rendered"
+        )
+    for node in inventory.nodes.values():
+        layout = layout_of(inventory, node)
+        if why := misfit(layout, len(node.disks)):
+            problems.error(place_of(places, "nodes", node.name, "disk", *node.disks[:1]), f"{node.name}: {why}")
+        if node.disks and not node.macs:
+            at = place_of(places, "nodes", node.name)
+            problems.warning(at, f"{node.name}: no MAC address, so its configuration names no network interface")
+    if any(node.voter for node in inventory.nodes.values()) and not bootstrap_voters(inventory):
+        problems.warning(
+            place_of(places, "nodes"), "no voter has a production_ip, so no cluster-config.json can be rendered"
+        )
+
+
 def _names(inventory: Inventory, site: Site, places: Places, problems: Problems) -> None:
     if len(site.script_url) > LONGEST_FILE:
         problems.error(
@@ -133,6 +158,14 @@ def _names(inventory: Inventory, site: Site, places: Places, problems: Problems)
                 place_of(places, "pxe", "loaders", loader.architecture.name),
                 f"pxe.loaders.{loader.architecture.name}: {longest} is longer than {LONGEST_FILE} bytes, "
                 "the room that a DHCP answer has",
+            )
+    for machine in site.machines:
+        at = place_of(places, "nodes", machine.name)
+        if site.dhcp == "dnsmasq" and misread(machine.name):
+            problems.error(at, f"{machine.name}: dnsmasq would take this name for a lease time or a keyword")
+        if machine.name.lower() == SERVER_NAME:
+            problems.warning(
+                at, f"{machine.name}: the PXE server has this name in the DNS zone, so the node is not in it"
             )
     if "efi-x64" not in inventory.pxe.loaders:
         problems.warning(

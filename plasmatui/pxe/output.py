@@ -6,7 +6,20 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from plasmatui.inventory.inventory import Inventory
-from plasmatui.pxe import dhcpd, dnsmasq, ipxe, kea, nginx, tftp
+from plasmatui.pxe import (
+    dhcpd,
+    dnsmasq,
+    firewall,
+    firstboot,
+    ipxe,
+    kea,
+    nginx,
+    nixserver,
+    nodeconfigs,
+    squid,
+    tftp,
+    zones,
+)
 from plasmatui.pxe.netboot import Netboot
 from plasmatui.pxe.site import SCRIPT, Site
 
@@ -77,7 +90,8 @@ def _dnsmasq_proxy(request: Request) -> Files:
 
 def _tftp(request: Request) -> Files:
     if request.site.tftp == "dnsmasq":
-        return []
+        beside = not request.site.dhcp.startswith("dnsmasq")
+        return [(SERVER, "etc/dnsmasq.d/pxe.conf", dnsmasq.dnsmasq_tftp(request.site))] if beside else []
     return [
         (SERVER, f"etc/default/{request.site.tftp}", tftp.defaults(request.site)),
         (SERVER, "etc/systemd/system/pxe-tftp.service", tftp.unit(request.site)),
@@ -96,6 +110,38 @@ def _ipxe(request: Request) -> Files:
     ]
 
 
+def _dns(request: Request) -> Files:
+    found = zones.zones(request.inventory, request.site)
+    directory = zones.DIRECTORY.lstrip("/")
+    files = [(SERVER, f"{directory}/db.{name}", text) for name, text in found.items()]
+    return [*files, (SERVER, "etc/bind/named.conf.pxe", zones.named_conf(request.site, tuple(found)))] if found else []
+
+
+def _firewall(request: Request) -> Files:
+    return [
+        (SERVER, "etc/nftables.d/pxe.nft", firewall.nftables(request.site)),
+        (SERVER, "etc/iptables/rules.v4", firewall.iptables(request.site)),
+    ]
+
+
+def _squid(request: Request) -> Files:
+    return [(SERVER, "etc/squid/squid.conf", squid.squid(request.site))]
+
+
+def _nixos(request: Request) -> Files:
+    return [("nixos", "pxe-server.nix", nixserver.module(request.site))]
+
+
+def _flake(request: Request) -> Files:
+    return [("flake", path, text) for path, text in nodeconfigs.flake(request.inventory, request.site).items()]
+
+
+def _secrets(request: Request) -> Files:
+    """What an installation takes along beside certificates and keys, in the form of the inventory's `secrets`."""
+    found = {node.name: firstboot.cluster_config(request.inventory, node) for node in request.inventory.nodes.values()}
+    return [("secrets", f"{name}/cluster-config.json", text) for name, text in found.items() if text]
+
+
 DHCP: dict[str, Callable[[Request], Files]] = {
     "kea": _kea,
     "dhcpd": _dhcpd,
@@ -107,6 +153,12 @@ OUTPUTS: dict[str, Callable[[Request], Files]] = {
     "tftp": _tftp,
     "nginx": _nginx,
     "ipxe": _ipxe,
+    "dns": _dns,
+    "firewall": _firewall,
+    "squid": _squid,
+    "nixos": _nixos,
+    "flake": _flake,
+    "first-boot": _secrets,
 }
 
 

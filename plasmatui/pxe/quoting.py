@@ -72,7 +72,9 @@ def _ipxe(text: str) -> str:
     return text
 
 
-def _word(language: str) -> Callable[[str], str]:
+def word_of(language: str) -> Callable[[str], str]:
+    """A quoter for languages without quotes: only bare words."""
+
     def quote(text: str) -> str:
         if not BARE.fullmatch(text):
             raise RefusedError(text, language, "only letters, digits and _./:@+=- can stand there")
@@ -105,11 +107,11 @@ NIX = Language("Nix", "#", nix_string)
 SYSTEMD = Language("a systemd unit", "#", _systemd)
 SHELL = Language("a file in /etc/default", "#", _shell)
 NFT = Language("nftables", "#", _escaped("nftables", refused='"\\', escaped=""))
-IPTABLES = Language("iptables", "#", _word("iptables"))
-ZONE = Language("a zone file", ";", _word("a zone file"))
+IPTABLES = Language("iptables", "#", word_of("iptables"))
+ZONE = Language("a zone file", ";", word_of("a zone file"))
 NAMED = Language("named.conf", "//", _escaped("named.conf"))
-SQUID = Language("squid.conf", "#", _word("squid.conf"))
-JSON = Language("JSON with comments", "//", _word("JSON"))
+SQUID = Language("squid.conf", "#", word_of("squid.conf"))
+JSON = Language("JSON with comments", "//", word_of("JSON"))
 
 
 def header(language: Language, source: str, edit: str) -> Quoted:

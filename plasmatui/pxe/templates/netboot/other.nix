@@ -1,0 +1,5 @@
+# Installer of nodes of a profile of the site.
+{ ... }:
+{
+  imports = [ ./base.nix ];
+}
