@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from plasmatui.model import wire
-from plasmatui.model.operation import ProvisionOrder, ReprovisionOrder
+from plasmatui.model.operation import Pace, ProvisionOrder, ReprovisionOrder
 from plasmatui.model.words import Lifecycle, OperationState
 from tests.support.operator import Operator, node_of, told
 from tests.support.site import Site, site, wait_for
@@ -96,3 +98,38 @@ def test_each_failure_has_its_finding_and_a_further_try_works() -> None:
         again = operator.ended(reply.operation.number)
         assert again.state is DONE, told(again)
         assert {node: wipes(rack, node) for node in FAULTS} == dict.fromkeys(FAULTS, 1), "nothing is wiped twice"
+
+
+BAD = {
+    "node05": "kernel-missing",
+    "node17": "disko-device-missing",
+    "node29": "install-no-space",
+    "node33": "install-flake-missing",
+    "node48": "no-dhcp-answer",
+    "node61": "bootloader-failed",
+}
+
+
+@pytest.mark.timeout(600)
+def test_sixty_four_nodes_and_six_that_fail() -> None:
+    """Sixteen at once; nothing waits for those that fail."""
+    nodes = [f"node{number:02}" for number in range(1, 65)]
+    with site(nodes=64, port=0, on=0, speed=40.0) as rack:
+        for node, fault in BAD.items():
+            rack.rack.fault(node, fault)
+        rack.engine()
+        rack.consoles_open(64)
+        operator = Operator(rack)
+        number = operator.start(ProvisionOrder(), *nodes, pace=Pace(16))
+        record = operator.ended(number, 500.0)
+        failed = {node.node: node.error for node in record.nodes if node.state is not DONE}
+        assert failed == BAD, told(record)
+        assert all(node.message for node in record.nodes if node.node in BAD)
+        most = max(
+            sum(other.steps[0].begin <= node.steps[0].begin < other.steps[-1].end for other in record.nodes)
+            for node in record.nodes
+        )
+        assert most == 16
+        cluster = rack.rack.rack.cluster
+        assert all(group.losses == [] for group in cluster.groups.values())
+        assert sum(wipes(rack, node) for node in nodes) == 64 - 4, "two fail after their disks were wiped"
