@@ -12,7 +12,7 @@ from plasmatui.cli.failure import FAILED, USAGE, Failure
 from plasmatui.cli.order_options import OrderOptions
 from plasmatui.cli.output import clean, disk_size, duration, json_error, note, print_json, result, table
 from plasmatui.cli.sets import fold
-from plasmatui.model.operation import NodePlan, Pace, Plan, Step
+from plasmatui.model.operation import InstallOrder, NodePlan, Pace, Plan, Step
 from plasmatui.model.system import Disk
 
 
@@ -93,12 +93,26 @@ def plan_lines(plan: Plan) -> list[str]:
         if node.disks:
             lines.append(f"  {_wiped(node.node)}")
             lines += [f"    {line}" for line in _disk_table((node,)).splitlines()]
-    lines += [f"guard: {clean(text)}" for text in plan.notes]
+    lines += [f"guard: {text}" for text in _guard_notes(plan)]
     if plan.refused:
         lines.append(f"refused: {clean(plan.refused)}")
-    if plan.confirm >= 3:
+    if not _targets(plan):
+        lines.append(f"nothing to do: {_left_out(plan)}")
+    elif plan.confirm >= 3:
         lines.append(f"to confirm: --confirm {_quoted(plan.phrase)}, or type it when asked")
     return lines
+
+
+def _guard_notes(plan: Plan) -> list[str]:
+    """What the guard found, where its refusal does not say it already."""
+    return [clean(text) for text in plan.notes if text not in plan.refused]
+
+
+def _left_out(plan: Plan) -> str:
+    """That every node is left out, and what to do about it where that is known."""
+    if isinstance(plan.order, InstallOrder):
+        return "every node of the set is left out; an installation needs the installer to be up"
+    return "every node of the set is left out"
 
 
 def pace_words(pace: Pace) -> str:
@@ -165,7 +179,9 @@ def warn_of_skipped(plan: Plan) -> None:
         if node.skipped:
             note(f"plasmatui: {node.node} is left out: {_without_name(node, node.skipped)}")
     if all(node.skipped for node in plan.nodes):
-        raise Failure(USAGE, "nothing to do: every node of the set is left out")
+        names = fold(node.node for node in plan.nodes)
+        hint = f"plasmatui boot {names}, or plasmatui provision {names} for both in one"
+        raise Failure(USAGE, f"nothing to do: {_left_out(plan)}", hint if isinstance(plan.order, InstallOrder) else "")
 
 
 def confirm(plan: Plan, options: OrderOptions) -> None:
@@ -240,8 +256,8 @@ def _show_short(plan: Plan) -> None:
             note(f"  - {step}")
     for text in dict.fromkeys(_without_name(node, text) for node in plan.nodes for text in node.notes):
         note(f"note: {text}")
-    for text in plan.notes:
-        note(f"guard: {clean(text)}")
+    for text in _guard_notes(plan):
+        note(f"guard: {text}")
     with_disks = [node for node in plan.nodes if node.disks]
     if with_disks:
         note("disks that are wiped:")

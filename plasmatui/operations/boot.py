@@ -95,7 +95,11 @@ async def power_up(work: NodeWork, boot_device: BootDevice) -> None:
         for id_ in ("read-boot", "set-boot", "verify-boot"):
             work.skip(id_, "done before the engine was restarted")
     else:
+        power = work.record.before
         await override(work, boot_device)
+        if work.record.message:
+            work.log(work.record.message)
+        work.update(before=power, after="", message="")  # the boot device is not what the operation changes
     before = await work.look("read-power", lambda: work.controller().power())
     if not work.record.before:
         work.update(before=str(before))
