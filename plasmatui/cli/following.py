@@ -65,26 +65,28 @@ def interrupted(number: int) -> Failure:
 
 
 def progress(record: OperationRecord) -> str:
-    """One line: how many nodes are done, failed, held, running, and what the first running one does."""
+    """One line: for how long, how many nodes are done, failed, held, and what the first running one does. What moves
+    comes first, since a terminal may be narrow."""
     ended = [node for node in record.nodes if node.state.ended]
     failed = sum(node.state is not OperationState.DONE for node in ended)
     running = [node for node in record.nodes if node.state is OperationState.RUNNING]
     held = [node for node in record.nodes if node.state is OperationState.HELD]
-    parts = [f"operation {record.number}: {len(ended) - failed} of {len(record.nodes)} done"]
+    counts = [f"{len(ended) - failed} of {len(record.nodes)} done"]
     if failed:
-        parts.append(f"{failed} failed")
+        counts.append(f"{failed} failed")
     if held or record.held:
-        parts.append(f"{len(held)} HELD" if held else "HELD")
+        counts.append(f"{len(held)} HELD" if held else "HELD")
+    if len(running) > 1:
+        counts.append(f"{len(running)} running")
     if running:
-        parts.append(f"{len(running)} running ({running[0].node}: {_doing(running[0])})")
-    parts.append(duration(time.time() - record.begin))
-    return ", ".join(parts)
+        counts.append(_doing(running[0]))
+    return f"operation {record.number}, {duration(time.time() - record.begin)}: {', '.join(counts)}"
 
 
 def _doing(node: NodeRecord) -> str:
     if not node.steps:
-        return "starting"
+        return f"{node.node} begins"
     step = node.steps[-1]
+    at = f"{node.node} [{len(node.steps)}/{node.planned}]" if node.planned else node.node
     usual = f" of usually {duration(step.usual)}" if step.usual else ""
-    now = progress_words(step)
-    return f"{step.text}{f', {now}' if now else ''}, {duration(time.time() - step.begin)}{usual}"
+    return f"{at} {duration(time.time() - step.begin)}{usual}: {progress_words(step) or clean(step.text)}"

@@ -9,6 +9,7 @@ from typing import Any
 from plasmatui.cli.failure import REFUSED, code_of_results
 from plasmatui.cli.output import clean, clock, collated, duration, json_error, note, print_json, result
 from plasmatui.cli.plans import pace_words
+from plasmatui.model.findings import FAILURES, FINDINGS
 from plasmatui.model.node import NodeState
 from plasmatui.model.operation import NodeRecord, OperationRecord, Plan, StepRecord
 from plasmatui.model.words import OperationState
@@ -92,7 +93,8 @@ def describe(node: NodeRecord) -> str:
     if node.state is OperationState.DONE:
         return f"{change or 'done'}; {message}" if message else change or "done"
     words = str(node.state) + (f" ({change})" if change else "")
-    reason = ": ".join(part for part in (node.error, message) if part)
+    error = node.error if node.error != node.state else ""
+    reason = ": ".join(part for part in (error, message) if part)
     return f"{words}: {reason}" if reason else words
 
 
@@ -158,9 +160,18 @@ def operation_lines(record: OperationRecord) -> list[str]:
         for step in node.steps:
             lines += _step_lines(step)
         lines += [f"  | {clean(line)}" for line in node.evidence]
+        lines += _remedy_lines(record, node)
     if any(node.state in (OperationState.FAILED, OperationState.CANCELLED) for node in record.nodes) and record.end:
         lines.append(f"to try the failed nodes again: plasmatui ops retry {record.number}")
     return lines
+
+
+def _remedy_lines(record: OperationRecord, node: NodeRecord) -> list[str]:
+    """What to do about a failure, where its message does not say it already."""
+    kind = (FINDINGS | FAILURES).get(node.error)
+    if node.state is not OperationState.FAILED or kind is None or kind.remedy in node.message:
+        return []
+    return [f"  what to do: {kind.remedy.replace('NUMBER', str(record.number)).replace('NODE', node.node)}"]
 
 
 def _step_lines(step: StepRecord) -> list[str]:

@@ -51,7 +51,7 @@ class FakeOperations:
         refused: reason with which the guard refuses every plan.
         hold: operations stay running until `release` is called.
         asks: nodes that wait for a person: the question and its answers.
-        failing: nodes that fail, and at which step.
+        failing: nodes that fail, and at which step. error: with which id.
         logs: what steps printed, by number and node.
     """
 
@@ -63,6 +63,7 @@ class FakeOperations:
         self.hold = False
         self.asks: dict[str, tuple[str, tuple[str, ...]]] = {}
         self.failing: dict[str, str] = {}
+        self.error = "install-no-space"
         self.logs: dict[tuple[int, str], str] = {}
         self.operations: dict[int, OperationRecord] = {}
 
@@ -198,7 +199,7 @@ class FakeOperations:
             if self.failing[node.node] != steps[-1].id:  # it comes to a step further on
                 begun = StepRecord(self.failing[node.node], "Copy the system", "nixos-anywhere", end)
                 steps = (*(replace(each, end=end, result=StepResult.DONE) for each in steps), begun)
-            failed = _failed(replace(node, steps=steps), end, "install-no-space", f"{node.node}: no space left")
+            failed = _failed(replace(node, steps=steps), end, self.error, f"{node.node}: no space left")
             return replace(failed, evidence=("cp: \x1b[31mno space left on device",))
         steps = tuple(replace(s, end=end, result=StepResult.DONE) for s in node.steps)
         after = ""

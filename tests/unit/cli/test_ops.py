@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import threading
@@ -10,6 +11,7 @@ from typing import IO
 
 import pytest
 
+from plasmatui.cli.following import progress
 from plasmatui.model import wire
 from tests.unit.cli.conftest import Cli
 from tests.unit.cli.fake_engine import FakeEngine
@@ -63,7 +65,21 @@ def test_show_says_why_a_node_failed(cli: Cli, engine: FakeEngine) -> None:
     assert "node02: failed: install-no-space: no space left" in out
     assert "  | cp: no space left on device" in out
     assert "\x1b" not in out
-    assert "plasmatui ops retry 1" in out
+    assert "what to do: Enlarge the partition" in out
+    assert "to try the failed nodes again: plasmatui ops retry 1" in out
+
+
+def test_show_of_a_cancelled_node_says_so_once(cli: Cli, engine: FakeEngine) -> None:
+    begin(cli, engine, "node01")
+    assert cli("ops", "cancel", "1").code == 0
+    assert "node01: cancelled: cancelled by anna" in cli("ops", "show", "1").out
+
+
+def test_what_to_do_names_the_operation_and_its_node(cli: Cli, engine: FakeEngine) -> None:
+    engine.failing = {"node02": "disko"}
+    engine.error = "command-failed"
+    cli("provision", "node02", "--confirm", "node02")
+    assert "(`plasmatui ops log 1 node02`)" in cli("ops", "show", "1").out
 
 
 def test_show_json(cli: Cli, engine: FakeEngine) -> None:
@@ -84,6 +100,16 @@ def test_list_says_what_is_held(cli: Cli, engine: FakeEngine) -> None:
     outcome = cli("ops", "list")
     assert outcome.out.splitlines()[1].split()[:2] == ["1", "running"]
     assert "HELD: operation 1: node02: " in outcome.err
+
+
+def test_progress_line_begins_with_what_moves(cli: Cli, engine: FakeEngine) -> None:
+    engine.asks["node02"] = (QUESTION, ("wipe", "stop"))
+    begin(cli, engine, "node01", "node02", "node03")
+    line = progress(engine.operations[1])
+    assert re.fullmatch(
+        r"operation 1, \d+s: 0 of 3 done, 1 HELD, 2 running, node01 \[1/2\] \d+s of usually 1m30s: formatting 43 %",
+        line,
+    )
 
 
 # --- follow ----------------------------------------------------------------------------------------------------------

@@ -118,6 +118,10 @@ def test_nothing_is_started_when_every_node_is_left_out(cli: Cli, engine: FakeEn
     outcome = cli("install", "node04", "--confirm", "node04")
     assert outcome.code == 2
     assert "left out" in outcome.err
+    assert "plasmatui boot node04" in outcome.err
+    plan = cli("install", "node04", "--plan")
+    assert "nothing to do" in plan.out
+    assert "--confirm" not in plan.out
     assert engine.asked(wire.StartOrder) == []
 
 
@@ -233,7 +237,8 @@ def test_refused_by_the_guard(cli: Cli, engine: FakeEngine, name: str) -> None:
     outcome = cli(name, "node01", *confirm)
     assert outcome.code == 4
     assert "chainfire would keep 1 of 3 voters" in outcome.err
-    assert cli(name, "node01", "--plan").code == 4
+    plan = cli(name, "node01", "--plan")
+    assert (plan.code, plan.out.count("chainfire would keep")) == (4, 1)
     assert engine.asked(wire.StartOrder) == []
 
 
