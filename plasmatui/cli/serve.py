@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from plasmatui.cli.failure import DONE, FAILED, USAGE, Failure
-from plasmatui.cli.output import clean, note, print_json, result
+from plasmatui.cli.output import clean, clock, note, print_json, result, table
 from plasmatui.cli.settings import Settings
 
 if TYPE_CHECKING:
@@ -39,27 +39,29 @@ class Store:
         return replace(self, data=data or self.data, images=images or self.images)
 
 
+_DIRECTORY = click.Path(path_type=Path, file_okay=False)
+_data_option = click.option(
+    "--data-path",
+    "data",
+    type=_DIRECTORY,
+    metavar="DIR",
+    envvar=["BOOTCFG_DATA_PATH", "MATCHBOX_DATA_PATH"],
+    help="A data directory of bootcfg or of matchbox; without it, the inventory is used.",
+)
+
+
 def _store_options(function: F) -> F:
     """The options that say where the rules and the images are."""
-    directory = click.Path(path_type=Path, file_okay=False)
     images = click.option(
         "--images-path",
         "--assets-path",
         "images",
-        type=directory,
+        type=_DIRECTORY,
         metavar="DIR",
         envvar=["BOOTCFG_IMAGES_PATH", "MATCHBOX_ASSETS_PATH"],
         help="Files to serve below /images/, /assets/ and /boot/.",
     )
-    data = click.option(
-        "--data-path",
-        "data",
-        type=directory,
-        metavar="DIR",
-        envvar=["BOOTCFG_DATA_PATH", "MATCHBOX_DATA_PATH"],
-        help="A data directory of bootcfg or of matchbox; without it, the inventory is served.",
-    )
-    return data(images(function))
+    return _data_option(images(function))
 
 
 @click.group(invoke_without_command=True)
@@ -153,7 +155,7 @@ def _inventory(store: Store) -> tuple[Source, Path, str]:
     refuse_wrong_inventory(path)
     pxe = load(path).pxe
     assets = store.images or Path(pxe.assets)
-    listening = f"{pxe.server}:{pxe.http_port}" if pxe.server is not None else ADDRESS
+    listening = pxe.boot_service or (f"{pxe.server}:{pxe.http_port}" if pxe.server is not None else ADDRESS)
     return InventorySource(path, assets), assets, listening
 
 
@@ -203,6 +205,79 @@ def explain(
     else:
         _print_choice(source.kind, choice, problems)
     return DONE if choice.boot is not None else FAILED
+
+
+@serve.command()
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+@_data_option
+@click.pass_obj
+def states(store: Store, data: Path | None, as_json: bool) -> int:
+    """List the machines of which it is known whether they are installed."""
+    from plasmatui.pxe.service.once import StateFileError
+
+    try:
+        known = _states(store.with_own(data, None)).all()
+    except StateFileError as error:
+        raise Failure(FAILED, str(error)) from error
+    if as_json:
+        machines = {mac: {"state": m.state, "since": m.since, "by": m.by} for mac, m in sorted(known.items())}
+        print_json({"machines": machines})
+    else:
+        rows = [(mac, m.state, clock(m.since), m.by) for mac, m in sorted(known.items())]
+        result(table(("MAC", "STATE", "SINCE", "BY"), rows))
+    return DONE
+
+
+@serve.command()
+@_data_option
+@click.argument("machines", nargs=-1, required=True, metavar="MAC|SET...")
+@click.pass_obj
+def pending(store: Store, data: Path | None, machines: tuple[str, ...]) -> int:
+    """Let machines boot from the network, to be installed (again)."""
+    return _say(store.with_own(data, None), machines, "pending")
+
+
+@serve.command()
+@_data_option
+@click.argument("machines", nargs=-1, required=True, metavar="MAC|SET...")
+@click.pass_obj
+def installed(store: Store, data: Path | None, machines: tuple[str, ...]) -> int:
+    """Leave machines to their disks."""
+    return _say(store.with_own(data, None), machines, "installed")
+
+
+def _say(store: Store, machines: tuple[str, ...], state: str) -> int:
+    import getpass
+
+    from plasmatui.pxe.service.once import StateFileError
+
+    macs = list(dict.fromkeys(mac for machine in machines for mac in _macs(store, machine)))
+    try:
+        fresh = set(_states(store).set(macs, state, getpass.getuser()))
+    except StateFileError as error:
+        raise Failure(FAILED, str(error)) from error
+    for mac in macs:
+        result(f"{mac}: {state}{'' if mac in fresh else ' already'}")
+    return DONE
+
+
+def _macs(store: Store, machine: str) -> tuple[str, ...]:
+    """The addresses that are meant: one itself, or those of nodes of the inventory."""
+    from plasmatui.pxe.service.macs import parse_mac
+
+    mac = parse_mac(machine)
+    if mac is not None:
+        return (mac,)
+    if store.data is not None:
+        raise Failure(USAGE, f"{machine!r} is no MAC", "with a data path, machines are named by their MACs")
+    from plasmatui.cli.sets import pick
+    from plasmatui.inventory.loader import load
+
+    nodes = load(store.settings.inventory_path()).nodes
+    macs = tuple(mac for name in pick(machine, tuple(nodes.values())) for mac in nodes[name].macs)
+    if not macs:
+        raise Failure(USAGE, f"{machine}: the inventory has no MAC of it", "add mac: to the node")
+    return macs
 
 
 def _query(mac: str, uuid: str, labels: tuple[str, ...]) -> Query:

@@ -6,7 +6,7 @@ the local disk, so that a machine that boots from the network for ever is not in
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from plasmatui.pxe.netboot import Netboot
 from plasmatui.pxe.quoting import IPXE, Quoted, fill, header
@@ -21,12 +21,15 @@ RESCUE = "rescue"
 TRIES = 5
 
 
-def boot_script(site: Site, images: Mapping[str, Netboot], pending: Collection[str]) -> str:
+def boot_script(
+    site: Site, images: Mapping[str, Netboot], pending: Collection[str], arguments: Sequence[str] = ()
+) -> str:
     """`boot.ipxe`.
 
     Args:
         images: by profile; a profile without one chains to the `netboot.ipxe` beside its kernel.
         pending: names of the machines that are to be installed.
+        arguments: further arguments of every kernel.
 
     Raises:
         RefusedError: a name cannot stand in a script.
@@ -38,7 +41,7 @@ def boot_script(site: Site, images: Mapping[str, Netboot], pending: Collection[s
         site=site,
         profiles=tuple(dict.fromkeys((*site.profiles, RESCUE))),
         directory=IMAGES,
-        consoles=Quoted(IPXE.quote(" ".join(CONSOLES))),
+        consoles=Quoted(IPXE.quote(" ".join((*arguments, *CONSOLES)))),
         parameters={name: Quoted(IPXE.quote(" ".join(_parameters(image)))) for name, image in images.items()},
         pending=frozenset(pending),
         tries=TRIES,

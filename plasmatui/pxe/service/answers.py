@@ -74,6 +74,21 @@ class Choice:
     boot: Boot | None = None
 
 
+@dataclass(frozen=True)
+class Terms:
+    """What a script is to be for, beyond the rule that a machine gets.
+
+    Attributes:
+        host: `HOST:PORT` that the machine asked, empty when it did not say.
+        installed: since when the machine is installed, for people; empty when it is not, or that does not matter.
+        arguments: further arguments of the kernel.
+    """
+
+    host: str = ""
+    installed: str = ""
+    arguments: tuple[str, ...] = ()
+
+
 class Source(Protocol):
     """A source of boot configurations. Its methods look at memory only; `refresh` brings that up to date."""
 
@@ -96,6 +111,12 @@ class Source(Protocol):
 
     def boot(self, query: Query) -> Boot | None:
         """What the machine boots."""
+
+    def script(self, query: Query, terms: Terms) -> str | None:
+        """The machine's iPXE script; None when it gets none."""
+
+    def macs(self, mac: str) -> tuple[str, ...]:
+        """All addresses of the machine that has this one."""
 
     def choice(self, query: Query) -> Choice:
         """What the machine boots, step by step; agrees with `boot`."""

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from plasmatui.pxe.service.answers import BOOTSTRAP, JSON, Answer, Boot, Source
+from plasmatui.pxe.service.answers import BOOTSTRAP, JSON, Answer, Source, Terms
 from plasmatui.pxe.service.files import FileResponse, Images, not_found
 from plasmatui.pxe.service.macs import parse_mac
 from plasmatui.pxe.service.meters import Meters
@@ -26,7 +26,8 @@ from plasmatui.pxe.service.neighbours import servers_here
 from plasmatui.pxe.service.once import INSTALLED, BootStates, StateFileError
 from plasmatui.pxe.service.query import Query, make_query, parse_query
 from plasmatui.pxe.service.ranges import Version, plan
-from plasmatui.pxe.service.scripts import grub_menu, ipxe_script, local_boot, pixiecore_json
+from plasmatui.pxe.service.scripts import grub_menu, pixiecore_json
+from plasmatui.pxe.site import SCRIPT
 
 _HOST: Final = re.compile(r"[A-Za-z0-9_.:\[\]-]{1,255}")
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")  # what is refused is refused below
@@ -69,6 +70,8 @@ class BootApp:
             "/metrics": self.metrics,
             "/": self.home,
         }
+        if source.kind == "inventory":
+            plain[f"/boot/{SCRIPT}"] = self.bootstrap  # the name that DHCP servers rendered from the inventory give
         routes = [Route(path, self._guarded(endpoint), methods=_METHODS) for path, endpoint in plain.items()]
         routes += [Route(f"/{root}/{{path:path}}", self._guarded(self.file), methods=_METHODS) for root in _ROOTS]
         routes.append(Route("/installed", self.installed, methods=_METHODS))
@@ -88,7 +91,8 @@ class BootApp:
         return answer
 
     async def bootstrap(self, request: Request) -> Response:
-        return PlainTextResponse(BOOTSTRAP)
+        at_root = request.url.path.count("/") == 1
+        return PlainTextResponse(BOOTSTRAP if at_root else BOOTSTRAP.replace("chain ipxe?", "chain /ipxe?"))
 
     async def home(self, request: Request) -> Response:
         return PlainTextResponse("matchbox\n") if self.source.kind == "matchbox" else not_found()
@@ -97,15 +101,8 @@ class BootApp:
         """The machine's script, or one that leaves it to its disk."""
         await self.source.refresh()
         query = _query(request)
-        mac = query.mac
-        if self.states is not None and mac is not None:
-            since = self._installed_since(mac)
-            if since:
-                return PlainTextResponse(local_boot(f"{mac} is installed since {since}: starting its disk"))
-        boot = self.source.boot(query)
-        if boot is None:
-            return not_found()
-        return PlainTextResponse(ipxe_script(self._with_token(boot, mac, request)))
+        script = self.source.script(query, self._terms(query.mac, request))
+        return PlainTextResponse(script) if script is not None else not_found()
 
     async def grub(self, request: Request) -> Response:
         await self.source.refresh()
@@ -158,7 +155,7 @@ class BootApp:
             return PlainTextResponse("invalid MAC address\n", 400)
         if not self.states.redeem(mac, query.values.get("token", "")):
             return PlainTextResponse("this token is not one of the machine's present boot\n", 403)
-        await asyncio.to_thread(self.states.set, mac, INSTALLED, "the machine")
+        await asyncio.to_thread(self.states.set, self.source.macs(mac), INSTALLED, "the machine")
         self.meters.count_installed()
         return PlainTextResponse(f"{mac} is installed\n")
 
@@ -191,13 +188,18 @@ class BootApp:
             return ""
         return time.strftime("%Y-%m-%d %H:%M", time.localtime(machine.since))
 
-    def _with_token(self, boot: Boot, mac: str | None, request: Request) -> Boot:
-        """The configuration with the address at which the machine says that it is installed."""
+    def _terms(self, mac: str | None, request: Request) -> Terms:
+        """Whether the machine is installed, else how it can say so."""
         host = request.headers.get("host", "")
-        if self.states is None or mac is None or not _HOST.fullmatch(host):
-            return boot
+        if not _HOST.fullmatch(host):
+            host = ""
+        if self.states is None or mac is None:
+            return Terms(host)
+        since = self._installed_since(mac)
+        if since or not host:
+            return Terms(host, since)
         url = f"http://{host}/installed?mac={mac}&token={self.states.token(mac)}"
-        return Boot(boot.kernel, boot.initrd, (*boot.args, f"plasmatui.installed={url}"), boot.cmdline)
+        return Terms(host, "", (f"plasmatui.installed={url}",))
 
 
 def _query(request: Request) -> Query:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from plasmatui.pxe.service.answers import Answer, Boot, Choice, Problem
+from plasmatui.pxe.service.answers import Answer, Boot, Choice, Problem, Terms
 from plasmatui.pxe.service.documents import Document, WrongDocumentError, go_text, go_true
 from plasmatui.pxe.service.folder import StoredFile, StoreFolder
 from plasmatui.pxe.service.macs import parse_mac
 from plasmatui.pxe.service.query import Query
+from plasmatui.pxe.service.scripts import plain_script
 
 _KINDS: Final = ("boot", "cloud")
 _DIRECTORIES: Final = tuple(f"{kind}{below}" for kind in _KINDS for below in ("", "/uuid", "/mac"))
@@ -59,6 +60,12 @@ class BootcfgSource:
         """See `Source`. A damaged file of the machine's own is no reason to boot the default."""
         file = self._search("boot", query).file
         return file.value if file is not None and isinstance(file.value, Boot) else None
+
+    def script(self, query: Query, terms: Terms) -> str | None:
+        return plain_script(self.boot(query), query, terms)
+
+    def macs(self, mac: str) -> tuple[str, ...]:
+        return (mac,)
 
     def choice(self, query: Query) -> Choice:
         steps: list[str] = []

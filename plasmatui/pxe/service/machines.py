@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
 from typing import Any, Final
 
 from plasmatui.inventory.inventory import Inventory, InventoryError
 from plasmatui.inventory.loader import load
 from plasmatui.model.node import Node
-from plasmatui.pxe.service.answers import Answer, Boot, Choice, Problem
+from plasmatui.pxe.ipxe import CONSOLES, RESCUE, boot_script
+from plasmatui.pxe.netboot import Netboot, NetbootError, parse_netboot
+from plasmatui.pxe.service.answers import Answer, Boot, Choice, Problem, Terms
 from plasmatui.pxe.service.notices import DirectoryNotices
 from plasmatui.pxe.service.payloads import environment
 from plasmatui.pxe.service.query import Query
+from plasmatui.pxe.service.scripts import plain_script
+from plasmatui.pxe.site import IMAGES, Machine, Site, SiteError, make_site
 
-IMAGES: Final = "nixos"
-"""Directory below the assets with one directory per profile: bzImage, initrd, netboot.ipxe."""
-_KERNEL: Final = re.compile(r"^\s*kernel\s+(?:--?\S+\s+)*\S+\s+(.+?)\s*$", re.MULTILINE)
-_LARGEST_SCRIPT: Final = 65_536
-_CONSOLE: Final = ("console=tty0", "console=ttyS0,115200n8")
+_FILES: Final = ("bzImage", "initrd", "netboot.ipxe")
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class _State:
     by_mac: Mapping[str, Node] = field(default_factory=dict)
     problem: Problem | None = None
     warnings: tuple[Problem, ...] = ()
-    arguments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    images: Mapping[str, Netboot] = field(default_factory=dict)
+    site: Site | None = None
 
 
 class InventorySource:
@@ -83,14 +84,35 @@ class InventorySource:
         if node is None or not node.profile:
             return None
         base = f"/boot/{IMAGES}/{node.profile}"
-        image = self._state.arguments.get(node.profile)
+        image = self._state.images.get(node.profile)
         args = (
+            *((f"init={image.init}",) if image is not None else ()),
             "initrd=initrd",
-            *(image if image is not None else _CONSOLE),
+            *(each for each in (image.parameters if image is not None else ()) if each not in CONSOLES),
             f"plasma.profile={node.profile}",
             f"plasma.hostname={node.name}",
+            *CONSOLES,
         )
         return Boot(f"{base}/bzImage", (f"{base}/initrd",), args, " ".join(args))
+
+    def script(self, query: Query, terms: Terms) -> str | None:
+        """See `Source`: the script that is rendered for DHCP servers as well, of this machine alone.
+
+        An installed machine gets its menu, which goes on to the disk.
+        """
+        node = self.node(query)
+        if node is None or not node.profile:
+            return None
+        site = self._state.site
+        if site is None:
+            return plain_script(self.boot(query), query, terms)
+        machine = Machine(node.name, node.profile, node.macs, None)
+        own = replace(_as_seen_from(site, terms.host), machines=(machine,))
+        return boot_script(own, self._state.images, () if terms.installed else (node.name,), terms.arguments)
+
+    def macs(self, mac: str) -> tuple[str, ...]:
+        node = self._state.by_mac.get(mac)
+        return node.macs if node is not None else (mac,)
 
     def choice(self, query: Query) -> Choice:
         if query.mac is None:
@@ -103,8 +125,8 @@ class InventorySource:
             return Choice((*steps, f"{node.name} has no profile: nothing is served"), f"node {node.name}")
         image = self._images / IMAGES / node.profile
         steps.append(f"profile {node.profile}: images in {image}")
-        known = node.profile in self._state.arguments
-        steps.append(f"kernel arguments: {'of ' if known else 'usual ones, there is no '}{image / 'netboot.ipxe'}")
+        known = node.profile in self._state.images
+        steps.append(f"{image / 'netboot.ipxe'}: " + ("tells init=" if known else "does not tell init="))
         return Choice(tuple(steps), f"node {node.name}, profile {node.profile}", self.boot(query))
 
     def answer(self, endpoint: str, query: Query) -> Answer | None:
@@ -136,37 +158,37 @@ class InventorySource:
             problem = Problem(first.place.file, first.place.line, message, kept=True)
         except OSError as error:
             problem = Problem(str(self._path), 0, f"cannot be read: {error.strerror or error}", kept=True)
-        old = self._state
-        return _State(old.inventory, old.by_mac, problem, old.warnings, old.arguments)
+        return replace(self._state, problem=problem)
 
     def _read(self, inventory: Inventory) -> _State:
         by_mac = {mac: node for node in inventory.nodes.values() for mac in node.macs}
         profiles = sorted({node.profile for node in by_mac.values() if node.profile})
-        folders = [self._images / IMAGES / profile for profile in profiles]
-        self._notices.watch([self._path.parent, self._images, self._images / IMAGES, *folders])
-        arguments: dict[str, tuple[str, ...]] = {}
+        folders = {profile: self._images / IMAGES / profile for profile in dict.fromkeys((*profiles, RESCUE))}
+        self._notices.watch([self._path.parent, self._images, self._images / IMAGES, *folders.values()])
+        images: dict[str, Netboot] = {}
         warnings = []
-        for profile, folder in zip(profiles, folders, strict=True):
-            found = _image_arguments(folder / "netboot.ipxe")
-            if found is not None:
-                arguments[profile] = found
-            for name in ("bzImage", "initrd", "netboot.ipxe"):
-                if not (folder / name).is_file():
-                    warnings.append(Problem(str(folder / name), 0, "is missing", warning=True))
-        return _State(inventory, by_mac, None, tuple(warnings), arguments)
+        for profile, folder in folders.items():
+            missing = [name for name in _FILES if not (folder / name).is_file()]
+            if profile in profiles:
+                warnings += [Problem(str(folder / name), 0, "is missing", warning=True) for name in missing]
+            try:
+                images[profile] = parse_netboot((folder / "netboot.ipxe").read_text("utf-8", "replace"))
+            except NetbootError as error:
+                warnings.append(Problem(str(folder / "netboot.ipxe"), 0, str(error)))
+            except OSError:
+                pass
+        try:
+            site = make_site(inventory)
+        except SiteError as error:
+            site = None
+            warnings.append(Problem(str(self._path), 0, f"{error}; scripts have no menu", warning=True))
+        return _State(inventory, by_mac, None, tuple(warnings), images, site)
 
 
-def _image_arguments(path: Path) -> tuple[str, ...] | None:
-    """The kernel's arguments as the image's own script has them: only it knows the path of init.
-
-    Form: nixpkgs' `netbootIpxeScript`. What iPXE would fill in is left out, and `initrd=` is ours.
-    """
+def _as_seen_from(site: Site, host: str) -> Site:
+    """The site with the address at which a machine reached us, where that is one."""
+    name, _, port = host.partition(":")
     try:
-        text = path.read_text("utf-8", "replace")[:_LARGEST_SCRIPT]
-    except OSError:
-        return None
-    match = _KERNEL.search(text)
-    if match is None:
-        return None
-    words = match[1].split()
-    return tuple(word for word in words if "${" not in word and not word.startswith("initrd="))
+        return replace(site, server=IPv4Address(name), http_port=int(port or 80))
+    except (AddressValueError, ValueError):
+        return site

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from plasmatui.pxe.service.answers import Answer, Boot, Choice, Problem
+from plasmatui.pxe.service.answers import Answer, Boot, Choice, Problem, Terms
 from plasmatui.pxe.service.documents import Document, WrongDocumentError
 from plasmatui.pxe.service.folder import StoredFile, StoreFolder
 from plasmatui.pxe.service.macs import parse_mac
 from plasmatui.pxe.service.payloads import PayloadError, Template, environment, render
 from plasmatui.pxe.service.query import Query
+from plasmatui.pxe.service.scripts import plain_script
 
 _TEMPLATES: Final = ("ignition", "cloud", "generic")
 _DIRECTORIES: Final = ("groups", "profiles", *_TEMPLATES)
@@ -127,6 +128,12 @@ class MatchboxSource:
             return render(file.value, variables(group, query))
         except PayloadError:
             return None
+
+    def script(self, query: Query, terms: Terms) -> str | None:
+        return plain_script(self.boot(query), query, terms)
+
+    def macs(self, mac: str) -> tuple[str, ...]:
+        return (mac,)
 
     def choice(self, query: Query) -> Choice:
         index = self._index

@@ -14,7 +14,7 @@ import os
 import secrets
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -80,8 +80,8 @@ class BootStates:
         state = self.get(mac)
         return state is not None and state.state == INSTALLED
 
-    def set(self, mac: str, state: str, by: str) -> bool:
-        """Say what a machine is; whether that is new.
+    def set(self, macs: Iterable[str], state: str, by: str) -> tuple[str, ...]:
+        """Say what machines are; gives the addresses for which that is new.
 
         Raises:
             StateFileError: the file cannot be read or written.
@@ -89,13 +89,17 @@ class BootStates:
         try:
             with self._locked():
                 known = self._load()
-                old = known.machines.get(mac)
-                if old is not None and old.state == state:
-                    return False
-                changes = old.changes + 1 if old is not None else 1
-                machine = MachineState(state, changes, self.clock(), by)
-                self._write(_File(1, known.secret, {**known.machines, mac: machine}))
-                return True
+                machines = dict(known.machines)
+                fresh = []
+                for mac in macs:
+                    old = machines.get(mac)
+                    if old is None or old.state != state:
+                        changes = old.changes + 1 if old is not None else 1
+                        machines[mac] = MachineState(state, changes, self.clock(), by)
+                        fresh.append(mac)
+                if fresh:
+                    self._write(_File(1, known.secret, machines))
+                return tuple(fresh)
         except OSError as error:
             raise StateFileError(f"{self.path} cannot be written: {error.strerror or error}") from error
 

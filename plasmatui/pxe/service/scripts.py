@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
-from plasmatui.pxe.service.answers import Boot
+from plasmatui.pxe.service.answers import Boot, Terms
+from plasmatui.pxe.service.query import Query
 
 
 def ipxe_script(boot: Boot) -> str:
     """An iPXE script. Each initrd has a line of its own: further words on one would be the image's arguments."""
     kernel = " ".join((f"kernel {boot.kernel}", *boot.args))
     return "\n".join(("#!ipxe", kernel, *(f"initrd {initrd}" for initrd in boot.initrd), "boot", ""))
+
+
+def plain_script(boot: Boot | None, query: Query, terms: Terms) -> str | None:
+    """The script of a machine that boots so and nothing else, or its disk."""
+    if terms.installed:
+        return local_boot(f"{query.mac} is installed since {terms.installed}: starting its disk")
+    if boot is None:
+        return None
+    return ipxe_script(replace(boot, args=(*boot.args, *terms.arguments)))
 
 
 def grub_menu(boot: Boot) -> str:
