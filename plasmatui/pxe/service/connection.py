@@ -42,6 +42,17 @@ class Connection(HttpToolsProtocol):
         self._head_since: float | None = None
         self._active_at = 0.0
         self._unsent = 0
+        self._buffered = 0
+        self._lost_with: int | None = None
+
+    @property
+    def lost(self) -> bool:
+        """Whether it is gone."""
+        return self._lost_with is not None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lost_with = self._buffered + _unconfirmed(self.transport)
+        super().connection_lost(exc)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -65,17 +76,16 @@ class Connection(HttpToolsProtocol):
         super().on_headers_complete()
 
     def unsent(self) -> int:
-        """Bytes that were written and that the client has not confirmed."""
-        transport = self.transport
-        if transport.is_closing() and not transport.get_write_buffer_size():
-            return _unconfirmed(transport)
-        return transport.get_write_buffer_size() + _unconfirmed(transport)
+        """Bytes that were written and that the client has not confirmed; when it is gone, never will."""
+        if self._lost_with is not None:
+            return self._lost_with
+        self._buffered = self.transport.get_write_buffer_size()
+        return self._buffered + _unconfirmed(self.transport)
 
     def abort(self) -> None:
         """Break it off: the client sees that the answer is not whole."""
+        self.unsent()  # while it can be told
         self.transport.abort()
-        if self.cycle is not None:
-            self.cycle.disconnected = True
 
     def check(self, now: float) -> None:
         """Drop a client that takes too long; called every few seconds."""

@@ -14,8 +14,16 @@ PROGRESS_FROM: Final = 1024 * 1024
 """Bytes from which on the progress of an answer is worth telling."""
 
 
+class ClientGoneError(Exception):
+    """There is nobody any more to send to."""
+
+
 class Wire(Protocol):
     """The connection below an exchange."""
+
+    @property
+    def lost(self) -> bool:
+        """Whether it is gone."""
 
     def unsent(self) -> int:
         """Bytes that were handed over and that the client does not have yet, as far as that is known."""
@@ -62,7 +70,13 @@ class Exchange:
         return max(0, self.handed - self.wire.unsent())
 
     def see(self, message: Message) -> None:
-        """Note what is being sent."""
+        """Note what was sent.
+
+        Raises:
+            ClientGoneError: it was not.
+        """
+        if self.wire is not None and self.wire.lost:
+            raise ClientGoneError
         if message["type"] == "http.response.start":
             self.status = message["status"]
             for name, value in message["headers"]:
@@ -70,6 +84,8 @@ class Exchange:
                     self.total = int(value)
         elif message["type"] == "http.response.body" and self.method != "HEAD":
             self.handed += len(message.get("body", b""))
+            if message.get("more_body") and self.wire is not None:
+                self.wire.unsent()  # noted there, for the case that the connection is lost with it
 
     def end(self) -> None:
         """The answer has ended, one way or the other."""

@@ -151,6 +151,7 @@ class FileResponse(Response):
             if self._abort is None:
                 raise
             self._abort()
+            await asyncio.sleep(0)  # the connection's loss is seen before the answer is given up
         finally:
             self._file.close()
 

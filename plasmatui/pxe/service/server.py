@@ -8,6 +8,7 @@ import logging
 import resource
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
@@ -28,9 +29,14 @@ TRANSFER_LIMIT: Final = 30.0
 """Seconds that transfers have to end when the service is stopped."""
 KEEP_ALIVE: Final = 15
 """Seconds that a connection is kept for a next request."""
-_LOOK_EVERY: Final = 5
-"""Of so many short looks at the store, one is at every file."""
 _SHORT: Final = 1.0
+"""Seconds between two looks at whether notices of changes came."""
+_LONG: Final = 5.0
+"""Seconds between two looks at every file, or a hundred times what one took."""
+_CHECK_EVERY: Final = 2.0
+"""Seconds between two looks at clients that take too long."""
+_SWITCH: Final = 0.0005
+"""Seconds for which a thread that looks at files may keep the loop from answering."""
 _TOLD: Final = 50
 """Problems that are told one by one."""
 
@@ -76,6 +82,7 @@ class BootService:
         app.meters.watch("transfers", "Requests that are being answered.", lambda: len(transfers.running))
         server = _Server(self._config(transfers))
         _raise_file_limit()
+        sys.setswitchinterval(_SWITCH)
         self._tell(first=True)
         try:
             async with asyncio.TaskGroup() as group:
@@ -111,16 +118,21 @@ class BootService:
             server_header=False,
             proxy_headers=False,
             timeout_keep_alive=KEEP_ALIVE,
-            timeout_graceful_shutdown=int(self.transfer_limit) or 1,
+            timeout_graceful_shutdown=self.transfer_limit,  # type: ignore[arg-type]
         )
 
     async def _watch(self) -> None:
         """Tell changes of the store's standing; notices come for most edits, a look at all files finds the others."""
-        turn = 0
+        due = 0.0
         while True:
             await asyncio.sleep(_SHORT)
-            turn += 1
-            await (self.source.refresh() if turn % _LOOK_EVERY else self.source.look())
+            began = time.monotonic()
+            if began < due:
+                await self.source.refresh()
+            else:
+                await self.source.look()
+                ended = time.monotonic()
+                due = ended + max(_LONG, 100 * (ended - began))
             self._tell()
 
     def _tell(self, *, first: bool = False) -> None:
@@ -149,7 +161,7 @@ async def _announce(server: uvicorn.Server, ready: Callable[[], None]) -> None:
 async def _check(server: uvicorn.Server) -> None:
     """Drop clients that take too long."""
     while True:
-        await asyncio.sleep(2.0)
+        await asyncio.sleep(_CHECK_EVERY)
         now = time.monotonic()
         for connection in tuple(server.server_state.connections):
             if isinstance(connection, Connection):
@@ -212,7 +224,7 @@ def listen(host: str, port: int) -> socket.socket:
         OSError: the address is taken, or not of this host.
     """
     family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # asyncio sets TCP_NODELAY only so
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)

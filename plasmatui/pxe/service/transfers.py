@@ -10,7 +10,7 @@ from typing import Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from plasmatui.pxe.service.accesslog import access_line, transfer_line
-from plasmatui.pxe.service.exchange import PROGRESS_FROM, Exchange, make_exchange
+from plasmatui.pxe.service.exchange import PROGRESS_FROM, ClientGoneError, Exchange, make_exchange
 from plasmatui.pxe.service.meters import Meters
 
 TELL_EVERY: Final = 1.0
@@ -38,11 +38,13 @@ class Transfers:
         self.running.add(exchange)
 
         async def noting(message: Message) -> None:
-            exchange.see(message)
             await send(message)
+            exchange.see(message)
 
         try:
             await self._app(scope, receive, noting)
+        except ClientGoneError:
+            pass
         finally:
             exchange.end()
             self.running.discard(exchange)
