@@ -22,7 +22,7 @@ from plasmatui.engine.faults import handle_faults, log_stacks
 from plasmatui.engine.guard import QuorumGuard
 from plasmatui.engine.ledger import JournalLedger
 from plasmatui.engine.meter import Meter
-from plasmatui.engine.oplogs import OperationLogs
+from plasmatui.engine.oplogs import OperationLogs, prune
 from plasmatui.engine.ports import ProblemError
 from plasmatui.engine.process import (
     EngineLock,
@@ -346,7 +346,11 @@ class Engine:
         """Go on with what a former engine left unfinished, or say of it what is known."""
         now = time.time()
         last = float(self._memory.get(ALIVE) or 0.0)
-        for record in await self._journal.unfinished():
+        unfinished = await self._journal.unfinished()
+        numbers = frozenset(record.number for record in unfinished)
+        for directory in (self._paths.operations, self._paths.jobs):
+            await asyncio.to_thread(prune, directory, numbers)
+        for record in unfinished:
             if kind_of(record.order).resumes:
                 self._runner.resume(record, now - last if last else 0.0)
                 self._store.note(f"operation {record.number} of the former engine goes on: {record.cli}")

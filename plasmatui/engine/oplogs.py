@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import shutil
 import time
 from collections import deque
 from pathlib import Path
@@ -13,12 +14,15 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 MAX_LOG = 4_000_000
-"""Bytes that are kept of one node's part of an operation; what comes after is left out, and said to be."""
+"""Bytes, about, that are kept of one node's part of an operation; what comes after is left out, and said to be."""
 
 PENDING = 2_000
 """Lines of one node that wait for the disk at most."""
 
 FLUSH = 0.3
+
+KEPT = 500
+"""Operations of which logs and jobs are kept, the newest; unfinished ones always are."""
 
 PAGE = 256_000
 """Bytes that one answer carries at most."""
@@ -77,6 +81,17 @@ class OperationLogs:
         if pending:
             batch = {self._path(*key): "".join(f"{line}\n" for line in lines) for key, lines in pending.items()}
             await asyncio.to_thread(_write, batch)
+
+
+def prune(directory: Path, unfinished: frozenset[int], kept: int = KEPT) -> None:
+    """Remove what was kept of operations that are older than the newest ones, by their numbers. Never raises."""
+    try:
+        numbers = sorted(int(entry.name) for entry in directory.iterdir() if entry.name.isdigit())
+    except OSError:
+        return
+    for number in numbers[: max(0, len(numbers) - kept)]:
+        if number not in unfinished:
+            shutil.rmtree(directory / str(number), ignore_errors=True)
 
 
 def _write(batch: dict[Path, str]) -> None:
