@@ -112,20 +112,22 @@ def wrapped(line: TextLine, width: int) -> list[TextLine]:
     indent = min(len(line.plain) - len(line.plain.lstrip()) + 2, width // 2)
     pieces: list[TextLine] = []
     parts: list[Part] = []
-    room = width
+    room, begun = width, False
     for text, style in line.parts:
         rest = text
         while rest:
             head, tail = _cut(rest, room)
-            if tail and " " in head.strip() and not tail.startswith(" "):
-                cut = head.rindex(" ") + 1
-                head, tail = head[:cut], head[cut:] + tail
+            if tail and not tail.startswith(" "):
+                cut = head.rfind(" ") + 1  # a word is not torn, but for one that is longer than a line
+                if begun or head[:cut].strip():
+                    head, tail = head[:cut], head[cut:] + tail
             parts.append((head, style))
             room -= cell_len(head)
+            begun = begun or bool(head.strip())
             rest = tail.lstrip() if tail else ""
             if rest:
                 pieces.append(TextLine(tuple(parts), "" if pieces else line.key))
-                parts, room = [(" " * indent, "")], width - indent
+                parts, room, begun = [(" " * indent, "")], width - indent, False
     pieces.append(TextLine(tuple(parts), "" if pieces else line.key))
     return pieces
 
@@ -207,7 +209,8 @@ class LinesPane(ScrollView, can_focus=True):
         """Show these lines; the place on the screen is kept, or the end when it was at the end."""
         new = self._given = tuple(lines)
         if self._wrap and self.size.width:
-            new = tuple(piece for line in new for piece in wrapped(line, self.size.width))
+            room = self.size.width - self.styles.scrollbar_size_vertical  # the bar may come, and must hide nothing
+            new = tuple(piece for line in new for piece in wrapped(line, room))
         if new == self._lines:
             return
         at_end = self._follow and self.scroll_offset.y >= self.max_scroll_y

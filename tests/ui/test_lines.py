@@ -22,8 +22,20 @@ def test_wrapping_cuts_at_blanks_and_indents() -> None:
     assert [piece.key for piece in pieces] == ["k", "", ""]
 
 
+def test_a_word_that_the_line_has_no_room_for_begins_the_next_one() -> None:
+    line = text_line(("install 1m00s", "bold"), ("  copying 12 of 40 paths", ""), ("  /nix/store/" + "x" * 40, "dim"))
+    assert [piece.plain for piece in wrapped(line, 20)] == [
+        "install 1m00s  ",
+        "  copying 12 of 40 ",
+        "  paths  ",
+        "  /nix/store/xxxxxxx",
+        "  xxxxxxxxxxxxxxxxxx",
+        "  xxxxxxxxxxxxxxx",
+    ]
+
+
 @settings(deadline=None)
-@given(st.lists(st.text(max_size=60), max_size=4), st.integers(20, 50))
+@given(st.lists(st.text(max_size=60) | st.text("ab ", min_size=30, max_size=90), max_size=4), st.integers(20, 50))
 def test_wrapped_lines_fit_and_lose_nothing(texts: list[str], width: int) -> None:
     line = text_line(*((text, "") for text in texts))
     pieces = wrapped(line, width)
@@ -52,3 +64,13 @@ async def test_following_and_standing_still(follow: bool) -> None:
         pane.set_lines([text_line((f"line {i}", "")) for i in range(60)])
         await pilot.pause()
         assert pane.scroll_offset.y == 5, "the reader looks at something"
+
+
+async def test_the_scrollbar_hides_nothing_of_a_wrapped_line() -> None:
+    pane = LinesPane(wrap=True)
+    async with Pane(pane).run_test(size=(40, 5)) as pilot:
+        pane.set_lines([text_line(("w" * 32 + " SERIAL" + str(i), "")) for i in range(10)])
+        await pilot.pause()
+        assert pane.show_vertical_scrollbar
+        shown = pane.scrollable_content_region.width
+        assert all(cell_len(line.plain.rstrip()) <= shown for line in pane.lines)
