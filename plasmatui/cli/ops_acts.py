@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import click
-import msgspec
 
 from plasmatui.cli.engine_link import engine, expect, require_writable, run_async
 from plasmatui.cli.failure import DONE, REFUSED, USAGE, Failure
@@ -15,8 +14,9 @@ from plasmatui.cli.records import held_words, operation_json, outcome_json
 from plasmatui.cli.sets import fold
 from plasmatui.cli.settings import Settings
 from plasmatui.model import wire
-from plasmatui.model.operation import NodePlan, NodeRecord, OperationRecord, Plan
-from plasmatui.model.words import OperationState, StepResult
+from plasmatui.model.operation import OperationRecord, Plan
+from plasmatui.model.retries import plan_of_retry
+from plasmatui.model.words import OperationState
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 _NUMBER = click.argument("number", type=click.IntRange(1))
@@ -153,28 +153,7 @@ async def _plan_retry(settings: Settings, number: int, options: OrderOptions) ->
             raise Failure(REFUSED, f"operation {number} has no failed node to try again")
         names = tuple(node.node for node in failed)
         plan = await ask_plan(client, wire.PlanOrder(record.order, names, record.pace))
-    plan = msgspec.structs.replace(plan, cli=f"plasmatui ops retry {number}")
-    return record, _of_retry(plan, {node.node: node for node in failed})
-
-
-def _of_retry(plan: Plan, failed: dict[str, NodeRecord]) -> Plan:
-    """The plan of another try. Every node takes part, whatever the plan could see of it now; where all that destroys
-    was done, nothing is lost by it."""
-    destroys = {step.id for node in plan.nodes for step in node.steps if step.destroys}
-    nodes: list[NodePlan] = []
-    wiped: list[str] = []
-    for node in plan.nodes:
-        done = {step.id for step in failed[node.node].steps if step.result is StepResult.DONE} & destroys
-        notes = [*node.notes, *(f"{id_} was done before and is not done again" for id_ in sorted(done))]
-        if node.skipped:
-            notes.append(f"not ready now: {node.skipped.removeprefix(f'{node.node}: ')}")
-        kept = plan.confirm < 3 or (bool(done) and done == destroys)
-        if not kept:
-            wiped.append(node.node)
-        nodes.append(NodePlan(node.node, node.steps, "", tuple(notes), () if kept else node.disks))
-    phrase = wiped[0] if len(wiped) == 1 else f"wipe {len(wiped)}" if wiped else ""
-    level = plan.confirm if plan.confirm < 3 or wiped else 2
-    return msgspec.structs.replace(plan, nodes=tuple(nodes), confirm=level, phrase=phrase)
+    return record, plan_of_retry(plan, {node.node: node for node in failed}, number)
 
 
 async def _ask(

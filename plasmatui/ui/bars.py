@@ -5,15 +5,13 @@ from __future__ import annotations
 import time
 from collections import Counter
 
-from plasmatui.model.operation import BootDeviceOrder, OperationRecord, PowerOrder
-from plasmatui.model.words import OperationState, Power
+from plasmatui.model.words import Power
 from plasmatui.text import clean_line
 from plasmatui.ui import glyphs
 from plasmatui.ui.actions import ACTIONS
 from plasmatui.ui.context import Context
+from plasmatui.ui.jobs import held_chip
 from plasmatui.ui.lines import Part
-
-JOBS_SHOWN = 2
 
 WIDE = 100
 """Columns from which on there is room for words that one can do without."""
@@ -55,7 +53,7 @@ def status_parts(context: Context, fresh: int, width: int) -> tuple[list[Part], 
         if severities[severity]:
             name, role = glyphs.SEVERITY[severity]
             left.append((f"  {glyph[name]} {severities[severity]} {severity}", f"role-{role}"))
-    right: list[Part] = []
+    right: list[Part] = held_chip(context)
     if context.frozen:
         right.append((f" FROZEN +{fresh} ", "reverse role-warning"))
     if store.link.online:
@@ -78,42 +76,6 @@ def banner_parts(context: Context) -> list[Part]:
         ("(ctrl+r: now, and start one; !: all of this) ", "role-warning"),
         (link.reason, "role-error"),
     ]
-
-
-def order_text(record: OperationRecord) -> str:
-    """What an operation does, in a few words."""
-    order = record.order
-    if isinstance(order, PowerOrder):
-        return f"power {order.action}"
-    if isinstance(order, BootDeviceOrder):
-        return f"bootdev {order.boot.device}"
-    return "identify"
-
-
-def progress(record: OperationRecord) -> tuple[int, int, int]:
-    """Nodes that ended, nodes in all, nodes that failed."""
-    ended = sum(node.state.ended for node in record.nodes)
-    failed = sum(node.state is OperationState.FAILED for node in record.nodes)
-    return ended, len(record.nodes), failed
-
-
-def job_parts(context: Context, record: OperationRecord) -> list[Part]:
-    """One running operation: number, order, bar, counts."""
-    ended, total, failed = progress(record)
-    cells = 12
-    full = cells * ended // max(1, total)
-    glyph = context.glyphs
-    parts: list[Part] = [
-        (f" operation {record.number} ", "bold role-busy"),
-        (f"{order_text(record)} ", ""),
-        (glyph["bar"] * full, "role-ok"),
-        (glyph["rest"] * (cells - full), "role-muted"),
-        (f" {ended}/{total}", ""),
-    ]
-    if failed:
-        parts.append((f" {glyph['error']} {failed} failed", "role-error"))
-    parts.append((f"  {record.state}, by {clean_line(record.by, 24)}", "role-muted"))
-    return parts
 
 
 def key_parts(context: Context, scope: str, width: int) -> list[Part]:

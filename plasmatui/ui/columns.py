@@ -12,12 +12,18 @@ from functools import lru_cache
 from typing import Any
 
 from plasmatui.model.node import Node, NodeState
-from plasmatui.model.words import BmcStatus
+from plasmatui.model.operation import NodeRecord, OperationRecord
+from plasmatui.model.words import BmcStatus, Lifecycle, OperationState
 from plasmatui.text import clean_line
 from plasmatui.ui import glyphs
 from plasmatui.ui.glyphs import Glyphs
 from plasmatui.ui.spans import SLOW, ratio_of
 from plasmatui.ui.widgets.gridlayout import Cell, Column
+from plasmatui.ui.works import running_step
+
+_CHANGING = frozenset(
+    (Lifecycle.DEPLOYING, Lifecycle.JOINING, Lifecycle.DRAINING, Lifecycle.UPDATING, Lifecycle.ROLLING_BACK)
+)
 
 
 @dataclass(frozen=True)
@@ -75,15 +81,15 @@ def _stage(node: Node, state: NodeState, glyph: Glyphs) -> Cell:
     return stage_cell(state, glyph, 0.0)
 
 
+def _operation_text(state: NodeState, glyph: Glyphs) -> str:
+    return f"{glyph['busy']} operation {state.operation}"
+
+
 def stage_cell(state: NodeState, glyph: Glyphs, now: float) -> Cell:
     """The stage with percent, and how many times its usual length it has taken when that is long."""
     stage = state.stage
     if stage is None or (stage.outcome != "running" and state.operation):
-        return (
-            _cell(f"{glyph['busy']} operation {state.operation}", "busy")
-            if state.operation
-            else _cell(glyph["none"], "muted")
-        )
+        return _cell(_operation_text(state, glyph), "busy") if state.operation else _cell(glyph["none"], "muted")
     if stage.outcome == "stopped" or stage.state == "failed":
         return _cell(f"{glyph['error']} {stage.stage}", "error")
     if stage.outcome != "running":
@@ -94,6 +100,20 @@ def stage_cell(state: NodeState, glyph: Glyphs, now: float) -> Cell:
         return _cell(text, "busy")
     text = f"{text} {ratio:.1f}x"
     return _cell(f"{text} usual" if len(text) + len(" usual") <= STAGE else text, "warning")
+
+
+def work_cell(cell: Cell, state: NodeState, record: OperationRecord, node: NodeRecord, glyph: Glyphs) -> Cell:
+    """The stage of a node that an operation works on: what waits for a person comes before everything else, and where
+    no boot runs it is the operation's step."""
+    if node.state is OperationState.HELD or (record.held and node.state is not OperationState.RUNNING):
+        return _cell(f"{glyph['warning']} HELD op {record.number}", "warning")
+    if node.state is OperationState.WAITING:
+        return _cell(f"{glyph['wait']} waits, op {record.number}", "muted")
+    step = running_step(node)
+    if step is None or cell.text != _operation_text(state, glyph):
+        return cell
+    percent = "" if step.percent is None else f" {step.percent:.0f}%"
+    return _cell(f"{glyph['busy']} {step.id}{percent}", "busy")
 
 
 def boot_text(state: NodeState) -> str:
@@ -123,6 +143,13 @@ def _console(node: Node, state: NodeState, glyph: Glyphs) -> Cell:
         return _cell(f"{glyph['write']} pen {clean_line(state.console.pen.user, 20)}", "write")
     name, role = glyphs.CONSOLE[state.console.status]
     return _cell(f"{glyph[name]} {state.console.status}", role)
+
+
+def _lifecycle(node: Node, state: NodeState, glyph: Glyphs) -> Cell:
+    text = " ".join((str(state.lifecycle), *(clean_line(flag, 16) for flag in state.flags)))
+    usual = state.lifecycle in (Lifecycle.ACTIVE, Lifecycle.READY, Lifecycle.ENROLLED) and not state.flags
+    busy = state.lifecycle in _CHANGING
+    return _cell(text, "busy" if busy else "muted" if usual else "warning")
 
 
 def _findings(node: Node, state: NodeState, glyph: Glyphs) -> Cell:
@@ -157,7 +184,8 @@ COLUMNS: tuple[Field, ...] = (
     Field("stage", "STAGE", STAGE, 0, _stage, lambda node, state: str(state.stage.stage) if state.stage else ""),
     Field("console", "CONSOLE", 14, 100, _console, lambda node, state: str(state.console.status)),
     Field("boot", "BOOT", 16, 130, _boot, lambda node, state: boot_text(state)),
-    Field("profile", "PROFILE", 14, 160, lambda node, state, glyph: _plain(node.profile),
+    Field("lifecycle", "LIFECYCLE", 14, 150, _lifecycle, lambda node, state: str(state.lifecycle)),
+    Field("profile", "PROFILE", 14, 205, lambda node, state, glyph: _plain(node.profile),
            lambda node, state: node.profile),
     Field("place", "RACK", 8, 140, _place, lambda node, state: (natural(node.rack), node.unit or 0)),
     Field("findings", "FINDINGS", 24, 170, _findings, lambda node, state: -glyphs.rank(glyphs.worst(state))),
@@ -196,10 +224,18 @@ def grid_columns(fields: tuple[Field, ...], order: str, reverse: bool, glyph: Gl
 
 
 def row_cells(
-    fields: tuple[Field, ...], node: Node, state: NodeState, glyph: Glyphs, now: float = 0.0
+    fields: tuple[Field, ...],
+    node: Node,
+    state: NodeState,
+    glyph: Glyphs,
+    now: float = 0.0,
+    work: tuple[OperationRecord, NodeRecord] | None = None,
 ) -> dict[str, Cell]:
-    """The cells of one row, by column. `now`: Unix seconds, for what takes longer than usual."""
+    """The cells of one row, by column. `now`: Unix seconds, for what takes longer than usual. `work`: the operation
+    that works on the node, with the node's part."""
     cells = {field.id: field.cell(node, state, glyph) for field in fields}
     if "stage" in cells and state.stage is not None:
         cells["stage"] = stage_cell(state, glyph, now)
+    if "stage" in cells and work is not None:
+        cells["stage"] = work_cell(cells["stage"], state, *work, glyph)
     return cells

@@ -11,6 +11,7 @@ from plasmatui.model import wire
 from plasmatui.model.bmc import BootDevice, Device
 from plasmatui.model.words import PowerAction
 from plasmatui.ui.actions import BY_ID
+from plasmatui.ui.commandorders import ORDER_FLAGS, OrderWords
 
 if TYPE_CHECKING:
     from plasmatui.ui.app import PlasmatuiApp
@@ -38,9 +39,10 @@ WITH_NODES = frozenset(
         "inventory",
         "mark",
         "refresh",
+        *ORDER_FLAGS,
     )
 )
-FLAGS = {"bootdev": ("--persistent", "--uefi", "--bios"), "console": ("--steal",)}
+FLAGS = {"bootdev": ("--persistent", "--uefi", "--bios"), "console": ("--steal",), **ORDER_FLAGS}
 
 
 class CommandLine:
@@ -48,11 +50,11 @@ class CommandLine:
 
     def __init__(self, main: MainScreen) -> None:
         self._main = main
+        self._orders = OrderWords(main, self._set)
         self._commands: dict[str, Callable[[list[str]], None]] = {
             "nodes": self._nodes,
             "consoles": self._consoles,
             "console": self._console,
-            "ops": lambda words: self._view("operations", words),
             "logs": self._logs,
             "events": lambda words: self._view("boot", words),
             "power": self._power,
@@ -72,6 +74,7 @@ class CommandLine:
             "help": lambda words: self._main.action_help(),
             "quit": lambda words: self._main.orders.ask_to_leave(),
             "q": lambda words: self._main.orders.ask_to_leave(),
+            **self._orders.commands,
         }
 
     def run(self, text: str) -> str:
@@ -88,7 +91,7 @@ class CommandLine:
             return f"no command {words[0]!r}" + (f"; did you mean {', '.join(near)}?" if near else "; tab lists them")
         try:
             command(words[1:])
-        except ValueError as error:  # CommandError and NodeSetError
+        except ValueError as error:  # CommandError, OrderError and NodeSetError
             return str(error)
         return ""
 
@@ -110,6 +113,8 @@ class CommandLine:
             return list(cast("PlasmatuiApp", self._main.app).theme_names) if not arguments else []
         if name in ("power", "bootdev") and not arguments:
             return [str(action) for action in PowerAction] if name == "power" else list(DEVICES)
+        if name == "ops":
+            return self._orders.candidates(arguments)
         if name in WITH_NODES:
             return names + [flag for flag in FLAGS.get(name, ()) if flag not in words]
         return []

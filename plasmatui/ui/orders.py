@@ -1,16 +1,19 @@
-"""From a key to an operation: opens the dialogs, starts what was confirmed, tells how it ended."""
+"""From a key to an order: opens the dialogs of everything that acts on nodes."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from plasmatui.model import wire
 from plasmatui.model.bmc import BootDevice
-from plasmatui.model.operation import OperationRecord
-from plasmatui.model.words import OperationState, PowerAction
-from plasmatui.ui.bars import order_text
+from plasmatui.model.operation import BootOrder, InstallOrder, ProvisionOrder, ReprovisionOrder, RollbackOrder
+from plasmatui.model.words import PowerAction
+from plasmatui.ui.actions import BY_ID
+from plasmatui.ui.works import order_text
 
 if TYPE_CHECKING:
+    from plasmatui.ui.dialogs.order import OrderDialog
     from plasmatui.ui.screens.main import MainScreen
 
 
@@ -19,7 +22,6 @@ class Orders:
 
     def __init__(self, main: MainScreen) -> None:
         self._main = main
-        self._running: set[int] = set()
 
     # Dialogs
 
@@ -27,47 +29,92 @@ class Orders:
         """Ask for a power order on these nodes."""
         from plasmatui.ui.dialogs.order import PowerDialog
 
-        if self._any(targets):
-            self._main.app.push_screen(PowerDialog(targets, self._main.context.hidden, action), self._start)
+        self._ask(targets, lambda hidden: PowerDialog(targets, hidden, action))
 
     def bootdev(self, targets: tuple[str, ...], boot: BootDevice | None = None) -> None:
         """Ask for a boot device."""
-        from plasmatui.ui.dialogs.order import BootDialog
+        from plasmatui.ui.dialogs.order import BootDeviceDialog
 
-        if self._any(targets):
-            self._main.app.push_screen(BootDialog(targets, self._main.context.hidden, boot), self._start)
+        self._ask(targets, lambda hidden: BootDeviceDialog(targets, hidden, boot))
 
     def identify(self, targets: tuple[str, ...], chosen: int = -1) -> None:
         """Ask for the identify light."""
         from plasmatui.ui.dialogs.order import IdentifyDialog
 
-        if self._any(targets):
-            self._main.app.push_screen(IdentifyDialog(targets, self._main.context.hidden, chosen), self._start)
+        self._ask(targets, lambda hidden: IdentifyDialog(targets, hidden, chosen))
+
+    def boot(self, targets: tuple[str, ...], order: BootOrder | None = None) -> None:
+        """Ask for a boot of these nodes."""
+        from plasmatui.ui.dialogs.system import BootDialog
+
+        self._ask(targets, lambda hidden: BootDialog(targets, hidden, order))
+
+    def install(self, targets: tuple[str, ...], order: InstallOrder | ProvisionOrder | None = None) -> None:
+        """Ask for an installation, or a provisioning."""
+        from plasmatui.ui.dialogs.system import InstallDialog
+
+        self._ask(targets, lambda hidden: InstallDialog(targets, hidden, order))
+
+    def reprovision(self, targets: tuple[str, ...], order: ReprovisionOrder | None = None) -> None:
+        """Ask for a node to be provisioned anew."""
+        from plasmatui.ui.dialogs.system import ReprovisionDialog
+
+        self._ask(targets, lambda hidden: ReprovisionDialog(targets, hidden, order))
+
+    def drain(self, targets: tuple[str, ...]) -> None:
+        """Ask for nodes to be taken out of service."""
+        from plasmatui.ui.dialogs.system import DrainDialog
+
+        self._ask(targets, lambda hidden: DrainDialog(targets, hidden))
+
+    def undrain(self, targets: tuple[str, ...]) -> None:
+        """Ask for nodes to be brought back into service."""
+        from plasmatui.ui.dialogs.system import UndrainDialog
+
+        self._ask(targets, lambda hidden: UndrainDialog(targets, hidden))
+
+    def rollback(self, targets: tuple[str, ...], order: RollbackOrder | None = None) -> None:
+        """Ask for a generation, unless it is given, and then for the way back to it."""
+        from plasmatui.ui.dialogs.generations import GenerationsDialog
+        from plasmatui.ui.dialogs.system import RollbackDialog
+
+        def picked(number: str | None) -> None:
+            if number is not None:
+                self.rollback(targets, RollbackOrder(int(number)))
+
+        if order is None and targets:
+            self._main.app.push_screen(GenerationsDialog(targets), picked)
+        else:
+            self._ask(targets, lambda hidden: RollbackDialog(targets, hidden, order or RollbackOrder()))
 
     def menu(self, targets: tuple[str, ...]) -> None:
         """All acts on these nodes."""
         from plasmatui.ui.dialogs.menu import ActionMenu, MenuItem
 
-        if not self._any(targets):
+        if not targets:
+            self._main.tell("no node is marked or under the cursor", "warning")
             return
-        items = [
-            MenuItem("power", "Power ...", "on, off, soft, cycle, reset; level 2"),
-            MenuItem("bootdev", "Boot device ...", "pxe, disk, bios, none; level 1"),
-            MenuItem("identify", "Identify light ...", "level 1"),
-            MenuItem(
-                "reopen", "Close and open the console ...", "level 1", "" if len(targets) == 1 else "one node only"
-            ),
-        ]
+        acts: dict[str, tuple[str, str, Callable[[], None]]] = {
+            "power": ("Power ...", "on, off, soft, cycle, reset; level 2", lambda: self.power(targets)),
+            "bootdev": ("Boot device ...", "pxe, disk, bios, none; level 1", lambda: self.bootdev(targets)),
+            "identify": ("Identify light ...", "level 1", lambda: self.identify(targets)),
+            "boot": ("Boot ...", "the installer, or the system on the disk; level 2", lambda: self.boot(targets)),
+            "install": ("Install or provision ...", "wipes disks; level 3", lambda: self.install(targets)),
+            "drain": ("Drain ...", "VMs moved, services stopped; level 2", lambda: self.drain(targets)),
+            "undrain": ("Undrain ...", "back into service; level 1", lambda: self.undrain(targets)),
+            "rollback": ("Roll back ...", "to a generation; level 2", lambda: self.rollback(targets)),
+            "reprovision": ("Reprovision ...", "wipes disks; level 3", lambda: self.reprovision(targets)),
+            "reopen": ("Close and open the console ...", "level 1", lambda: self.reopen(targets[0])),
+        }
+        items = []
+        for name, (title, note, _) in acts.items():
+            key = self._main.context.keymap.first(f"nodes.{name}") if f"nodes.{name}" in BY_ID else ""
+            alone = "one node only" if name == "reopen" and len(targets) > 1 else ""
+            items.append(MenuItem(name, title, f"{key}: {note}" if key else note, alone))
 
         def chosen(what: str | None) -> None:
-            if what == "power":
-                self.power(targets)
-            elif what == "bootdev":
-                self.bootdev(targets)
-            elif what == "identify":
-                self.identify(targets)
-            elif what == "reopen":
-                self.reopen(targets[0])
+            if what:
+                acts[what][2]()
 
         names = targets[0] if len(targets) == 1 else f"{len(targets)} nodes"
         self._main.app.push_screen(ActionMenu(f"All actions: {names}", items), chosen)
@@ -91,29 +138,6 @@ class Orders:
         await self._main.context.link.ask(wire.ConsoleReopen(name, takeover=True))
         self._main.tell(f"{name}: the console is opened again")
 
-    def cancel(self, record: OperationRecord) -> None:
-        """Ask whether an operation is to be cancelled."""
-        from plasmatui.ui.dialogs.base import ConfirmDialog
-
-        open_nodes = [node.node for node in record.nodes if not node.state.ended]
-        lines = (
-            f"operation {record.number}: {order_text(record)}, begun by {record.by}",
-            f"not ended yet: {', '.join(open_nodes) or 'nothing'}",
-            "",
-            "What has not begun is left out. An order that a BMC has taken is not taken back.",
-        )
-
-        def answered(yes: bool | None) -> None:
-            if yes:
-                self._main.spawn(self._cancel(record.number), f"cancel {record.number}")
-
-        self._main.app.push_screen(ConfirmDialog(f"Cancel operation {record.number}", lines), answered)
-
-    async def _cancel(self, number: int) -> None:
-        reply = await self._main.context.link.ask(wire.CancelOperation(number))
-        if isinstance(reply, wire.OperationReply):
-            self._main.context.store.remember_operation(reply.operation)
-
     def ask_to_leave(self) -> None:
         """Ask before the screen is left, and say what goes on without it."""
         from plasmatui.ui.dialogs.base import ConfirmDialog
@@ -129,40 +153,14 @@ class Orders:
 
         self._main.app.push_screen(ConfirmDialog("Leave the screen", lines, level=0), answered)
 
-    # Starting and ending
+    # Starting
 
-    def _any(self, targets: tuple[str, ...]) -> bool:
+    def _ask(self, targets: tuple[str, ...], dialog: Callable[[frozenset[str]], OrderDialog]) -> None:
+        """Open the dialog of an order; it is told which targets the filter hides."""
         if not targets:
             self._main.tell("no node is marked or under the cursor", "warning")
-        return bool(targets)
-
-    def _start(self, request: wire.StartOrder | None) -> None:
-        if request is not None:
-            self._main.spawn(self._begin(request), "start")
-
-    async def _begin(self, request: wire.StartOrder) -> None:
-        reply = await self._main.context.link.ask(request)
-        assert isinstance(reply, wire.OperationReply)
-        record = reply.operation
-        known = self._main.context.store.operations.get(record.number)
-        if known is None or not known.state.ended:  # a push may have been faster than the answer
-            self._main.context.store.remember_operation(record)
-        self._running.add(record.number)
-        self._main.context.ordered = request.nodes
-        self.look_for_ends()
-
-    def look_for_ends(self) -> None:
-        """Tell of operations that ran when last looked at, and have ended."""
-        store = self._main.context.store
-        for number in sorted(self._running):
-            record = store.operations.get(number)
-            if record is not None and record.state.ended:
-                self._running.discard(number)
-                failed = record.state is not OperationState.DONE
-                self._main.tell(
-                    ending(record, self._main.context.glyphs["arrow"]), "error" if failed else "information"
-                )
-        self._running |= {record.number for record in store.running}
+            return
+        self._main.app.push_screen(dialog(self._main.context.hidden), self._main.operations.start)
 
     def refresh(self, names: tuple[str, ...]) -> None:
         """Ask the BMCs of these nodes now."""
@@ -176,16 +174,3 @@ class Orders:
         done = len(names) - len(problems)
         text = "\n".join([f"{done} of {len(names)} BMCs answered", *problems[:5]])
         self._main.tell(text, "warning" if problems else "information")
-
-
-def ending(record: OperationRecord, arrow: str) -> str:
-    """How an operation ended, with before and after where one node or all nodes are alike."""
-    lines = [f"operation {record.number} {order_text(record)}: {record.state}"]
-    changes = {f"{node.before} {arrow} {node.after}" for node in record.nodes if node.before and node.after}
-    if len(changes) == 1:
-        lines[0] += f", {changes.pop()}"
-    bad = [node for node in record.nodes if node.state is OperationState.FAILED]
-    lines += [f"{node.node}: {node.message or node.error}" for node in bad[:5]]
-    if len(bad) > 5:
-        lines.append(f"and {len(bad) - 5} more")
-    return "\n".join(lines)

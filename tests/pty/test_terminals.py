@@ -50,9 +50,9 @@ def tour(screen: Screen) -> bytes:
     assert "Cancel" in screen.text, f"the way out is not reachable:\n{screen.text}"
     screen.escape("Power: 1 node")
     screen.send(b"B")
-    screen.see("Boot device: 1 node")
+    screen.see("Boot: 1 node")
     assert "Cancel" in screen.text
-    screen.escape("Boot device: 1")
+    screen.escape("Boot: 1")
     for keys, pattern in ((b"A", "All actions"), (b"?", "closes"), (b"@", "Command log"), (b"!", "Problems")):
         screen.send(keys)
         screen.see(pattern)

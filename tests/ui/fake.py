@@ -17,6 +17,7 @@ from plasmatui.model.boot import LogFilter, LogLine, SourceState, UnknownClient
 from plasmatui.model.event import AuditLine, EventLine
 from plasmatui.model.node import BmcState, ConsoleState, Finding, Node, NodeState, PenHolder, PowerState
 from plasmatui.model.operation import NodePlan, NodeRecord, OperationRecord, Pace, Plan, PowerOrder, Step
+from plasmatui.model.system import Disk, Generation
 from plasmatui.model.words import BmcStatus, ConsoleStatus, OperationState, Power, Severity
 from plasmatui.ui.app import PlasmatuiApp
 from plasmatui.ui.options import TuiOptions
@@ -115,7 +116,9 @@ class FakeEngine:
         assert isinstance(body, wire.Query)
         for name in body.nodes:
             await asyncio.sleep(0)
-            if body.what == "sensors":
+            if body.what == "generations":
+                yield self.world.generations(name)
+            elif body.what == "sensors":
                 yield wire.NodeAnswer(name, sensors=(SensorReading("CPU [/] Temp", "temperature", 41.0, "C", "ok"),))
             elif body.what == "refresh" and name == "node09":
                 yield wire.NodeAnswer(name, wire.Problem("bmc-unreachable", "no answer from 10.0.10.58"))
@@ -140,6 +143,11 @@ class FakeWorld:
         self.down = False
         self.confirm = 2
         self.refused = ""
+        self.phrase = ""
+        self.notes: tuple[str, ...] = ()
+        self.disks: dict[str, tuple[Disk, ...]] = {}
+        self.oplogs: dict[tuple[int, str], bytes] = {}
+        self.page = 256_000
         self.seq = 0
         self.recording: dict[str, bytes] = {}
         self.answers: dict[type, Callable[[FakeEngine, Any], wire.ReplyBody]] = {}
@@ -297,7 +305,66 @@ class FakeWorld:
             record = msgspec.structs.replace(self.operations[body.number], state=OperationState.CANCELLED, end=NOW + 3)
             self.operations[body.number] = record
             return wire.OperationReply(record)
+        if isinstance(body, wire.HoldOperation):
+            return self.put(body.number, held="held by anna")
+        if isinstance(body, wire.ReleaseOperation):
+            return self.release(body)
+        if isinstance(body, wire.RetryOperation):
+            old = self.operations[body.number]
+            number = max(self.operations) + 1
+            nodes = tuple(NodeRecord(node.node, OperationState.RUNNING) for node in old.nodes if node.error)
+            self.operations[number] = msgspec.structs.replace(
+                old, number=number, nodes=nodes, state=OperationState.RUNNING, end=0.0, retry_of=body.number
+            )
+            return wire.OperationReply(self.operations[number])
+        if isinstance(body, wire.AskOperationLog):
+            return self.oplog(body)
         return wire.Done()
+
+    def put(self, number: int, **fields: Any) -> wire.OperationReply:
+        """Change an operation as an answer does."""
+        self.operations[number] = msgspec.structs.replace(self.operations[number], **fields)
+        return wire.OperationReply(self.operations[number])
+
+    def release(self, body: wire.ReleaseOperation) -> wire.ReplyBody:
+        if not body.node:
+            return self.put(body.number, held="")
+        nodes = tuple(
+            msgspec.structs.replace(node, state=OperationState.RUNNING, question="", answers=())
+            if node.node == body.node
+            else node
+            for node in self.operations[body.number].nodes
+        )
+        return self.put(body.number, nodes=nodes)
+
+    def oplog(self, body: wire.AskOperationLog) -> wire.OperationLog:
+        """As `engine/oplogs.py` reads: whole lines at the end, a cut one at the begin of a page that was asked for."""
+        log = self.oplogs.get((body.number, body.node), b"")
+        begin = max(0, len(log) - self.page) if body.offset < 0 else min(body.offset, len(log))
+        data = log[begin : begin + self.page]
+        if body.offset < 0 and begin:
+            cut = data.find(b"\n") + 1
+            begin, data = begin + cut, data[cut:]
+        data = data[: data.rfind(b"\n") + 1]
+        return wire.OperationLog(begin + len(data), data.decode(errors="replace"))
+
+    def printed(self, number: int, node: str, *texts: str) -> None:
+        """The steps of a node print lines."""
+        lines = "".join(f"{NOW - 5:.3f} {text}\n" for text in texts)
+        self.oplogs[(number, node)] = self.oplogs.get((number, node), b"") + lines.encode()
+
+    def generations(self, name: str) -> wire.NodeAnswer:
+        """Of node03: SSH is refused; of others: three generations, the newest of which is not active yet."""
+        if name == "node03":
+            return wire.NodeAnswer(name, wire.Problem("ssh-refused", "node03: connection refused"))
+        return wire.NodeAnswer(
+            name,
+            generations=(
+                Generation(43, "2023-11-14 21:00", "24.05.2", "6.6.31", "abc123", current=True),
+                Generation(42, "2023-11-01 10:00", "24.05.1", "6.6.30", "abc122", booted=True, active=True),
+                Generation(41, "2023-10-01 10:00", "23.11.9", "6.1.90", "abc121"),
+            ),
+        )
 
     def pen(self, engine: FakeEngine, body: wire.ConsolePen) -> wire.ReplyBody:
         held = self.states[body.node].console.pen
@@ -309,18 +376,18 @@ class FakeWorld:
         return wire.ConsoleReply(console)
 
     def plan(self, body: wire.PlanOrder) -> Plan:
-        words = f"power {body.order.action}" if isinstance(body.order, PowerOrder) else "bootdev"
+        tag = str(body.order.__struct_config__.tag)
+        words = f"power {body.order.action}" if isinstance(body.order, PowerOrder) else tag
         nodes = tuple(
-            NodePlan(name, (Step("act", words, f"IPMI {words} to {name}", 60.0, True),)) for name in body.nodes
+            NodePlan(
+                name,
+                (Step("act", words, f"IPMI {words} to {name}", 60.0, True, self.confirm == 3),),
+                disks=self.disks.get(name, ()),
+            )
+            for name in body.nodes
         )
-        return Plan(
-            body.order,
-            nodes,
-            body.pace or Pace(),
-            f"plasmatui {words} {','.join(body.nodes)}",
-            self.confirm,
-            self.refused,
-        )
+        cli = f"plasmatui {words} {','.join(body.nodes)}"
+        return Plan(body.order, nodes, body.pace or Pace(), cli, self.confirm, self.refused, self.phrase, self.notes)
 
 
 def make_app(world: FakeWorld, **options: Any) -> PlasmatuiApp:

@@ -11,7 +11,7 @@ from plasmatui.model.operation import BootDeviceOrder
 from plasmatui.ui import clipboard
 from plasmatui.ui.asciifilter import to_ascii
 from plasmatui.ui.commandline import CommandLine
-from plasmatui.ui.dialogs.order import BootDialog, PowerDialog
+from plasmatui.ui.dialogs.order import BootDeviceDialog, PowerDialog
 from tests.ui.fake import FakeWorld
 
 
@@ -33,7 +33,7 @@ async def test_power_opens_the_dialog_with_the_set(cockpit) -> None:
 async def test_bootdev_takes_the_options_of_the_command_line(cockpit) -> None:
     async with cockpit() as ui:
         await command(ui, "bootdev pxe @worker --persistent --uefi")
-        assert isinstance(ui.dialog, BootDialog)
+        assert isinstance(ui.dialog, BootDeviceDialog)
         await ui.settle(lambda: ui.world.of(wire.PlanOrder))
         assert ui.world.of(wire.PlanOrder)[-1].order == BootDeviceOrder(BootDevice(Device.PXE, True, True))
 

@@ -220,7 +220,7 @@ async def test_keys_typed_while_the_view_is_made_reach_it(cockpit) -> None:
 async def test_after_an_order_the_consoles_of_its_nodes_are_shown(cockpit) -> None:
     async with cockpit() as ui:
         order = wire.StartOrder(PowerOrder(PowerAction.ON), ("node04", "node06"))
-        ui.main.spawn(ui.main.orders._begin(order), "start")
+        ui.main.spawn(ui.main.operations._begin(order), "start")
         await ui.settle(lambda: ui.context.ordered)
         await ui.press("2")
         await ui.settle(lambda: ui.world.engine.open == {"node04", "node06"})

@@ -137,7 +137,7 @@ async def test_detail_pane_follows_and_asks_the_bmc_only_when_told(cockpit) -> N
         await ui.settle(lambda: ui.context.hub.open_nodes == {"node02"})
         ui.world.say("node02", b"login: ")
         await ui.settle(lambda: "login:" in ui.text())
-        await ui.press("right_square_bracket", "right_square_bracket", "right_square_bracket")
+        await ui.press(*["right_square_bracket"] * 4)
         assert "52:54:00:00:00:02" in ui.text()
         await ui.settle(lambda: not ui.context.hub.open_nodes)
         assert not ui.world.of(wire.Query)

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from plasmatui.model.operation import NodeRecord, OperationRecord, Pace, PowerOrder, StepRecord
+from plasmatui.model.operation import InstallOrder, NodeRecord, OperationRecord, Pace, PowerOrder, StepRecord
+from plasmatui.model.system import Disk
 from plasmatui.model.words import OperationState, PowerAction, StepResult
 from tests.ui.fake import NOW, FakeWorld, make_app
 
@@ -57,6 +58,7 @@ def prepare(*keys: str, wait: Callable[[Any], bool] | None = None) -> Callable[[
             if wait is None or wait(app):
                 break
             await pilot.pause(0.02)
+        app.clear_notifications()  # they end by the clock
         await pilot.pause(0.3)
         assert app._exception is None
         assert app.context.store.link.online
@@ -82,6 +84,49 @@ def test_power_dialog(snap_compare: Any, size: tuple[int, int], look: str) -> No
     assert snap_compare(app_for(look), terminal_size=size, run_before=planned)
 
 
+def installing(look: str) -> Any:
+    """An installation: one node asks, one failed, one is late, the others are done."""
+    made = world()
+    wiped = StepRecord("disko", "Wipe and partition the disks", "nixos-anywhere --phases disko", NOW - 90, NOW - 60,
+                       StepResult.DONE, usual=28.0)  # fmt: skip
+    late = StepRecord("install", "Copy the system", "nixos-anywhere --phases install", NOW - 60, usual=25.0,
+                      progress="copying 12 of 40 paths", percent=30.0)  # fmt: skip
+    lost = StepRecord("disko", "Wipe and partition the disks", "nixos-anywhere --phases disko", NOW - 90, NOW - 60,
+                      StepResult.FAILED, "node03: no disk has this name")  # fmt: skip
+    nodes = (
+        NodeRecord("node01", OperationState.RUNNING, (wiped, late), planned=12),
+        NodeRecord("node02", OperationState.HELD, (wiped,), planned=12, answers=("wipe", "stop"),
+                   question="node02: the inventory names disks by names that may change: /dev/sda is QEMU (S1). "
+                   "Answer wipe to wipe them, stop to leave the node as it is"),
+        NodeRecord("node03", OperationState.FAILED, (lost,), planned=12, error="disko-device-missing",
+                   message="node03: no disk has this name", evidence=("error: nvme-3: not found",)),
+        *(NodeRecord(f"node{i:02d}", OperationState.DONE, (wiped,), after="installed", planned=12) for i in (4, 5, 6)),
+    )  # fmt: skip
+    made.operations[4] = OperationRecord(4, InstallOrder(), "anna", "plasmatui install node[01-06]", NOW - 100,
+                                         OperationState.RUNNING, nodes, Pace())  # fmt: skip
+    made.printed(4, "node02", *(f"disko: partition {i} of 40" for i in range(1, 41)), "held: which disk?")
+    made.confirm, made.phrase, made.notes = 3, "wipe 2", ("chainfire: 2 of 3 voters remain",)
+    made.disks = {
+        f"node{i:02d}": (Disk(f"/dev/disk/by-id/nvme-{i}", f"/dev/nvme{i}n1", "SAMSUNG MZQL2960", 960_197_124_096,
+                              f"S64GNE0R{i:04d}", "ext4, 2 partitions"),)
+        for i in range(1, 13)
+    }  # fmt: skip
+    return make_app(made, ascii=look == "ascii")
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("size", SIZES)
+def test_operations(snap_compare: Any, size: tuple[int, int], look: str) -> None:
+    assert snap_compare(installing(look), terminal_size=size, run_before=prepare("4", "down", "down", "enter"))
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("size", SIZES)
+def test_install_dialog(snap_compare: Any, size: tuple[int, int], look: str) -> None:
+    planned = prepare("space", "space", "I", "i", wait=lambda app: app.screen.plan is not None)
+    assert snap_compare(installing(look), terminal_size=size, run_before=planned)
+
+
 @pytest.mark.parametrize("look", LOOKS)
 @pytest.mark.parametrize("size", SIZES)
 def test_consoles(snap_compare: Any, size: tuple[int, int], look: str) -> None:
@@ -93,7 +138,7 @@ def test_consoles(snap_compare: Any, size: tuple[int, int], look: str) -> None:
     ("name", "keys"),
     [
         ("detail-pane", ("down", "down", "down", "down", "down", "down")),
-        ("node-details", ("end", "up", "up", "up", "enter", *["right_square_bracket"] * 3)),
+        ("node-details", ("end", "up", "up", "up", "enter", *["right_square_bracket"] * 4)),
         ("operations", ("4",)),
         ("events", ("6",)),
         ("help", ("question_mark",)),

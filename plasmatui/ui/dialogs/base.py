@@ -23,6 +23,9 @@ from plasmatui.ui.pacing import PacedScreen
 GUARD = 0.5
 """Seconds during which a level 2 question ignores `y`, so that a key meant for what was there before does nothing."""
 
+AROUND = 8
+"""Lines of a question beside its text: frame, options, verdict, phrase, choices."""
+
 Answer = TypeVar("Answer")
 
 
@@ -123,6 +126,14 @@ class Confirm(Dialog[Answer]):
 
     def on_mount(self) -> None:
         self.query_one("#cancel").focus()
+        self._fit()
+
+    def on_resize(self) -> None:
+        self._fit()
+
+    def _fit(self) -> None:
+        """The text takes what the lines around it leave, so that question and answers never fall off the screen."""
+        self.body.styles.max_height = max(3, int(self.app.size.height * 0.9) - AROUND)
 
     def question(self, lines: Sequence[TextLine], level: int, *, phrase: str = "", blocked: str = "") -> None:
         """Show what is asked. `blocked` says why it cannot be accepted."""
@@ -133,7 +144,8 @@ class Confirm(Dialog[Answer]):
         self.body.set_lines(lines)
         self.phrase_input.cursor_blink = False
         self.phrase_input.display = self.phrase_line.display = level == 3 and not blocked
-        self.phrase_line.say([("type ", ""), (phrase, "bold role-error"), (" and press enter:", "")])
+        self.query_one("#yes").display = level < 3
+        self.phrase_line.say([("tab, then type ", ""), (phrase, "bold role-error"), (" and press enter:", "")])
         self.verdict.say(self._verdict())
 
     def _verdict(self) -> list[Part]:
@@ -141,7 +153,7 @@ class Confirm(Dialog[Answer]):
             return [(f"{self.context.glyphs['error']} {self.blocked}", "bold role-error")]
         if self.level == 0:
             return [("y: yes; enter, esc and n cancel", "role-busy")]
-        words = {1: "reversible: y accepts", 2: "disruptive: y accepts", 3: "destructive: the text below accepts"}
+        words = {1: "reversible: y accepts", 2: "disruptive: y accepts", 3: "destructive: type the text below"}
         role = {1: "role-busy", 2: "bold role-warning", 3: "bold role-error"}[self.level]
         return [(f"level {self.level}, {words[self.level]}; enter, esc and n cancel", role)]
 
@@ -159,6 +171,8 @@ class Confirm(Dialog[Answer]):
                 self._accept()
         elif key == "enter":
             self.cancel()
+        elif key == "tab" and self.phrase_input.display:
+            self.phrase_input.focus()
         elif key in ("up", "down"):
             self.body.page(-0.2 if key == "up" else 0.2)
         elif key in ("pgup", "pgdn"):
@@ -177,6 +191,8 @@ class Confirm(Dialog[Answer]):
         event.stop()
         if self.level == 3 and self.phrase and event.value == self.phrase:
             self._accept()
+        elif self.level == 3:
+            self.verdict.say([(f"that is not {self.phrase}; nothing was done; esc cancels", "bold role-error")])
 
 
 class ConfirmDialog(Confirm[bool]):

@@ -1,4 +1,4 @@
-"""Texts to read: help, the command log, the problems."""
+"""Texts to read: help, the problems."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from textual.widgets import Input
 
 from plasmatui.ui import glyphs
 from plasmatui.ui.actions import ACTIONS, SCOPES
-from plasmatui.ui.bars import age, clock_text
+from plasmatui.ui.bars import age
 from plasmatui.ui.dialogs.base import Dialog
 from plasmatui.ui.lines import LinesPane, TextLine, text_line
 from plasmatui.ui.store import Watcher
@@ -110,26 +110,6 @@ class HelpDialog(ListDialog):
             if found:
                 lines += [text_line((SCOPES[scope], "bold")), *found, text_line(("", ""))]
         return lines or [text_line(("nothing found", "role-muted"))]
-
-
-class CommandLogDialog(ListDialog):
-    """Who ordered what, and each command that left the engine; newest first."""
-
-    def __init__(self) -> None:
-        super().__init__("Command log   esc closes")
-
-    def lines(self) -> list[TextLine]:
-        lines = [
-            text_line(
-                (f"{clock_text(line.wall)} ", "role-muted"),
-                (f"{line.by or 'engine':<12} ", "bold"),
-                (f"{line.node:<14} ", ""),
-                (line.text, ""),
-                (f"  {self.context.glyphs['arrow']} {line.result}" if line.result else "", "role-busy"),
-            )
-            for line in reversed(self.context.store.audit)
-        ]
-        return lines or [text_line(("nothing was ordered yet", "role-muted"))]
 
 
 class ProblemsDialog(ListDialog):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from textual.widget import Widget
 
 from plasmatui.client import EngineError, EngineUnreachableError
-from plasmatui.inventory.nodesets import fold
 from plasmatui.model import wire
 from plasmatui.model.bmc import BootDevice, Device
 from plasmatui.model.operation import BootDeviceOrder, IdentifyOrder, NodePlan, Order, Pace, Plan, PowerOrder
@@ -17,6 +17,7 @@ from plasmatui.model.words import PowerAction
 from plasmatui.ui import glyphs
 from plasmatui.ui.columns import boot_text
 from plasmatui.ui.dialogs.base import Confirm
+from plasmatui.ui.dialogs.planlines import plan_head, step_lines
 from plasmatui.ui.lines import Line, Part, TextLine, text_line
 
 PARALLEL = (0, 1, 4, 16, 64)
@@ -24,6 +25,14 @@ PARALLEL = (0, 1, 4, 16, 64)
 
 STAGGER = (0.0, 1.0, 2.0, 5.0, 10.0)
 """Seconds between two starts."""
+
+PER_RACK = (0, 1, 2, 4)
+"""Nodes of one rack at once; 0 leaves it to the inventory's policy."""
+
+OVERRIDE = "v"
+"""The key that asks for the guard to be overridden."""
+
+Request = wire.StartOrder | wire.RetryOperation
 
 
 @dataclass
@@ -54,7 +63,7 @@ class Option:
                 (self.values[self.chosen], "bold"),
                 ("  ", ""),
             ]
-        parts: list[Part] = [(f"{self.name}: ", "")]
+        parts: list[Part] = [(f"{self.name}: ", "")] if self.name else []
         for place, value in enumerate(self.values):
             parts.append((f" {self.letters[place]} ", "bold role-busy"))
             parts.append(
@@ -63,8 +72,15 @@ class Option:
         return parts
 
 
-class OrderDialog(Confirm[wire.StartOrder]):
-    """Asks the engine for the plan of what is chosen, shows it, and gives back the request that starts it."""
+class OrderDialog(Confirm[Request]):
+    """Asks the engine for the plan of what is chosen, shows it, and gives back the request that starts it.
+
+    A plan that the guard refuses can be accepted only after the cluster's name was typed, which is asked for by a key
+    of its own.
+    """
+
+    PACED: ClassVar[bool] = True
+    """Whether the pace can be chosen."""
 
     def __init__(self, title: str, targets: tuple[str, ...], hidden: frozenset[str]) -> None:
         count = f"{len(targets)} node" + ("s" if len(targets) != 1 else "")
@@ -75,13 +91,18 @@ class OrderDialog(Confirm[wire.StartOrder]):
         self.plan: Plan | None = None
         self.parallel = Option("at once", tuple("policy" if n == 0 else str(n) for n in PARALLEL), "a")
         self.stagger = Option("apart", tuple(f"{s:g}s" for s in STAGGER), "t")
+        self.per_rack = Option("per rack", tuple("policy" if n == 0 else str(n) for n in PER_RACK), "k")
         self._option_lines = [Line(id="options"), Line(id="pace")]
         self._planning: asyncio.Task[None] | None = None
+        self._overriding = False
+        self._override = ""
 
     def contents(self) -> Sequence[Widget]:
         return (*self._option_lines, *super().contents())
 
     def on_mount(self) -> None:
+        for line, options in zip(self._option_lines, (self.options(), self._paces()), strict=True):
+            line.display = bool(options)
         self._changed()
 
     async def on_unmount(self) -> None:
@@ -93,9 +114,21 @@ class OrderDialog(Confirm[wire.StartOrder]):
         """What can be chosen, without the pace."""
         return []
 
+    def _paces(self) -> list[Option]:
+        """What can be chosen of the pace; racks matter where there are several nodes of one."""
+        if not self.PACED:
+            return []
+        racks = [node.rack for name in self.targets if (node := self.context.store.nodes.get(name)) and node.rack]
+        return [self.parallel, self.stagger, *([self.per_rack] if len(set(racks)) < len(racks) else [])]
+
     def order(self) -> Order | None:
         """The order that is chosen, None while nothing is."""
         return None
+
+    def request(self, plan: Plan, override: str) -> Request:
+        """What is asked of the engine when the plan is accepted."""
+        taking = tuple(node.node for node in plan.nodes if not node.skipped)
+        return wire.StartOrder(plan.order, taking, self.pace(), override)
 
     def now(self, name: str) -> Part:
         """What the order would change, as it is now."""
@@ -106,21 +139,26 @@ class OrderDialog(Confirm[wire.StartOrder]):
     def pace(self) -> Pace | None:
         """The pace that is chosen; None is the inventory's."""
         parallel, stagger = PARALLEL[self.parallel.chosen], STAGGER[self.stagger.chosen]
-        if not parallel and not stagger:
+        per_rack = PER_RACK[self.per_rack.chosen]
+        if not parallel and not stagger and not per_rack:
             return None
-        return Pace(parallel or Pace().parallel, stagger)
+        return Pace(parallel or Pace().parallel, stagger, per_rack)
 
     async def pressed(self, key: str) -> bool:
-        if any(option.press(key) for option in (*self.options(), self.parallel, self.stagger)):
+        if any(option.press(key) for option in (*self.options(), *self._paces())):
             self._changed()
+            return True
+        if key == OVERRIDE and self.plan is not None and self.plan.refused and not self._override:
+            self._overriding = True
+            self._show_plan(self.plan)
             return True
         return await super().pressed(key)
 
     def _changed(self) -> None:
         """Another choice: what is shown is no longer what would be done."""
         self._option_lines[0].say([part for option in self.options() for part in option.parts()])
-        self._option_lines[1].say([*self.parallel.parts(), *self.stagger.parts()])
-        self.plan = None
+        self._option_lines[1].say([part for option in self._paces() for part in option.parts()])
+        self.plan, self._overriding, self._override = None, False, ""
         order = self.order()
         if self._planning is not None:
             self._planning.cancel()
@@ -140,14 +178,33 @@ class OrderDialog(Confirm[wire.StartOrder]):
             self.question(self._targets(), 1, blocked=str(error))
             return
         assert isinstance(reply, wire.PlanReply)
-        self.plan = reply.plan
-        blocked = reply.plan.refused and f"the guard refuses it: {reply.plan.refused}"
-        if not any(node.steps for node in reply.plan.nodes):
-            blocked = blocked or "nothing can be done on any of these nodes"
-        self.question(self._plan_lines(reply.plan), reply.plan.confirm, phrase=self._phrase(), blocked=blocked)
+        self.plan = self.seen(reply.plan)
+        self._show_plan(self.plan)
+
+    def seen(self, plan: Plan) -> Plan:
+        """The plan as it is shown and asked about."""
+        return plan
+
+    def _show_plan(self, plan: Plan) -> None:
+        """Ask for what the plan needs: a key, its phrase, or first the cluster's name where the guard refuses it."""
+        lines = self._plan_lines(plan)
+        welcome = self.context.store.welcome
+        cluster = welcome.cluster if welcome is not None else ""
+        if all(node.skipped for node in plan.nodes):
+            reasons = {node.skipped for node in plan.nodes if node.skipped}
+            why = f": {reasons.pop()}" if len(reasons) == 1 else ""
+            self.question(lines, plan.confirm, blocked=f"nothing can be done on any of these nodes{why}")
+        elif plan.refused and not self._override and not self._overriding:
+            way = f"; {OVERRIDE}: override it" if cluster else ""
+            self.question(lines, plan.confirm, blocked=f"the guard refuses it: {plan.refused}{way}")
+        elif plan.refused and not self._override:
+            self.question(lines, 3, phrase=cluster)
+            self.verdict.say([("the cluster's name overrides the guard: the cluster may stop", "bold role-error")])
+        else:
+            self.question(lines, plan.confirm, phrase=plan.phrase or self._phrase())
 
     def _phrase(self) -> str:
-        """What must be typed on level 3."""
+        """What must be typed on level 3 when the plan does not say it."""
         if len(self.targets) == 1:
             return self.targets[0]
         order = self.order()
@@ -162,23 +219,26 @@ class OrderDialog(Confirm[wire.StartOrder]):
         return text_line((f"{name:<16} ", "bold"), self.now(name), hidden, note)
 
     def _plan_lines(self, plan: Plan) -> list[TextLine]:
-        lines = [text_line(("targets: ", "role-muted"), (fold(self.targets), "bold"))]
+        lines = [*plan_head(self.context, plan), text_line(("", ""))]
         for node in plan.nodes:
-            lines.append(self._target(node.node, self._note(node)))
-            for step in node.steps:
-                lines.append(text_line((f"    {step.text}: ", ""), (step.command, "role-muted")))
-        lines.append(text_line(("", "")))
-        lines.append(text_line(("same as: ", "role-muted"), (plan.cli, "role-muted")))
-        return lines
+            lines += [self._target(node.node, self._note(node)), *step_lines(node)]
+        return [*lines, text_line(("", "")), text_line(("same as: ", "role-muted"), (plan.cli, "role-muted"))]
 
     @staticmethod
     def _note(node: NodePlan) -> Part:
         return (f"  left out: {node.skipped}", "role-warning") if node.skipped else ("", "")
 
     def accepted(self) -> None:
-        order = self.order()
-        if order is not None and self.plan is not None:
-            self.dismiss(wire.StartOrder(order, self.targets, self.pace()))
+        plan = self.plan
+        if plan is None:
+            return
+        if self._overriding and not self._override:
+            self._override = self.phrase
+            if plan.confirm == 3:  # what is wiped wants its own phrase
+                self.phrase_input.value = ""
+                self._show_plan(plan)
+                return
+        self.dismiss(self.request(plan, self._override))
 
 
 class PowerDialog(OrderDialog):
@@ -201,7 +261,7 @@ class PowerDialog(OrderDialog):
 DEVICES = (Device.PXE, Device.DISK, Device.BIOS, Device.NONE)
 
 
-class BootDialog(OrderDialog):
+class BootDeviceDialog(OrderDialog):
     """Set the boot override of nodes."""
 
     def __init__(self, targets: tuple[str, ...], hidden: frozenset[str], boot: BootDevice | None = None) -> None:

@@ -26,6 +26,24 @@ class ActingView(View):
     def action_bootdev(self) -> None:
         self.main.orders.bootdev(self.targets())
 
+    def action_boot(self) -> None:
+        self.main.orders.boot(self.targets())
+
+    def action_install(self) -> None:
+        self.main.orders.install(self.targets())
+
+    def action_drain(self) -> None:
+        self.main.orders.drain(self.targets())
+
+    def action_undrain(self) -> None:
+        self.main.orders.undrain(self.targets())
+
+    def action_rollback(self) -> None:
+        self.main.orders.rollback(self.targets())
+
+    def action_reprovision(self) -> None:
+        self.main.orders.reprovision(self.targets())
+
     def action_all_actions(self) -> None:
         self.main.orders.menu(self.targets())
 

@@ -6,6 +6,7 @@ from textual.screen import Screen
 
 from plasmatui.ui import bars
 from plasmatui.ui.context import Context
+from plasmatui.ui.jobs import JOBS_SHOWN, job_lines
 from plasmatui.ui.lines import Line
 from plasmatui.ui.screens.base import View
 
@@ -19,7 +20,7 @@ class Bars:
         self._banner = Line(id="banner")
         self._crumbs = Line(id="crumbs")
         self.above = (self._status, self._banner, self._crumbs)
-        self.jobs = [Line(classes="job") for _ in range(bars.JOBS_SHOWN)]
+        self.jobs = [Line(classes="job") for _ in range(JOBS_SHOWN)]
         self.keys = Line(id="keys")
 
     def say_status(self, context: Context, fresh: int) -> None:
@@ -34,10 +35,13 @@ class Bars:
     def say_all(self, context: Context, view: View, fresh: int) -> None:
         """Everything, for the view in sight."""
         self.say_status(context, fresh)
-        running = context.store.running
-        for place, line in enumerate(self.jobs):
-            record = running[place] if place < len(running) else None
-            line.set_class(record is not None, "on")
-            line.say(bars.job_parts(context, record) if record is not None else [])
+        self.say_jobs(context)
         self._crumbs.say(view.crumbs())
         self.keys.say(bars.key_parts(context, view.footer, self._screen.size.width))
+
+    def say_jobs(self, context: Context) -> None:
+        """The operations that run, the most urgent first."""
+        lines = job_lines(context)
+        for place, line in enumerate(self.jobs):
+            line.set_class(place < len(lines), "on")
+            line.say(*(lines[place] if place < len(lines) else ([], [])))

@@ -97,6 +97,10 @@ class View(Vertical):
         """The nodes that an order from this view goes to."""
         return self.context.targets()
 
+    def log_filter(self) -> str:
+        """What the command log is narrowed to when it is opened from here."""
+        return ""
+
     def ask_again(self) -> bool:
         """Ask the BMC again for what is in sight; False when the view shows no such thing."""
         return False

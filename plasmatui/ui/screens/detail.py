@@ -13,13 +13,14 @@ from plasmatui.ui import facts, glyphs
 from plasmatui.ui.bars import clock_text
 from plasmatui.ui.context import Context, context_of
 from plasmatui.ui.lines import Line, LinesPane, Part, TextLine, text_line
+from plasmatui.ui.partlines import part_lines
 from plasmatui.ui.store import Dirt, Topic
 from plasmatui.ui.timeline import timeline_lines
 
 if TYPE_CHECKING:
     from plasmatui.ui.widgets.console import ConsoleView
 
-TABS = ("console", "boot", "events", "details", "sensors", "sel", "inventory")
+TABS = ("console", "boot", "operation", "events", "details", "sensors", "sel", "inventory")
 QUERIES = ("sensors", "sel", "inventory")
 """Tabs that ask the BMC, which is done only when one is opened or refreshed, never by itself."""
 
@@ -76,7 +77,8 @@ class NodeDetail(Vertical):
     def refresh_detail(self, dirt: Dirt) -> None:
         """Something changed; draw again when it is ours."""
         boots = Topic.BOOTS in dirt.topics and self.tab == "boot"
-        if self.name_shown in dirt.names or Topic.EVENTS in dirt.topics or boots:
+        work = Topic.OPERATIONS in dirt.topics and self.tab == "operation"
+        if self.name_shown in dirt.names or Topic.EVENTS in dirt.topics or boots or work:
             self._redraw()
 
     def ask_again(self) -> bool:
@@ -89,7 +91,7 @@ class NodeDetail(Vertical):
 
     def _tick(self) -> None:
         """Ages and the time of the next try go on by themselves."""
-        if self.tab in ("console", "boot", "details") and self.name_shown and not self.context.frozen:
+        if self.tab in ("console", "boot", "details", "operation") and self.name_shown and not self.context.frozen:
             self._redraw()
 
     # Drawing
@@ -116,6 +118,8 @@ class NodeDetail(Vertical):
             return
         if self.tab == "boot":
             self._show_boots(name)
+        elif self.tab == "operation":
+            self.pane.set_lines(part_lines(self.context, name))
         elif self.tab == "events":
             self.pane.set_lines(self._events())
             if name not in self._asked_events:

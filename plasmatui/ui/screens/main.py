@@ -18,13 +18,14 @@ from plasmatui.ui.context import Context, context_of
 from plasmatui.ui.keymap import typed
 from plasmatui.ui.lines import Line
 from plasmatui.ui.notifier import Notifier
+from plasmatui.ui.opsdesk import OperationsDesk
 from plasmatui.ui.orders import Orders
 from plasmatui.ui.pacing import PacedScreen
 from plasmatui.ui.prompt import Prompt, PromptInput, PromptUse
 from plasmatui.ui.screens.barlines import Bars
 from plasmatui.ui.screens.base import View
 from plasmatui.ui.screens.views import make_view
-from plasmatui.ui.store import Topic, Watcher
+from plasmatui.ui.store import AUDIT_KEPT, Topic, Watcher
 
 MIN_WIDTH, MIN_HEIGHT = 60, 15
 
@@ -46,6 +47,7 @@ class MainScreen(PacedScreen[object]):
         self.hints = Line(id="hints")
         self.prompt = Prompt(self.hints, self._prompt_closed)
         self.orders = Orders(self)
+        self.operations = OperationsDesk(self)
         self._trail: list[str] = []
         self._last = "nodes"
         self._watcher: Watcher | None = None
@@ -185,7 +187,7 @@ class MainScreen(PacedScreen[object]):
         if Topic.NOTICES in dirt.topics:
             self._tell_notices()
         if Topic.OPERATIONS in dirt.topics:
-            self.orders.look_for_ends()
+            self.operations.look()
         self.refresh_bars()
 
     def _tell_notices(self) -> None:
@@ -197,11 +199,13 @@ class MainScreen(PacedScreen[object]):
             self.tell("\n".join([*new[:3], *more]), "warning")
 
     def _tick(self) -> None:
-        """Once a second: what time alone changes, which is the minute, and how long the engine has been gone."""
+        """Once a second, what time alone changes: the minute, how long the engine is gone and operations run."""
         minute = int(self.context.clock() // 60)
         if minute != self._minute or not self.context.store.link.online:
             self._minute = minute
             self.bars.say_status(self.context, self._fresh)
+        if self.context.store.running and not self.context.frozen:
+            self.bars.say_jobs(self.context)
 
     def refresh_bars(self) -> None:
         """Bring all bars up to date; each draws only when it changed."""
@@ -307,13 +311,13 @@ class MainScreen(PacedScreen[object]):
         self.app.push_screen(HelpDialog(self.view.SCOPE))
 
     def action_command_log(self) -> None:
-        from plasmatui.ui.dialogs.lists import CommandLogDialog
+        from plasmatui.ui.dialogs.commandlog import CommandLogDialog
 
-        self.app.push_screen(CommandLogDialog())
+        self.app.push_screen(CommandLogDialog(self.view.log_filter()))
         self.spawn(self._fetch_audit(), "command-log")
 
     async def _fetch_audit(self) -> None:
-        reply = await self.context.link.ask(wire.ListAudit())
+        reply = await self.context.link.ask(wire.ListAudit(AUDIT_KEPT))
         assert isinstance(reply, wire.Audit)
         self.context.store.remember_audit(reply.lines)
 
@@ -333,6 +337,14 @@ class MainScreen(PacedScreen[object]):
         view = await self.show_view("node", step=True)
         assert isinstance(view, NodeView)
         view.show(name, tab)
+
+    async def open_operation(self, number: int, node: str = "", *, log: bool = False) -> None:
+        """Show one operation in the Operations view, or one of its nodes; with `log`, its log in front."""
+        from plasmatui.ui.screens.operations import OperationsView
+
+        view = await self.show_view("operations", step=True)
+        assert isinstance(view, OperationsView)
+        view.choose(number, node, log=log)
 
     async def open_consoles(self, names: tuple[str, ...] = ()) -> None:
         """Show the consoles of these nodes, or of the marked ones."""

@@ -6,6 +6,7 @@ from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.timer import Timer
 
+from plasmatui.model.operation import NodeRecord, OperationRecord
 from plasmatui.ui import columns
 from plasmatui.ui.filter import Filter, FilterError, parse_filter
 from plasmatui.ui.lines import Part
@@ -16,6 +17,7 @@ from plasmatui.ui.spans import ratio_of
 from plasmatui.ui.store import Dirt, Topic
 from plasmatui.ui.widgets.grid import NodeGrid
 from plasmatui.ui.widgets.gridlayout import Cell, Row
+from plasmatui.ui.works import at_work
 
 PANE_ROWS, PANE_LEAST = 36, 20
 """Lines of the terminal from which on the detail pane is open by itself, and below which it cannot be opened."""
@@ -47,6 +49,7 @@ class NodesView(ActingView):
         self._order: list[str] = []
         self._detail_timer: Timer | None = None
         self._pane_wanted: bool | None = None
+        self._work: dict[str, tuple[OperationRecord, NodeRecord]] = {}
 
     def compose(self) -> ComposeResult:
         self.grid = NodeGrid((), mark=self.context.glyphs["mark"], id="grid")
@@ -105,7 +108,12 @@ class NodesView(ActingView):
     def _cells(self, name: str) -> dict[str, Cell]:
         store = self.context.store
         return columns.row_cells(
-            self._fields, store.nodes[name], store.state(name), self.context.glyphs, self.context.clock()
+            self._fields,
+            store.nodes[name],
+            store.state(name),
+            self.context.glyphs,
+            self.context.clock(),
+            self._work.get(name),
         )
 
     def _tick(self) -> None:
@@ -118,17 +126,23 @@ class NodesView(ActingView):
                 self.grid.update_cells(name, self._cells(name))
 
     def update_view(self, dirt: Dirt) -> None:
+        names = dirt.names | self._look_at_work() if Topic.OPERATIONS in dirt.topics else dirt.names
         if Topic.NODES in dirt.topics:
             self._lay_out()
             self._share_height()
             self._fill()
-        elif dirt.names:
-            for name in dirt.names & self.context.store.nodes.keys():
+        elif names:
+            for name in names & self.context.store.nodes.keys():
                 self.grid.update_cells(name, self._cells(name))
             if self.order_by != "node" or self.filter or self.only_problems:
                 self._arrange()
         if self.detail.has_class("on"):
             self.detail.refresh_detail(dirt)
+
+    def _look_at_work(self) -> frozenset[str]:
+        """See which nodes operations work on now; the nodes of which something else is to be shown."""
+        before, self._work = self._work, at_work(self.context.store)
+        return frozenset(name for name in before.keys() | self._work.keys() if before.get(name) != self._work.get(name))
 
     def _arrange(self) -> None:
         """Filter and order the rows."""

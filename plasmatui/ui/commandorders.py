@@ -1,0 +1,146 @@
+"""The words of the `:` line that give orders to systems and operations; each opens the dialog that its key opens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from plasmatui.model import wire
+from plasmatui.model.operation import (
+    BootOrder,
+    InstallOrder,
+    ProvisionOrder,
+    ReprovisionOrder,
+    RollbackOrder,
+)
+from plasmatui.ui.actions import BY_ID
+
+if TYPE_CHECKING:
+    from plasmatui.ui.screens.main import MainScreen
+
+FIRMWARE = ("--uefi", "--bios")
+ORDER_FLAGS: dict[str, tuple[str, ...]] = {
+    "boot": ("--disk", *FIRMWARE),
+    "install": (),
+    "provision": FIRMWARE,
+    "reprovision": FIRMWARE,
+    "drain": (),
+    "undrain": (),
+    "rollback": ("--to", "--next-boot"),
+}
+OPS = ("show", "log", "cancel", "hold", "release", "resume", "retry")
+LOOKING = ("show", "log")
+
+Sets = Callable[[list[str]], tuple[str, ...]]
+
+
+class OrderError(ValueError):
+    """A command cannot be understood or done; the message says why."""
+
+
+class OrderWords:
+    """Does these commands for one main screen. `sets` resolves node sets."""
+
+    def __init__(self, main: MainScreen, sets: Sets) -> None:
+        self._main = main
+        self._sets = sets
+        self.commands: dict[str, Callable[[list[str]], None]] = {
+            "boot": self._boot,
+            "install": self._install,
+            "provision": self._provision,
+            "reprovision": self._reprovision,
+            "drain": lambda words: self._main.orders.drain(self._nodes("drain", words)[0]),
+            "undrain": lambda words: self._main.orders.undrain(self._nodes("undrain", words)[0]),
+            "rollback": self._rollback,
+            "ops": self._ops,
+        }
+
+    def candidates(self, words: Sequence[str]) -> list[str]:
+        """What may follow `ops`."""
+        numbers = [str(number) for number in sorted(self._main.context.store.operations, reverse=True)]
+        return [*OPS, *numbers] if not words else numbers if len(words) == 1 and words[0] in OPS else []
+
+    # Orders
+
+    def _nodes(self, name: str, words: list[str]) -> tuple[tuple[str, ...], frozenset[str]]:
+        """The nodes of the set and the flags; says why not when orders cannot be given now."""
+        action = BY_ID["nodes.install" if name == "provision" else f"nodes.{name}"]
+        if reason := self._main.context.disabled(action):
+            raise OrderError(reason)
+        flags = frozenset(word for word in words if word.startswith("--"))
+        for flag in sorted(flags - set(ORDER_FLAGS[name])):
+            raise OrderError(f"no option {flag}; options: {' '.join(ORDER_FLAGS[name]) or 'none'}")
+        return self._sets([word for word in words if word not in flags]), flags
+
+    @staticmethod
+    def _mode(flags: frozenset[str]) -> bool | None:
+        if flags.issuperset(FIRMWARE):
+            raise OrderError("--uefi and --bios exclude each other")
+        return True if "--uefi" in flags else False if "--bios" in flags else None
+
+    def _boot(self, words: list[str]) -> None:
+        nodes, flags = self._nodes("boot", words)
+        self._main.orders.boot(nodes, BootOrder("--disk" in flags, self._mode(flags)))
+
+    def _install(self, words: list[str]) -> None:
+        nodes, _ = self._nodes("install", words)
+        self._main.orders.install(nodes, InstallOrder())
+
+    def _provision(self, words: list[str]) -> None:
+        nodes, flags = self._nodes("provision", words)
+        self._main.orders.install(nodes, ProvisionOrder(self._mode(flags)))
+
+    def _reprovision(self, words: list[str]) -> None:
+        nodes, flags = self._nodes("reprovision", words)
+        self._main.orders.reprovision(nodes, ReprovisionOrder(self._mode(flags)))
+
+    def _rollback(self, words: list[str]) -> None:
+        to = ""
+        if "--to" in words:
+            place = words.index("--to")
+            to, words = "".join(words[place + 1 : place + 2]), words[:place] + words[place + 2 :]
+            if not to.isdigit() or int(to) < 1:
+                raise OrderError(f"expected the number of a generation after --to, found {to!r}")
+        nodes, flags = self._nodes("rollback", words)
+        chosen = RollbackOrder(int(to or 0), "--next-boot" in flags)
+        self._main.orders.rollback(nodes, chosen if to or flags else None)
+
+    # Operations
+
+    def _ops(self, words: list[str]) -> None:
+        verb = words[0] if words and words[0] in OPS else "show"
+        rest = words[1:] if words and words[0] in OPS else words
+        if not rest and verb == "show":
+            self._main.spawn(self._view(), "view operations")
+            return
+        number, node = rest[0] if rest else "", rest[1] if len(rest) == 2 else ""
+        if not number.isdigit() or len(rest) > 2 or (node and verb not in ("release", "log")):
+            raise OrderError(f"expected ops [{'|'.join(OPS)}] NUMBER, and for release and log also NODE")
+        if verb not in LOOKING and (reason := self._main.context.disabled(BY_ID["operations.cancel"])):
+            raise OrderError(reason)
+        self._main.spawn(self._operation(verb, int(number), node), f"ops {verb}")
+
+    async def _view(self) -> None:
+        await self._main.show_view("operations")
+
+    async def _operation(self, verb: str, number: int, node: str) -> None:
+        store = self._main.context.store
+        if number not in store.operations:
+            reply = await self._main.context.link.ask(wire.ListOperations(1, number))
+            for record in reply.operations if isinstance(reply, wire.Operations) else ():
+                store.remember_operation(record)
+        found = store.operations.get(number)
+        if found is None:
+            self._main.tell(f"there is no operation {number}", "warning")
+            return
+        await self._main.open_operation(number, node, log=verb == "log")
+        desk = self._main.operations
+        acts: dict[str, Callable[[], None]] = {
+            "cancel": lambda: desk.cancel(found),
+            "hold": lambda: desk.hold(found),
+            "release": lambda: desk.answer(found, node),
+            "resume": lambda: desk.release(found),
+            "retry": lambda: desk.retry(found),
+        }
+        if verb in acts:
+            acts[verb]()

@@ -1,0 +1,72 @@
+"""A plan as lines to read: what would be lost first, then notes and verdict, then every command."""
+
+from __future__ import annotations
+
+from plasmatui.inventory.nodesets import fold
+from plasmatui.model.operation import NodePlan, Pace, Plan
+from plasmatui.model.system import Disk
+from plasmatui.ui.context import Context
+from plasmatui.ui.lines import Part, TextLine, text_line
+from plasmatui.ui.spans import bytes_text, span_text
+
+
+def plan_head(context: Context, plan: Plan) -> list[TextLine]:
+    """Targets, the disks that would be wiped, what the guard says, and how fast it goes."""
+    glyph = context.glyphs
+    taking = [node.node for node in plan.nodes if not node.skipped]
+    lines = [text_line(("targets: ", "role-muted"), (fold(taking) if taking else "none", "bold"))]
+    for node in plan.nodes:
+        lines += [_disk(context, node, disk) for disk in node.disks]
+    if plan.confirm == 3 and any(not node.disks for node in plan.nodes if not node.skipped):
+        text = "disks are compared with the inventory before anything is wiped; other disks are never touched"
+        lines.append(text_line((f"  {text}", "role-warning")))
+    if plan.refused:
+        lines.append(text_line((f"{glyph['error']} guard: refused: {plan.refused}", "bold role-error")))
+    elif any(step.disruptive for node in plan.nodes for step in node.steps):
+        lines.append(text_line((f"{glyph['ok']} guard: allows it", "role-ok")))
+    lines += [text_line((f"    {note}", "")) for note in plan.notes]
+    lines.append(text_line(("pace: ", "role-muted"), (pace_text(plan.pace), "")))
+    return lines
+
+
+def pace_text(pace: Pace) -> str:
+    """A pace in words."""
+    words = [f"{pace.parallel} at once"]
+    if pace.stagger:
+        words.append(f"{pace.stagger:g}s between two starts")
+    if pace.per_rack:
+        words.append(f"{pace.per_rack} of a rack at once")
+    if pace.bandwidth:
+        words.append(f"{pace.bandwidth / 1e6:g} Mbit/s for boots")
+    return ", ".join(words)
+
+
+def _disk(context: Context, node: NodePlan, disk: Disk) -> TextLine:
+    """A disk as a person recognises it: model, size, serial, and what is on it now."""
+    known = bool(disk.model or disk.serial)
+    return text_line(
+        (f"  {context.glyphs['warning']} WIPES ", "bold role-error"),
+        (f"{node.node:<12} ", "bold"),
+        (f"{disk.model or 'model not known'}  {bytes_text(disk.size) if disk.size else 'size not known'}  ", "bold"),
+        (f"serial {disk.serial or 'not known'}  ", "bold" if known else "role-warning"),
+        (f"{disk.name}  ", ""),
+        (f"now: {disk.contents or 'empty'}" if known else "not looked at yet", "role-warning"),
+    )
+
+
+def step_lines(node: NodePlan) -> list[TextLine]:
+    """What a person should know of a node, and each of its steps with the exact command."""
+    lines = [text_line((f"    {note}", "role-warning")) for note in node.notes]
+    for number, step in enumerate(node.steps, 1):
+        marks: list[Part] = []
+        if step.destroys:
+            marks.append(("  DESTROYS DATA", "bold role-error"))
+        elif step.disruptive:
+            marks.append(("  disruptive", "role-warning"))
+        lines.append(
+            text_line(
+                (f"    {number:>2} {step.text}", ""), *marks, (f"  (limit {span_text(step.limit)})", "role-muted")
+            )
+        )
+        lines.append(text_line((f"         {step.command}", "role-muted")))
+    return lines

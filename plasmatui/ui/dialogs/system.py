@@ -1,0 +1,121 @@
+"""Dialogs of the orders that work on whole systems: boot, install, drain, roll back ..."""
+
+from __future__ import annotations
+
+from plasmatui.model.operation import (
+    BootOrder,
+    DrainOrder,
+    InstallOrder,
+    Order,
+    ProvisionOrder,
+    ReprovisionOrder,
+    RollbackOrder,
+    UndrainOrder,
+)
+from plasmatui.ui.dialogs.order import Option, OrderDialog
+from plasmatui.ui.lines import Part
+
+MODES = (None, True, False)
+"""Firmware modes in the order in which `u` goes through them: as it is, UEFI, BIOS."""
+
+
+def _firmware(uefi: bool | None) -> Option:
+    return Option("firmware", ("as it is", "uefi", "bios"), "u", MODES.index(uefi))
+
+
+class SystemDialog(OrderDialog):
+    """Shows what is known of each node's system beside its power."""
+
+    def now(self, name: str) -> Part:
+        state = self.context.store.state(name)
+        power, role = super().now(name)
+        return ("  ".join((power, str(state.lifecycle), *state.flags)), role)
+
+
+class BootDialog(SystemDialog):
+    """Boot nodes and watch them until they are up."""
+
+    def __init__(self, targets: tuple[str, ...], hidden: frozenset[str], order: BootOrder | None = None) -> None:
+        super().__init__("Boot", targets, hidden)
+        values = ("installer, from the network", "system, from the disk")
+        self.source = Option("", values, "id", int(order.disk) if order is not None else -1)
+        self.firmware = _firmware(order.uefi if order is not None else None)
+
+    def options(self) -> list[Option]:
+        return [self.source, self.firmware]
+
+    def order(self) -> Order | None:
+        if self.source.chosen < 0:
+            return None
+        return BootOrder(bool(self.source.chosen), MODES[self.firmware.chosen])
+
+
+class InstallDialog(SystemDialog):
+    """Install nodes whose installer is up, or provision them from power to cluster member."""
+
+    def __init__(
+        self, targets: tuple[str, ...], hidden: frozenset[str], order: InstallOrder | ProvisionOrder | None = None
+    ) -> None:
+        super().__init__("Install or provision", targets, hidden)
+        values = ("install: installer is up", "provision: boot, install, join")
+        chosen = -1 if order is None else int(isinstance(order, ProvisionOrder))
+        self.what = Option("", values, "ip", chosen)
+        self.firmware = _firmware(order.uefi if isinstance(order, ProvisionOrder) else None)
+
+    def options(self) -> list[Option]:
+        return [self.what, *([self.firmware] if self.what.chosen == 1 else [])]
+
+    def order(self) -> Order | None:
+        if self.what.chosen < 0:
+            return None
+        return ProvisionOrder(MODES[self.firmware.chosen]) if self.what.chosen else InstallOrder()
+
+
+class ReprovisionDialog(SystemDialog):
+    """Drain nodes, take them out of the raft groups, and provision them anew under the same name."""
+
+    def __init__(self, targets: tuple[str, ...], hidden: frozenset[str], order: ReprovisionOrder | None = None) -> None:
+        super().__init__("Reprovision", targets, hidden)
+        self.firmware = _firmware(order.uefi if order is not None else None)
+
+    def options(self) -> list[Option]:
+        return [self.firmware]
+
+    def order(self) -> Order:
+        return ReprovisionOrder(MODES[self.firmware.chosen])
+
+
+class DrainDialog(SystemDialog):
+    """Take nodes out of service. The plan's notes say which VMs go where."""
+
+    def __init__(self, targets: tuple[str, ...], hidden: frozenset[str]) -> None:
+        super().__init__("Drain", targets, hidden)
+
+    def order(self) -> Order:
+        return DrainOrder()
+
+
+class UndrainDialog(SystemDialog):
+    """Bring drained nodes back into service."""
+
+    def __init__(self, targets: tuple[str, ...], hidden: frozenset[str]) -> None:
+        super().__init__("Undrain", targets, hidden)
+
+    def order(self) -> Order:
+        return UndrainOrder()
+
+
+class RollbackDialog(SystemDialog):
+    """Go back to a generation that was picked."""
+
+    def __init__(self, targets: tuple[str, ...], hidden: frozenset[str], order: RollbackOrder) -> None:
+        goal = f"to generation {order.to}" if order.to else "to the generation before the current one"
+        super().__init__(f"Roll back {goal}", targets, hidden)
+        self._to = order.to
+        self.when = Option("takes effect", ("now", "at the next boot"), "w", int(order.next_boot))
+
+    def options(self) -> list[Option]:
+        return [self.when]
+
+    def order(self) -> Order:
+        return RollbackOrder(self._to, bool(self.when.chosen))
