@@ -48,3 +48,8 @@ def private_directories(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         for variable in ("PLASMATUI_INVENTORY", "NOTIFY_SOCKET", "TMUX", "SSH_CONNECTION", "NO_COLOR"):
             monkeypatch.delenv(variable, raising=False)
         yield base
+
+
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    """Long values are named after their parameter: keys and hostile bytes make no names, and differ at each start."""
+    return argname if isinstance(val, str | bytes) and len(val) > 40 else None

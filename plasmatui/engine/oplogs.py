@@ -105,7 +105,7 @@ def _write(batch: dict[Path, str]) -> None:
                     data = text.encode()
                     if size + len(data) >= MAX_LOG:
                         data = data[: data.rfind(b"\n", 0, MAX_LOG - size) + 1]
-                        data += f"{time.time():.3f} {_FULL}\n".ljust(MAX_LOG - size - len(data), " ").encode() + b"\n"
+                        data += f"{time.time():.3f} {_FULL}".ljust(MAX_LOG - size - len(data)).encode() + b"\n"
                     os.write(descriptor, data)
             finally:
                 os.close(descriptor)
