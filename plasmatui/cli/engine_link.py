@@ -28,8 +28,11 @@ def run_async(main: Coroutine[Any, Any, T]) -> T:
 
 
 @contextlib.asynccontextmanager
-async def engine(settings: Settings, *, read_only: bool = False) -> AsyncIterator[EngineClient]:
-    """A connection to the inventory's engine, started when it does not run. Prints the engine's notices.
+async def engine(settings: Settings, *, read_only: bool = False, notices: bool = True) -> AsyncIterator[EngineClient]:
+    """A connection to the inventory's engine, started when it does not run.
+
+    Args:
+        notices: print the engine's notices, which a command's second connection need not repeat.
 
     Raises:
         Failure: the inventory is wrong, so no engine can be started with it.
@@ -46,7 +49,7 @@ async def engine(settings: Settings, *, read_only: bool = False) -> AsyncIterato
         refuse_wrong_inventory(path)  # when that is why no engine runs, it is the better answer
         raise
     async with client:
-        for notice in client.welcome.notices:
+        for notice in client.welcome.notices if notices else ():
             note(f"plasmatui: {clean(notice)}")
         yield client
 

@@ -136,7 +136,7 @@ async def _start(
     started: list[int],
 ) -> int:
     """Start and follow; the operation's number goes to `started`. The engine's guard looks once more."""
-    async with engine(settings) as client:
+    async with engine(settings, notices=False) as client:
         watcher = Watcher(client)
         await watcher.begin()
         record = expect(await client.ask(request), wire.OperationReply).operation

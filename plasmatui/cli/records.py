@@ -197,20 +197,24 @@ def progress_words(step: StepRecord) -> str:
 
 
 def held_words(record: OperationRecord) -> list[str]:
-    """What an operation waits for a person for, each with the commands that answer it."""
+    """What an operation waits for a person for, each with the commands that go on or answer, a line for each."""
     if record.state.ended:
         return []
-    said = [f"operation {record.number}: {clean(record.held)}"] if record.held else []
-    if record.held and "ops release" not in record.held:
-        said[0] += f"; go on with: plasmatui ops release {record.number}"
+    release = f"plasmatui ops release {record.number}"
+    said = []
+    if record.held:
+        way_on = "" if release in record.held else f"; {release} goes on with it"
+        said.append(f"operation {record.number}: {clean(record.held)}{way_on}")
     for node in record.nodes:
         if node.state is OperationState.HELD and node.answers:
-            question = clean(node.question).removeprefix(f"{node.node}: ")
-            answers = ", or ".join(
-                f"plasmatui ops release {record.number} {node.node} {clean(answer)}" for answer in node.answers
-            )
-            said.append(f"{node.node}: {question}. Answer with: {answers}")
+            answers = [f"  {release} {node.node} {clean(answer)}" for answer in node.answers]
+            said.append("\n".join((_about(node, node.question), *answers)))
     return said
+
+
+def _about(node: NodeRecord, text: str) -> str:
+    """`text` with its node's name before it, once."""
+    return f"{node.node}: {clean(text).removeprefix(f'{node.node}: ')}"
 
 
 def _since(begin: float) -> float:

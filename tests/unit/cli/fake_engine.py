@@ -32,6 +32,7 @@ class FakeEngine(FakeOperations):
 
     Attributes:
         silent: it answers nothing after the handshake.
+        notices: warnings about the inventory, for every client.
         hostile: put into texts that come from machines.
         console_history, console_live: bytes of every console, before and after it is opened.
         pen: who holds the pen of every console.
@@ -45,6 +46,7 @@ class FakeEngine(FakeOperations):
         self.inventory = inventory
         self.silent = False
         self.hostile = ""
+        self.notices: tuple[str, ...] = ()
         self.console_history = b""
         self.console_live = b""
         self.console_status = ConsoleStatus.OPEN
@@ -163,7 +165,7 @@ class FakeEngine(FakeOperations):
                 wire.encode(
                     wire.Welcome(
                         wire.PROTOCOL, __version__, os.getpid(), 1, str(self.inventory), "lab", "test",
-                        hello.read_only, self.nodes,
+                        hello.read_only, self.nodes, self.notices,
                     )
                 )
             )  # fmt: skip

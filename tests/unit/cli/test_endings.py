@@ -77,6 +77,11 @@ def test_text_of_the_engine_is_cleaned(cli: Cli, engine: FakeEngine, monkeypatch
     assert "\x1b" not in cli("nodes", "\x1b[?1049h").err
 
 
+def test_notices_of_the_engine_are_said_once(cli: Cli, engine: FakeEngine) -> None:
+    engine.notices = ("inventory.yaml:7:3: warning: node01: this is odd",)
+    assert cli("power", "on", "node01", "--yes").err.count("this is odd") == 1
+
+
 def test_engine_that_dies_while_a_command_waits(cli: Cli, engine: FakeEngine) -> None:
     import threading
 
