@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -106,6 +107,7 @@ class NodeWork:
         self._stop: Callable[[], None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._answer: asyncio.Future[str] | None = None
+        self._limit: asyncio.Timeout | None = None
         self._reported = 0.0
 
     # --- for the orders: steps ------------------------------------------------------------------------------------
@@ -226,7 +228,7 @@ class NodeWork:
         self._desk.keep(self.record)
 
     async def ask(self, question: str, answers: tuple[str, ...]) -> str:
-        """Hold the node until a person has answered with one of `answers`.
+        """Hold the node until a person has answered with one of `answers`. A step that asks has its time afterwards.
 
         Raises:
             NodeLeftError: the operation was cancelled instead.
@@ -238,7 +240,8 @@ class NodeWork:
         self.log(f"held: {question}")
         await self._desk.intent()
         try:
-            answer = await self._answer
+            with self._unlimited():
+                answer = await self._answer
         except asyncio.CancelledError:
             self._uncancel()
             raise NodeLeftError(self._left()) from None
@@ -247,6 +250,21 @@ class NodeWork:
         self.update(state=OperationState.RUNNING, question="", answers=())
         self.log(f"answered: {answer}")
         return answer
+
+    @contextlib.contextmanager
+    def _unlimited(self) -> Iterator[None]:
+        """Stop the running step's clock: a person may answer tomorrow."""
+        limit, loop = self._limit, asyncio.get_running_loop()
+        when = limit.when() if limit is not None else None
+        if limit is None or when is None or limit.expired():
+            yield
+            return
+        left = when - loop.time()
+        limit.reschedule(None)
+        try:
+            yield
+        finally:
+            limit.reschedule(loop.time() + left)
 
     # --- for the orders: the outside ------------------------------------------------------------------------------
 
@@ -326,7 +344,7 @@ class NodeWork:
                     f"{self.node}: {step.text} is not begun, since the journal is not kept: see plasmatui engine status"
                 )
                 raise NodeFailedError("journal", text)
-            async with asyncio.timeout(step.limit):
+            async with asyncio.timeout(step.limit) as self._limit:
                 return await do()
         except (BmcError, CommandError) as error:
             raise self._failed(started, error.id, clean_line(error.message), acts) from None
@@ -351,6 +369,7 @@ class NodeWork:
             raise NodeLeftError(self._left()) from None
         finally:
             self._acting = False
+            self._limit = None
 
     async def _settle(self, step: Step, prior: StepRecord, seen: Callable[[], Awaitable[bool | None]] | None) -> bool:
         """Find out whether a step that was interrupted took effect; whether it need not be done any more."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given, settings
@@ -307,6 +307,29 @@ async def test_cancel_while_a_person_is_asked(world: World) -> None:
     assert (await rig.ended()).state is OperationState.CANCELLED
 
 
+async def test_a_person_may_take_longer_than_the_step(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The step's limit is for what it does; it goes on counting after the answer."""
+    steps = (Step("check", "check", "check", 0.05),)
+
+    async def act(work: NodeWork, order: RollbackOrder) -> None:
+        async def ask() -> None:
+            assert await work.ask("wipe /dev/sda?", ("wipe", "stop")) == "wipe"
+            await asyncio.Event().wait()
+
+        await work.look("check", ask)
+
+    kind = msgspec_replace(kinds.KINDS[RollbackOrder], act)
+    monkeypatch.setitem(kinds.KINDS, RollbackOrder, replace(kind, steps=lambda *_: steps))
+    rig.runner.start(ORDER, ("n1",), "anna")
+    await until(lambda: rig.node().state is HELD)
+    late = asyncio.get_running_loop().time() + 4 * steps[0].limit
+    await until(lambda: asyncio.get_running_loop().time() > late)
+    assert rig.node().state is HELD
+    assert rig.runner.release(1, "ben", "n1", "wipe") is not None
+    await rig.ended()
+    assert (rig.node().state, rig.node().error) == (FAILED, "timeout")
+
+
 async def test_a_long_step_is_asked_to_stop(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     stopped = asyncio.Event()
 
@@ -328,8 +351,6 @@ async def test_a_long_step_is_asked_to_stop(rig: Rig, monkeypatch: pytest.Monkey
 
 
 def msgspec_replace(kind: Kind, act: Callable[[NodeWork, RollbackOrder], Awaitable[None]]) -> Kind:
-    from dataclasses import replace
-
     return replace(kind, act=act)
 
 
