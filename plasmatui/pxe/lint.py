@@ -219,7 +219,9 @@ def _node_ports(inventory: Inventory, places: Places, problems: Problems) -> Non
             for number in sorted(own):
                 other = ports.setdefault(number, name)
                 if other != name:
-                    where = place_of(places, "profiles", profile.name, "services", name)
+                    own_place = place_of(places, "profiles", profile.name, "services", name)
+                    moved = [places[key] for each in (name, other) if (key := ("services", each)) in places]
+                    where = moved[0] if moved else own_place
                     message = f"profiles.{profile.name}: {name} and {other} both want port {number} of a node"
                     problems.error(where, message)
 
