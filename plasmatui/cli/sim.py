@@ -29,6 +29,7 @@ def _list_faults(context: click.Context, _option: click.Parameter, wanted: bool)
 @click.option("--nodes", type=click.IntRange(1, 4000), default=12, show_default=True, help="Machines in the rack.")
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same machines.")
 @click.option("--speed", type=click.FloatRange(0.01, 1000), default=1.0, show_default=True, help="Times real time.")
+@click.option("--on", type=click.IntRange(0), metavar="N", help="How many run from the start.  [default: a third]")
 @click.option("--redfish", type=click.IntRange(0), default=0, show_default=True, help="How many have Redfish BMCs.")
 @click.option("--fault", "faults", multiple=True, metavar="NODE=FAULT", help="A fault to find; may be repeated.")
 @click.option(
@@ -53,6 +54,7 @@ def sim(
     nodes: int,
     seed: int,
     speed: float,
+    on: int | None,
     redfish: int,
     faults: tuple[str, ...],
     dhcp: str,
@@ -88,6 +90,7 @@ def sim(
                         nodes=nodes,
                         seed=seed,
                         speed=speed,
+                        on=None if on is None else min(on, nodes),
                         redfish=redfish,
                         faults=faults,
                         boot=ServiceOptions(dhcp=dhcp, tftp=tftp, boot_url=boot_url),
