@@ -47,7 +47,7 @@ TFTP_SERVERS = ("tftpd-hpa", "atftpd", "dnsmasq")
 LOG_FORMATS = {
     "dhcp": ("kea", "dhcpd", "dnsmasq"),
     "tftp": ("tftpd-hpa", "atftpd", "dnsmasq"),
-    "http": ("nginx-access", "nginx-error"),
+    "http": ("nginx-access", "nginx-error", "plasmatui-serve"),
 }
 
 

@@ -30,6 +30,7 @@ class SignalKind(StrEnum):
     TFTP_DONE = "tftp-done"
     TFTP_ERROR = "tftp-error"  # `code`: "not-found" "denied" "timeout" "aborted" or ""
     HTTP_REQUEST = "http-request"  # with `status`
+    HTTP_PROGRESS = "http-progress"  # of an answer that still runs; `bytes`, `total` and `percent`
     HTTP_ERROR = "http-error"  # a line of an error log; `code`: "not-found" "denied" or ""
     FIRMWARE = "firmware"
     PXE_START = "pxe-start"

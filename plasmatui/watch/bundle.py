@@ -22,6 +22,7 @@ FORMATS = (
     "tftpd-hpa",
     "nginx-access",
     "nginx-error",
+    "plasmatui-serve",
     "console",
     "nixos-anywhere",
     "journal",

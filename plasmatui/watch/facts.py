@@ -44,6 +44,7 @@ LOGS = DHCP | {
     SignalKind.TFTP_DONE,
     SignalKind.TFTP_ERROR,
     SignalKind.HTTP_REQUEST,
+    SignalKind.HTTP_PROGRESS,
     SignalKind.HTTP_ERROR,
 }
 _FILES = frozenset(
@@ -52,6 +53,7 @@ _FILES = frozenset(
         SignalKind.TFTP_DONE,
         SignalKind.TFTP_ERROR,
         SignalKind.HTTP_REQUEST,
+        SignalKind.HTTP_PROGRESS,
         SignalKind.HTTP_ERROR,
         SignalKind.IPXE_FETCH,
         SignalKind.IPXE_FETCHED,
@@ -61,6 +63,7 @@ _FILES = frozenset(
     }
 )
 
+_PROGRESS = frozenset({SignalKind.IPXE_FETCH, SignalKind.HTTP_PROGRESS})
 _ANSWERS = frozenset({SignalKind.DHCP_OFFER, SignalKind.DHCP_ACK, SignalKind.DHCP_NAK})
 _BOOT_AGENT = re.compile(r"^(UefiHttpBoot|[ig]PXE|GRUB|Syslinux|PXE|U-Boot|plasmatui-sim)", re.I)
 
@@ -78,6 +81,8 @@ def _is_boot_agent(agent: str) -> bool:
 def is_aside(signal: Signal) -> bool:
     """Whether a line is about what a running system fetches by HTTP, packages for one: of any number of such lines it
     matters only that they were."""
+    if signal.kind is SignalKind.HTTP_PROGRESS:
+        return not is_boot_client(signal)
     good = signal.kind is SignalKind.HTTP_REQUEST and signal.status is not None and signal.status < 400
     return good and not is_boot_client(signal) and role_of(signal.file) is Role.UNKNOWN
 
@@ -263,7 +268,7 @@ class BootFacts:
             mark = self.marks[key] = Mark(signal, signal, self.order, self.order, 1, signal.bytes or 0)
             self._by_kind.setdefault(kind, []).append(mark)
             return True
-        changed = not aside and (kind is not SignalKind.IPXE_FETCH or signal.percent != mark.last.percent)
+        changed = not aside and (kind not in _PROGRESS or signal.percent != mark.last.percent)
         mark.last, mark.last_order = signal, self.order
         mark.count += 1
         mark.bytes = mark.bytes + (signal.bytes or 0) if signal.status == 206 else max(mark.bytes, signal.bytes or 0)

@@ -22,7 +22,7 @@ K = SignalKind
 Recording = tuple[str, Sequence[Signal]]
 """The node whose console it is ("" for a server's log), and what was read of it."""
 
-_FETCHES = frozenset({K.TFTP_REQUEST, K.TFTP_DONE, K.TFTP_ERROR, K.HTTP_REQUEST, K.HTTP_ERROR})
+_FETCHES = frozenset({K.TFTP_REQUEST, K.TFTP_DONE, K.TFTP_ERROR, K.HTTP_REQUEST, K.HTTP_PROGRESS, K.HTTP_ERROR})
 _OWN_ADDRESS = frozenset({K.PXE_ADDRESS, K.IPXE_ADDRESS})
 
 

@@ -24,7 +24,8 @@ _CLOCK = 1e9
 """Seconds of a timing file from which on they are the time of day: 2001, or a recording of thirty years."""
 
 _CHUNK = 65_536
-_OWN_DATES = ("nginx-access", "nginx-error", "kea", "journal")
+_ACCESS = ("nginx-access", "plasmatui-serve")
+_OWN_DATES = (*_ACCESS, "nginx-error", "kea", "journal")
 """Formats whose times have a year: the others are read by their light."""
 
 
@@ -84,7 +85,7 @@ def replay_all(directory: Path, warn: Warn = _nobody) -> dict[str, tuple[BootTim
 
 def _load(bundle: Bundle, warn: Warn) -> list[_Recording]:
     """Every file's signals, those with whole dates first."""
-    order = ("nginx-access", *_OWN_DATES)
+    order = _OWN_DATES
     places = sorted(
         range(len(bundle.files)),
         key=lambda place: order.index(name) if (name := bundle.files[place].format) in order else len(order),
@@ -103,7 +104,7 @@ def _load(bundle: Bundle, warn: Warn) -> list[_Recording]:
             raise BundleError(f"{file.name}: {error.strerror}") from error
         recordings[place] = recording
         walls = [signal.wall for signal in recording.signals if signal.wall is not None]
-        if file.format == "nginx-access":
+        if file.format in _ACCESS:
             served += walls
         if walls and file.format in _OWN_DATES:
             reference = max(walls[-1], reference or walls[-1])
@@ -112,7 +113,7 @@ def _load(bundle: Bundle, warn: Warn) -> list[_Recording]:
 
 def _zone(bundle: Bundle) -> int | None:
     try:
-        return zone_of(file.path for file in bundle.files if file.format == "nginx-access")
+        return zone_of(file.path for file in bundle.files if file.format in _ACCESS)
     except OSError:
         return None  # it is said when the file is read
 

@@ -12,7 +12,14 @@ from plasmatui.watch.span import Span
 
 ORDER = {stage: index for index, stage in enumerate(Stage)}
 
-_FETCHES = (SignalKind.HTTP_REQUEST, SignalKind.TFTP_REQUEST, SignalKind.IPXE_FETCH, SignalKind.IPXE_FETCHED)
+_FETCHES = (
+    SignalKind.HTTP_REQUEST,
+    SignalKind.HTTP_PROGRESS,
+    SignalKind.TFTP_REQUEST,
+    SignalKind.IPXE_FETCH,
+    SignalKind.IPXE_FETCHED,
+)
+_HTTP = frozenset({SignalKind.HTTP_REQUEST, SignalKind.HTTP_PROGRESS})
 _ROLE_STAGE = {
     Role.LOADER: Stage.TFTP_LOADER,
     Role.SCRIPT: Stage.IPXE_SCRIPT,
@@ -109,7 +116,7 @@ class Reading:
         level = 0
         for mark in self.facts.find(*_FETCHES, SignalKind.IPXE_ERROR):
             file = mark.first.file
-            if not file or (mark.kind is SignalKind.HTTP_REQUEST and not is_boot_client(mark.first)):
+            if not file or (mark.kind in _HTTP and not is_boot_client(mark.first)):
                 continue
             role = role_of(file)
             if role is Role.UNKNOWN and (mark.kind is not SignalKind.TFTP_REQUEST):
@@ -221,7 +228,7 @@ class Reading:
 
     def _fetch(self, mark: Mark, broken: set[str]) -> None:
         stage = _ROLE_STAGE.get(self.role(mark.first.file))
-        if stage is None or (mark.kind is SignalKind.HTTP_REQUEST and not is_boot_client(mark.first)):
+        if stage is None or (mark.kind in _HTTP and not is_boot_client(mark.first)):
             return
         if (
             mark.kind in (SignalKind.TFTP_REQUEST, SignalKind.TFTP_DONE)

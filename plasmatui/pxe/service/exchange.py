@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from dataclasses import dataclass, field
@@ -12,6 +13,9 @@ from starlette.types import Message, Scope
 
 PROGRESS_FROM: Final = 1024 * 1024
 """Bytes from which on the progress of an answer is worth telling."""
+
+_NEARLY: Final = 128 * 1024
+_LONGEST_PAUSE: Final = 0.1
 
 
 class ClientGoneError(Exception):
@@ -63,6 +67,11 @@ class Exchange:
         return time.monotonic() - self.began
 
     @property
+    def large(self) -> bool:
+        """Whether its progress is worth telling."""
+        return self.method == "GET" and self.total is not None and self.total >= PROGRESS_FROM
+
+    @property
     def taken(self) -> int:
         """Bytes that the client has, as far as that is known."""
         if self.ended or self.wire is None:
@@ -86,6 +95,17 @@ class Exchange:
             self.handed += len(message.get("body", b""))
             if message.get("more_body") and self.wire is not None:
                 self.wire.unsent()  # noted there, for the case that the connection is lost with it
+
+    async def settle(self) -> None:
+        """Wait until the client has nearly all that was handed over.
+
+        The kernel takes megabytes ahead; without this an answer would count as sent long before it is, and a client
+        that leaves in the middle as one that had everything.
+        """
+        pause = 0.001
+        while self.wire is not None and not self.wire.lost and self.wire.unsent() > _NEARLY:
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
 
     def end(self) -> None:
         """The answer has ended, one way or the other."""

@@ -10,7 +10,7 @@ from typing import Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from plasmatui.pxe.service.accesslog import access_line, transfer_line
-from plasmatui.pxe.service.exchange import PROGRESS_FROM, ClientGoneError, Exchange, make_exchange
+from plasmatui.pxe.service.exchange import ClientGoneError, Exchange, make_exchange
 from plasmatui.pxe.service.meters import Meters
 
 TELL_EVERY: Final = 1.0
@@ -38,6 +38,8 @@ class Transfers:
         self.running.add(exchange)
 
         async def noting(message: Message) -> None:
+            if exchange.large and message["type"] == "http.response.body" and not message.get("more_body"):
+                await exchange.settle()
             await send(message)
             exchange.see(message)
 
@@ -58,7 +60,6 @@ class Transfers:
             wall = time.time()
             for exchange in tuple(self.running):
                 taken = exchange.taken
-                large = exchange.total is not None and exchange.total >= PROGRESS_FROM
-                if large and exchange.method == "GET" and taken != exchange.told:
+                if exchange.large and taken != exchange.told:
                     exchange.told = taken
                     self._log(transfer_line(exchange, wall))

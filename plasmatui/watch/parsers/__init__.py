@@ -7,6 +7,7 @@ from typing import Final
 
 from plasmatui.watch.parser import LogParser
 from plasmatui.watch.parsers.atftpd import AtftpdParser
+from plasmatui.watch.parsers.boot_service import BootServiceParser
 from plasmatui.watch.parsers.dhcpd import DhcpdParser
 from plasmatui.watch.parsers.dnsmasq import DnsmasqParser
 from plasmatui.watch.parsers.journal import JournalParser
@@ -23,6 +24,7 @@ _FORMATS: Final[dict[str, Callable[[str, float | None], LogParser]]] = {
     "tftpd-hpa": TftpdHpaParser,
     "nginx-access": NginxAccessParser,
     "nginx-error": NginxErrorParser,
+    "plasmatui-serve": BootServiceParser,
     "journal": JournalParser,
 }
 

@@ -17,16 +17,16 @@ from plasmatui.text import clean_line
 from plasmatui.watch.parsers.base import LineParser, Signals, plain_address
 from plasmatui.watch.parsers.stamps import access_time
 
-_QUOTED: Final = r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
+QUOTED: Final = r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
 _LINE: Final = re.compile(
     r"(?:\S{1,255} )??([0-9a-fA-F:][0-9a-fA-F.:]{1,44}(?:%\w{1,16})?) \S{1,255} [^\[]{1,255}\[([^\]]{20,32})\] "
-    + _QUOTED
+    + QUOTED
     + r" (\d{3}) (\d{1,18}|-)(?: "
-    + _QUOTED
+    + QUOTED
     + " "
-    + _QUOTED
+    + QUOTED
     + r"(?: "
-    + _QUOTED
+    + QUOTED
     + r")?)?"
 )
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "PROPFIND"})
@@ -66,9 +66,9 @@ class NginxAccessParser(LineParser):
         method, _, target = request.partition(" ")
         if method not in _METHODS or not target:
             return ()  # no HTTP: a port scanner, TLS on a plain port
-        target = clean_line(_unescape(target.partition(" HTTP/")[0]))
+        target = clean_line(unescape(target.partition(" HTTP/")[0]))
         if agent != self._agent_raw:
-            self._agent_raw, self._agent = agent, clean_line(_unescape(agent)) if agent and agent != "-" else ""
+            self._agent_raw, self._agent = agent, clean_line(unescape(agent)) if agent and agent != "-" else ""
         agent = self._agent
         host, mac, uuid = _named(target) if "?" in target else ("", "", "")
         return (
@@ -98,7 +98,7 @@ class NginxAccessParser(LineParser):
         return self._minute_wall + int(second)
 
 
-def _unescape(text: str) -> str:
+def unescape(text: str) -> str:
     return _ESCAPE.sub(_plain, text) if "\\" in text else text
 
 
