@@ -119,6 +119,11 @@ def engine_paths(inventory: Path | str) -> EnginePaths:
     return EnginePaths(path, f"{stem}-{digest}")
 
 
+def boot_states(source: Path | str) -> Path:
+    """Which machines of an inventory, or of a boot service's data directory, are installed (need not exist yet)."""
+    return state_root() / "serve" / f"{engine_paths(source).key}.json"
+
+
 def crash_dir() -> Path:
     """Redacted crash files, mode 0600."""
     return state_root() / "crash"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +14,8 @@ from plasmatui.cli.output import clean, clock, note, print_json, result, table
 from plasmatui.cli.settings import Settings
 
 if TYPE_CHECKING:
-    from plasmatui.pxe.service.answers import Choice, Problem, Source
+    from plasmatui.pxe.service.answers import Problem, Source
+    from plasmatui.pxe.service.files import Images
     from plasmatui.pxe.service.once import BootStates
     from plasmatui.pxe.service.query import Query
 
@@ -123,7 +122,7 @@ def _serve(store: Store, address: str | None, log_file: Path | None) -> int:
     return DONE
 
 
-def _open(store: Store) -> tuple[Source, Any, str]:
+def _open(store: Store) -> tuple[Source, Images | None, str]:
     """The source, the images, and where to listen unless something else is said."""
     from plasmatui.pxe.service.files import Images
 
@@ -167,13 +166,16 @@ def _address(text: str) -> tuple[str, int]:
     return host or "0.0.0.0", int(port)  # noqa: S104 - an empty host means every address, as in Go's servers
 
 
+def _state_path(store: Store) -> Path:
+    from plasmatui.paths import boot_states
+
+    return boot_states(store.data or store.settings.inventory_path())
+
+
 def _states(store: Store) -> BootStates:
-    from plasmatui.paths import state_root
     from plasmatui.pxe.service.once import BootStates, StateFileError
 
-    path = (store.data or store.settings.inventory_path()).resolve()
-    digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:10]
-    states = BootStates(state_root() / "serve" / f"{path.stem}-{digest}.json")
+    states = BootStates(_state_path(store))
     try:
         states.prepare()
     except StateFileError as error:
@@ -196,15 +198,92 @@ def explain(
     Every problem of the store is named. Asks nobody: it reads the store as the service does.
     """
     query = _query(mac, uuid, labels)
-    source, _, _ = _open(store.with_own(data, images))
-    choice = source.choice(query)
-    problems = source.problems
+    store = store.with_own(data, images)
+    source, files, _ = _open(store)
+    explanation = _explain(store, source, files, query)
     source.close()
     if as_json:
-        _print_choice_json(source.kind, choice, problems)
+        print_json(explanation.json())
     else:
-        _print_choice(source.kind, choice, problems)
-    return DONE if choice.boot is not None else FAILED
+        explanation.print()
+    return DONE if explanation.script is not None else FAILED
+
+
+@dataclass(frozen=True)
+class _Explanation:
+    """What the service would answer a machine, and why. `script` is None for nothing."""
+
+    kind: str
+    rule: str
+    steps: tuple[str, ...]
+    script: str | None
+    problems: tuple[Problem, ...]
+
+    def json(self) -> dict[str, Any]:
+        return {
+            "source": self.kind,
+            "rule": self.rule or None,
+            "steps": list(self.steps),
+            "script": self.script,
+            "problems": [_problem(problem) for problem in self.problems],
+        }
+
+    def print(self) -> None:
+        from plasmatui.text import clean_text
+
+        for problem in self.problems:
+            note(clean(str(problem)))
+        result(f"source: {self.kind}")
+        for number, step in enumerate(self.steps, 1):
+            result(clean(f"{number:3}. {step}"))
+        if self.script is None:
+            result("\n/ipxe answers 404: the machine goes on with its next boot device")
+        else:
+            result(f"\n/ipxe answers by {clean(self.rule)}:\n")
+            result(clean_text(self.script).rstrip("\n"))
+
+
+def _explain(store: Store, source: Source, files: Images | None, query: Query) -> _Explanation:
+    from plasmatui.pxe.service.answers import Terms
+
+    choice = source.choice(query)
+    steps = list(choice.steps)
+    if choice.boot is not None:
+        steps += [_about_file(files, path) for path in (choice.boot.kernel, *choice.boot.initrd)]
+    since = _installed_since(store, query.mac)
+    if since:
+        steps.append(f"{query.mac} is installed since {since}: it is left to its disk")
+    script = source.script(query, Terms(installed=since))
+    return _Explanation(source.kind, choice.rule, tuple(steps), script, tuple(source.problems))
+
+
+def _about_file(files: Images | None, path: str) -> str:
+    """Whether a file that a script names is one of ours, and there."""
+    root, _, below = path.removeprefix("/").partition("/")
+    if not path.startswith("/") or root not in ("images", "assets", "boot"):
+        return f"{path or 'no kernel'}: not one of our files"
+    if files is None:
+        return f"{path}: no images are served, name them with --images-path"
+    try:
+        file = files.open(below)
+    except OSError as error:
+        return f"{path}: is not served: {error.strerror}"
+    file.close()
+    return f"{path}: {file.size} bytes"
+
+
+def _installed_since(store: Store, mac: str | None) -> str:
+    """See `Terms.installed`."""
+    from plasmatui.pxe.service.once import INSTALLED, BootStates, StateFileError
+
+    path = _state_path(store)
+    if mac is None or not (store.once or store.data is None) or not path.exists():
+        return ""
+    try:
+        machine = BootStates(path).get(mac)
+    except StateFileError as error:
+        raise Failure(FAILED, str(error)) from error
+    return clock(machine.since) if machine is not None and machine.state == INSTALLED else ""
 
 
 @serve.command()
@@ -290,36 +369,6 @@ def _query(mac: str, uuid: str, labels: tuple[str, ...]) -> Query:
             raise Failure(USAGE, f"{label!r}: expected LABEL=VALUE", "for example os=installed")
         values[name] = value
     return make_query(values)
-
-
-def _print_choice(kind: str, choice: Choice, problems: Any) -> None:
-    from plasmatui.pxe.service.scripts import ipxe_script
-    from plasmatui.text import clean_text
-
-    for problem in problems:
-        note(clean(str(problem)))
-    result(f"source: {kind}")
-    for number, step in enumerate(choice.steps, 1):
-        result(clean(f"{number:3}. {step}"))
-    if choice.boot is None:
-        result("\n/ipxe answers 404: the machine goes on with its next boot device")
-        return
-    result(clean(f"\n/ipxe answers by {choice.rule}:\n") + "\n")
-    result(clean_text(ipxe_script(choice.boot)).rstrip("\n"))
-
-
-def _print_choice_json(kind: str, choice: Choice, problems: Any) -> None:
-    from plasmatui.pxe.service.scripts import ipxe_script
-
-    print_json(
-        {
-            "source": kind,
-            "rule": choice.rule or None,
-            "steps": list(choice.steps),
-            "script": ipxe_script(choice.boot) if choice.boot is not None else None,
-            "problems": [_problem(problem) for problem in problems],
-        }
-    )
 
 
 def _problem(problem: Problem) -> dict[str, Any]:

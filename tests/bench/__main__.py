@@ -9,10 +9,24 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 
-from tests.bench import consoles, health, linestore, logview, operations, power, redfish, remote, screen, watch
+from tests.bench import (
+    bootservice,
+    consoles,
+    health,
+    linestore,
+    logview,
+    operations,
+    power,
+    redfish,
+    remote,
+    screen,
+    watch,
+)
 from tests.bench.report import Report
 
 BENCHES: dict[str, Callable[[Report], Awaitable[None]]] = {
+    "boot-scripts": bootservice.scripts,
+    "initrds": bootservice.initrds,
     "power": power.beside_ipmipower,
     "dead": power.with_dead_ones,
     "consoles": consoles.line_rate,
