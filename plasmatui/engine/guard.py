@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 SEEN = "raft:"
 """Key of the journal's memory: a raft group once had voters, so that its silence is not the time before the first."""
 
+TURNS = "voters take turns: the next one waits until the one before is given back, and is refused if that stays out"
+
 OVERRIDE = "--override-quorum CLUSTER goes on all the same"
 
 
@@ -30,6 +32,7 @@ class QuorumGuard:
         self._memory = memory
         self._away: dict[str, set[int]] = {}
         self._lock = asyncio.Lock()
+        self._left = asyncio.Event()
 
     async def look(self, nodes: frozenset[str]) -> tuple[str, tuple[str, ...]]:
         """Whether any one of `nodes` could be disturbed now; the others follow when it is back."""
@@ -38,6 +41,8 @@ class QuorumGuard:
         notes = dict.fromkeys(
             text for found in verdicts for text in (found.reason if found.group else "", *found.warnings)
         )
+        if sum(bool(found.group) for found in verdicts) > 1:
+            notes[TURNS] = None
         if len(refused) == len(verdicts) and refused:
             return f"{refused[0]}; {OVERRIDE}", tuple(note for note in notes if note)
         return "", tuple(note for note in notes if note)
@@ -51,11 +56,21 @@ class QuorumGuard:
             self._away.setdefault(node, set()).add(number)
         return ""
 
+    async def turn(self, node: str) -> bool:
+        if not any(numbers for other, numbers in self._away.items() if other != node):
+            return False
+        event = self._left
+        await event.wait()
+        return True
+
     def resume(self, node: str, number: int) -> None:
         self._away.setdefault(node, set()).add(number)
 
     def leave(self, node: str, number: int) -> None:
-        self._away.get(node, set()).discard(number)
+        if number in self._away.get(node, ()):
+            self._away[node].discard(number)
+            self._left.set()
+            self._left = asyncio.Event()
 
     async def _judge(self, targets: list[frozenset[str]]) -> list[Verdict]:
         from plasmatui.cluster.members import read_groups

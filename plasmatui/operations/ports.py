@@ -94,6 +94,9 @@ class Guard(Protocol):
     async def enter(self, node: str, number: int, *, override: bool) -> str:
         """Before a node is disturbed: why it must not be ("": it may; from now on it counts as lost until `leave`)."""
 
+    async def turn(self, node: str) -> bool:
+        """Wait until another node that counts as lost by an operation is given back; False when there is none."""
+
     def resume(self, node: str, number: int) -> None:
         """The node was disturbed before the engine's restart: it counts as lost until `leave`."""
 

@@ -51,6 +51,9 @@ async def move_vms(work: NodeWork) -> None:
     moved = 0
     while True:
         told = await list_vms(clients, (work.node,))
+        if work.node in told.unknown and work.again and work.node in work.site.cordoned():
+            work.log("its VMs were moved by an earlier try, and its plasmavmc was stopped")
+            return
         if work.node in told.unknown:
             raise NodeFailedError("migration-failed", f"{work.node}: its VMs are not known: {told.unknown[work.node]}")
         left = told.on(work.node)

@@ -401,10 +401,24 @@ class NodeWork:
     async def _pass_guard(self, step: Step) -> None:
         if self._guarded:
             return
-        if refusal := await self.site.guard.enter(self.node, self.number, override=self._desk.override):
+        while refusal := await self.site.guard.enter(self.node, self.number, override=self._desk.override):
+            if await self._turn(refusal):
+                continue
             self.site.ledger.audit(self.by, self.node, step.command, f"refused: {refusal}")
             raise NodeFailedError("refused", f"{self.node}: {refusal}")
         self._guarded = True
+
+    async def _turn(self, refusal: str) -> bool:
+        """A refusal may be due to nodes that operations hold now: wait for one to be given back, and ask again."""
+        message = self.record.message
+        self.update(message=f"waits its turn: {refusal}")
+        try:
+            return await self.site.guard.turn(self.node)
+        except asyncio.CancelledError:
+            self._uncancel()
+            raise NodeLeftError(self._left()) from None
+        finally:
+            self.record = msgspec.structs.replace(self.record, message=message)
 
     def _is_left(self) -> bool:
         # A method, because `leave` sets it while a step is awaited.

@@ -247,6 +247,9 @@ class FakeGuard:
         self.refusals: dict[str, str] = {}
         self.away: dict[str, int] = {}
         self.resumed: list[str] = []
+        self.left = asyncio.Event()
+        self.most = 0
+        """Nodes that may be away at once; 0: any number."""
 
     async def look(self, nodes: frozenset[str]) -> tuple[str, tuple[str, ...]]:
         return next((self.refusals[node] for node in sorted(nodes) if node in self.refusals), ""), ()
@@ -254,15 +257,25 @@ class FakeGuard:
     async def enter(self, node: str, number: int, *, override: bool) -> str:
         if node in self.refusals and not override:
             return self.refusals[node]
+        if self.most and len(self.away.keys() - {node}) >= self.most and not override:
+            return "one more lost voter breaks the majority"
         self.away[node] = number
         return ""
+
+    async def turn(self, node: str) -> bool:
+        if not self.away.keys() - {node}:
+            return False
+        self.left.clear()
+        await self.left.wait()
+        return True
 
     def resume(self, node: str, number: int) -> None:
         self.resumed.append(node)
         self.away[node] = number
 
     def leave(self, node: str, number: int) -> None:
-        self.away.pop(node, None)
+        if self.away.pop(node, None) is not None:
+            self.left.set()
 
 
 def make_site(inventory: Inventory, machines: Machines, ledger: Ledger, jobs: Path = Path("/nowhere")) -> Site:

@@ -366,6 +366,31 @@ async def test_the_guard_is_asked_before_the_first_disruptive_step(rig: Rig) -> 
     assert any("guard overridden" in text for _, _, text, _ in rig.ledger.audited)
 
 
+async def test_voters_take_turns(rig: Rig) -> None:
+    """What is refused only because another node is away now waits for it; what is refused for good fails."""
+    rig.guard.most = 1
+    rig.world.gates["copy"] = asyncio.Event()
+    rig.runner.start(ORDER, ("n1", "n2", "n3"), "anna")
+    await until(lambda: len(rig.world.done) == 1 and "waits its turn" in rig.node("n2").message)
+    assert rig.guard.away.keys() == rig.world.done.keys()
+    rig.world.gates["copy"].set()
+    record = await rig.ended()
+    assert record.state is DONE
+    assert all("turn" not in node.message for node in record.nodes)
+
+
+async def test_a_turn_can_be_cancelled(rig: Rig) -> None:
+    rig.guard.most = 1
+    rig.world.gates["copy"] = asyncio.Event()
+    rig.runner.start(ORDER, ("n1", "n2"), "anna")
+    await until(lambda: "waits its turn" in rig.node("n2").message)
+    rig.runner.cancel(1, "ben")
+    await until(lambda: rig.node("n2").state.ended)
+    assert rig.node("n2").state is OperationState.CANCELLED
+    rig.world.gates["copy"].set()
+    await rig.ended()
+
+
 # --- pace ------------------------------------------------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from plasmatui.client import EngineError
 from plasmatui.model.operation import BootOrder, DrainOrder, PowerOrder, RollbackOrder, UndrainOrder
 from plasmatui.model.words import Lifecycle, OperationState, PowerAction
-from tests.support.operator import Operator, node_of, told
+from tests.support.operator import Operator, node_of, step_of, told
 from tests.support.site import Site, site
 
 DONE = OperationState.DONE
@@ -89,6 +90,22 @@ def test_a_rollback_is_read_back_with_its_boot_loader(rack: Site, operator: Oper
     assert system.current is system.generations[2].build, "until it is booted"
     missing = operator.plan(RollbackOrder(to=9), "node03")
     assert "has no generation 9; it has 3, 2, 1" in missing.nodes[0].skipped
+
+
+def test_voters_take_turns_and_the_quorum_is_never_lost(rack: Site, operator: Operator) -> None:
+    cluster = rack.rack.rack.cluster
+    plan = operator.plan(RollbackOrder(to=1), "node01", "node02", "node03")
+    assert not plan.refused
+    assert any("take turns" in note for note in plan.notes)
+    record = operator.run(RollbackOrder(to=1), "node01", "node02", "node03")
+    assert record.state is DONE, told(record)
+    spans = sorted((step_of(node, "choose").begin, node.steps[-1].end) for node in record.nodes)
+    assert all(end <= begin for (_, end), (begin, _) in itertools.pairwise(spans)), "one after the other"
+    both = operator.run(DrainOrder(), "node01", "node02")
+    assert sorted(node.error for node in both.nodes) == ["", "refused"], told(both)
+    out = next(node.node for node in both.nodes if not node.error)
+    assert operator.run(UndrainOrder(), out).state is DONE
+    assert all(group.losses == [] for group in cluster.groups.values())
 
 
 def test_nodes_are_booted_to_the_installer_or_told_why_not(rack: Site, operator: Operator) -> None:
