@@ -29,6 +29,7 @@ def settings(site: Site) -> dict[str, Any]:
         "interfaces-config": {"interfaces": [site.interface]},
         "lease-database": {"type": "memfile", "persist": True, "name": LEASES, "lfc-interval": 3600},
         **_lifetimes(site.lease),
+        "authoritative": True,
         # Firmware, iPXE and the system name themselves differently; one machine is one MAC address, and one lease.
         "match-client-id": False,
         "host-reservation-identifiers": ["hw-address"],

@@ -140,3 +140,59 @@ def dnsmasq(directory: Path, files: dict[str, Path]) -> list[str]:
     """In the foreground, as the namespace's only user, without asking whether an address is in use."""
     own = ["--keep-in-foreground", "--log-facility=-", "--user=root", "--group=root", "--no-ping", "--pid-file="]
     return ["dnsmasq", *own, f"--dhcp-leasefile={directory}/leases", "-C", str(files["pxe.conf"])]
+
+
+@pytest.mark.needs("nginx", "unshare", "ip")
+def test_nginx_serves_scripts_and_images_and_nothing_else(tmp_path: Path) -> None:
+    assets = tmp_path / "assets"
+    request = request_of(tmp_path, INVENTORY.replace("  interface: eth0\n", f"  interface: eth0\n  assets: {assets}\n"))
+    for file in render(request, ["ipxe"]):
+        path = Path("/", file.path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(file.text, encoding="utf-8")
+    (assets / "nixos/worker").mkdir(parents=True)
+    (assets / "nixos/worker/initrd").write_bytes(bytes(range(256)) * 1000)
+    (tmp_path / "secret").write_text("secret")
+    (server,) = render(request, ["nginx"])
+    temporary = "".join(f"{kind}_temp_path {tmp_path}/{kind};" for kind in ("client_body", "proxy", "fastcgi"))
+    (tmp_path / "nginx.conf").write_text(
+        f"daemon off; user root; pid {tmp_path}/pid; error_log stderr; events {{}}\n"
+        f"http {{ access_log off; {temporary} include /etc/nginx/mime.types;\n{server.text}}}\n",
+        encoding="utf-8",
+    )
+    base = "http://10.0.100.10:8080"
+    wanted = ("/boot/ipxe/boot.ipxe", "/boot/nixos/worker/initrd", "/health")
+    unwanted = ("/boot../secret", "/boot/nixos/", "/boot/nixos/none/bzImage", "/secret")
+    urls = [f"{base}{path}" for path in (*wanted, *unwanted)]
+    script, initrd, health, *missing = fetched(tmp_path, ["nginx", "-p", str(tmp_path), "-c", "nginx.conf"], urls)
+    assert script["status"] == 200
+    assert script["type"] == "text/plain"
+    assert bytes.fromhex(script["body"]).startswith(b"#!ipxe\n")
+    assert initrd["type"] == "application/octet-stream"
+    assert initrd["ranges"] == "bytes"
+    assert len(bytes.fromhex(initrd["body"])) == int(initrd["length"]) == 256_000
+    assert json.loads(bytes.fromhex(health["body"])) == {"status": "healthy", "services": {"http": "running"}}
+    assert [each["status"] for each in missing] == [404, 403, 404, 404]
+
+
+def fetched(directory: Path, server: list[str], urls: list[str]) -> list[dict[str, Any]]:
+    job = {"server": server, "log": str(directory / "server.log"), "urls": urls}
+    done = subprocess.run(
+        ["unshare", *NAMESPACE, sys.executable, "-m", "tests.support.dhcp_lab"],
+        input=json.dumps(job), capture_output=True, text=True, timeout=110, cwd=ROOT,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr + (directory / "server.log").read_text(errors="replace")
+    found: list[dict[str, Any]] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.needs("nft", "unshare", "ip")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may load firewall rules, even in a namespace of its own")
+def test_the_firewall_can_be_loaded_again_and_again(tmp_path: Path) -> None:
+    files = put(render(request_of(tmp_path), ["firewall"]), tmp_path, lambda text: text)
+    load_twice = f"nft -f {files['pxe.nft']} && nft -f {files['pxe.nft']} && nft list ruleset"
+    done = subprocess.run(["unshare", "--net", "sh", "-c", load_twice], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("table inet pxe") == 1
+    assert done.stdout.count("policy drop") == 1
+    assert "udp dport 31000-31999 accept" in done.stdout

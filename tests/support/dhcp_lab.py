@@ -8,12 +8,14 @@ Packets: RFC 2131 section 2, options: RFC 2132. Frames are made by hand, since a
 
 from __future__ import annotations
 
+import http.client
 import json
 import socket
 import struct
 import subprocess
 import sys
 import time
+import urllib.parse
 from typing import Any
 
 SERVER_NIC, CLIENT_NIC = "eth0", "client0"
@@ -24,6 +26,7 @@ SERVER, BOOTING = "10.0.100.10", "10.0.100.77"
 LIMIT = 20.0
 """Seconds for an answer of a server that has begun to answer; the first one has longer, for its start."""
 
+HEADERS = {"type": "Content-Type", "length": "Content-Length", "ranges": "Accept-Ranges"}
 REQUESTED = bytes((1, 3, 6, 12, 15, 17, 43, 54, 60, 66, 67, 97, 128, 129, 130, 131, 132, 133, 134, 135, 175, 176, 177))
 
 
@@ -137,14 +140,35 @@ def ask(client: dict[str, Any], number: int, limit: float) -> dict[str, Any] | N
     return None
 
 
+def fetch(url: str) -> dict[str, Any]:
+    """A page as it came; a server that does not listen yet is asked again until the limit."""
+    end = time.monotonic() + LIMIT
+    parts = urllib.parse.urlsplit(url)
+    while True:
+        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=5)
+        try:
+            connection.request("GET", parts.path)
+            answer = connection.getresponse()
+            body = answer.read()
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.05)
+            continue
+        finally:
+            connection.close()
+        headers = {key: answer.headers.get(name, "") for key, name in HEADERS.items()}
+        return {"status": answer.status, "body": body.hex(), **headers}
+
+
 def main() -> None:
     job = json.load(sys.stdin)
     build()
     with open(job["log"], "wb") as log:
         server = subprocess.Popen(job["server"], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:
-            answers = []
-            for number, client in enumerate(job["clients"], 0x5000):
+            answers: list[Any] = [fetch(url) for url in job.get("urls", [])]
+            for number, client in enumerate(job.get("clients", []), 0x5000):
                 limit = LIMIT if number == 0x5000 else job["limit"]
                 answers.append(ask(client, number, limit) if server.poll() is None else None)
         finally:
