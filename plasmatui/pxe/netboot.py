@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 _KERNEL = re.compile(r"^kernel\s+(?P<file>\S+)\s+(?P<arguments>.+)$", re.MULTILINE)
 _INIT = re.compile(r"init=(/nix/store/[0-9a-z]{32}-[0-9A-Za-z+\-._?=]+/init)")
+_PUBLISHED = re.compile(r"\.\./\.\./(versions/[A-Za-z0-9][A-Za-z0-9._-]*)/bzImage")
 _WORD = re.compile(r"[A-Za-z0-9_./:@+=,%-]+")
 
 
@@ -20,10 +21,16 @@ class NetbootError(ValueError):
 
 @dataclass(frozen=True)
 class Netboot:
-    """Attributes: init: exact path. parameters: the image's own kernel parameters, without `init=` and `initrd=`."""
+    """What the script says.
+
+    Attributes:
+        init: exact path. parameters: the image's own kernel parameters, without `init=` and `initrd=`.
+        directory: where a published version's files lie, below the HTTP root; empty: beside the script.
+    """
 
     init: str
     parameters: tuple[str, ...]
+    directory: str = ""
 
 
 def parse_netboot(text: str) -> Netboot:
@@ -45,4 +52,5 @@ def parse_netboot(text: str) -> Netboot:
     odd = [word for word in own if not _WORD.fullmatch(word)]
     if odd:
         raise NetbootError(f"its kernel parameter {odd[0][:60]!a} cannot be passed on by an iPXE script")
-    return Netboot(inits[0], tuple(own))
+    published = _PUBLISHED.fullmatch(found["file"])
+    return Netboot(inits[0], tuple(own), published[1] if published else "")
