@@ -173,13 +173,17 @@ def _state_path(store: Store) -> Path:
 
 
 def _states(store: Store) -> BootStates:
+    from plasmatui.paths import UnsafeDirectoryError, make_private, state_root
     from plasmatui.pxe.service.once import BootStates, StateFileError
 
-    states = BootStates(_state_path(store))
+    path = _state_path(store)
+    states = BootStates(path)
     try:
+        make_private(state_root())
+        make_private(path.parent)
         states.prepare()
-    except StateFileError as error:
-        raise Failure(FAILED, str(error)) from error
+    except (OSError, UnsafeDirectoryError, StateFileError) as error:
+        raise Failure(FAILED, f"the states of machines cannot be kept: {error}") from error
     return states
 
 

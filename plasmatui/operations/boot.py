@@ -12,6 +12,7 @@ from plasmatui.model.operation import BootOrder, Step
 from plasmatui.model.words import Power, PowerAction, Severity, Stage
 from plasmatui.operations.bootdev import override, override_steps
 from plasmatui.operations.limits import ASK_LIMIT
+from plasmatui.operations.netboot import offer_installer
 from plasmatui.operations.power import ON_LIMIT
 from plasmatui.operations.site import Site
 from plasmatui.operations.ssh import installer
@@ -96,6 +97,8 @@ async def power_up(work: NodeWork, boot_device: BootDevice) -> None:
             work.skip(id_, "done before the engine was restarted")
     else:
         power = work.record.before
+        if boot_device.device is Device.PXE:
+            await offer_installer(work)
         await override(work, boot_device)
         if work.record.message:
             work.log(work.record.message)

@@ -15,6 +15,7 @@ from plasmatui.nix.flake import Built, DiskoDevice
 from plasmatui.operations.anywhere import Calls, call_steps
 from plasmatui.operations.disks import check_disks, check_installer, installer_disks
 from plasmatui.operations.flake import Tools, build, check_flake, check_steps, find_tools
+from plasmatui.operations.netboot import leave_to_disk
 from plasmatui.operations.site import Site
 from plasmatui.operations.system import system_steps, wait_system
 from plasmatui.operations.work import NodeFailedError, NodeWork
@@ -132,6 +133,7 @@ async def install_prepared(work: NodeWork, prepared: Prepared, confirmed: tuple[
     await calls.wipe()
     await calls.mount()
     await calls.install()
+    await leave_to_disk(work)
     await calls.reboot()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ import pytest
 import yaml
 
 from plasmatui.model.bmc import Device
-from plasmatui.model.words import PowerAction, Stage
+from plasmatui.model.operation import BootOrder, ProvisionOrder
+from plasmatui.model.words import OperationState, PowerAction, Stage
 from plasmatui.pxe.service import transfers
 from plasmatui.pxe.service.answers import Source
 from plasmatui.pxe.service.files import Images
@@ -30,6 +32,9 @@ from plasmatui.sim.services import ServiceOptions
 from plasmatui.watch.parsers import make_parser
 from plasmatui.watch.replay import replay
 from tests.support.boots import Recording, boot, ended, record, write_bundle
+from tests.support.operator import Operator, told
+from tests.support.site import site as whole_site
+from tests.support.site import wait_for
 
 KERNEL, INITRD = 100_000, 3 * 1024 * 1024
 STORE = "0123456789abcdfghijklmnpqrsvwxyz"  # 32 letters of a store path's hash
@@ -161,3 +166,41 @@ async def test_a_boot_from_a_matchbox_directory(tmp_path: Path) -> None:
         text = recordings["node02"].text
         assert text.endswith("nixos login: ")
         assert text.count("/assets/nixos/worker/initrd... ") == 2
+
+
+def test_operations_say_who_is_to_be_installed(tmp_path: Path) -> None:
+    """The engine, the service and the rack as three processes that share one inventory."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    boot_options = ServiceOptions(boot_url=f"http://127.0.0.1:{port}/boot.ipxe")
+    images = make_images(tmp_path / "images")
+    with whole_site(nodes=1, port=0, on=0, speed=100.0, boot=boot_options) as rack:
+        log = tmp_path / "serve.log"
+        text = rack.inventory.read_text()
+        rack.inventory.write_text(
+            text.replace("logs:\n", f"logs:\n  - {{kind: http, format: plasmatui-serve, file: {log}}}\n")
+        )
+        arguments = ("--address", f"127.0.0.1:{port}", "--images-path", str(images), "--log-file", str(log))
+        service = rack.spawn("serve", *arguments)
+        wait_for("the service", log.exists)
+        rack.engine()
+        rack.consoles_open(1)
+        operator = Operator(rack)
+
+        def state() -> str:
+            machines = rack.cli("serve", "states", "--json").json()["machines"]
+            return next((str(machine["state"]) for machine in machines.values()), "")
+
+        assert state() == ""
+        assert rack.cli("serve", "installed", "node01").code == 0
+        assert state() == "installed"
+        record = operator.run(BootOrder(), "node01")
+        assert record.state is OperationState.DONE, told(record)
+        assert state() == "pending"
+        record = operator.run(ProvisionOrder(), "node01")
+        assert record.state is OperationState.DONE, told(record)
+        assert state() == "installed"
+        stages = {span.stage: span for span in operator.boots("node01")[1].stages}
+        assert (stages[Stage.HTTP_INITRD].state, stages[Stage.HTTP_INITRD].bytes) == ("done", INITRD)
+        service.terminate()
+        assert service.wait(20) == 0
