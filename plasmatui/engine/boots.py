@@ -36,6 +36,12 @@ INTERVAL = 0.1
 SLICE = 0.004
 """Seconds of work after which the loop gets its turn."""
 
+SHARE = 4
+"""Looking at nodes may take one part in this many of the time, so that a flood does not leave the logs behind."""
+
+LATE = 2.0
+"""Seconds between two looks in a flood, at most."""
+
 LOOK = 0.5
 """Seconds between two looks for nodes that fell silent."""
 
@@ -320,7 +326,7 @@ class BootWatch:
                     worked += time.perf_counter() - begun
                     await asyncio.sleep(0)
                     begun = time.perf_counter()
-            await asyncio.sleep(min(max(INTERVAL, 2 * worked), LOOK))
+            await asyncio.sleep(min(max(INTERVAL, (SHARE - 1) * worked), LATE))
 
     def _show(self, node: str, *, quietly: bool = False) -> None:
         """Tell what is known of a node's boot now, as far as it is new; quietly what a former engine told already."""

@@ -38,32 +38,37 @@ class Case:
         reading: its stages.
         at_end: no more will come (a replay), or nothing came for long.
         largest: size in bytes that a file was served with to anybody, by path.
-        network_boots: boots before this one, in a row, that brought the installer up from the network.
+        count_network_boots: how many boots before this one, in a row, brought the installer up from the network.
         waited: seconds since something was heard, in a live boot.
     """
 
     reading: Reading
     at_end: bool
     largest: dict[str, int]
-    network_boots: int
+    count_network_boots: Callable[[], int]
     waited: float = 0.0
     usual: Callable[[str, Stage], float | None] | None = None
 
 
 @dataclass(slots=True, frozen=True)
 class Rule:
-    """`ask` says whether, and with which facts, the finding `id` holds; `stage` is where it stops a boot."""
+    """`ask` says whether, and with which facts, the finding `id` holds; `stage` is where it stops a boot. Of a boot
+    that shows none of the kinds in `needs` it is not asked; empty: it always is."""
 
     id: str
     stage: Stage
     ask: Callable[[Case], Hit | None]
+    needs: tuple[SignalKind, ...] = ()
 
 
 def diagnose(case: Case, rules: tuple[Rule, ...]) -> tuple[Finding, ...]:
     """The findings of a boot: warnings, one root cause, and as information the panic that it led to."""
     findings: list[Finding] = []
     root = False
+    has = case.reading.facts.has
     for rule in rules:
+        if rule.needs and not has(*rule.needs):
+            continue
         hit = rule.ask(case)
         if hit is None:
             continue

@@ -205,6 +205,7 @@ class BootFacts:
         self.fetched_order = 0
         self.console = 0  # how far its console saw it come: 1 PXE or iPXE, 2 kernel, 3 userspace
         self.console_wall: float | None = None
+        self.beside_logs = False  # something was seen that no server's log tells: on its console, or by ourselves
         self.ended = False  # its console saw a reboot, power-off or panic
         self.host_keys: set[str] = set()  # fingerprints that its console showed
 
@@ -230,13 +231,14 @@ class BootFacts:
 
     def find(self, *kinds: SignalKind) -> list[Mark]:
         """The marks of these kinds, in order of first sighting."""
-        found = [marks for kind in kinds if (marks := self._by_kind.get(kind)) is not None]
+        by_kind = self._by_kind
+        found = [by_kind[kind] for kind in kinds if kind in by_kind]
         if len(found) < 2:  # most kinds are not there
             return found[0][:] if found else []
         return sorted(chain.from_iterable(found), key=_first_order)
 
     def has(self, *kinds: SignalKind) -> bool:
-        return any(kind in self._by_kind for kind in kinds)
+        return not self._by_kind.keys().isdisjoint(kinds)
 
     def take_last_question(self) -> Exchange | None:
         """Give away the last conversation, when it turns out to be the first of the next boot."""
@@ -314,6 +316,7 @@ class BootFacts:
                 self.fetched_wall = max(self.fetched_wall or signal.wall, signal.wall)
 
     def _console(self, signal: Signal) -> None:
+        self.beside_logs = True
         level = _CONSOLE_LEVEL.get(signal.kind, 0)
         if level >= self.console and level:
             self.console = level

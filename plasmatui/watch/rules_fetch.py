@@ -328,13 +328,13 @@ def _stopped(case: Case) -> bool:
 
 
 FETCH_RULES = (
-    Rule("ipxe-unsupported", Stage.IPXE_SCRIPT, _unsupported),
+    Rule("ipxe-unsupported", Stage.IPXE_SCRIPT, _unsupported, (K.IPXE_ERROR,)),
     Rule("http-unreachable", Stage.IPXE_SCRIPT, _http_unreachable),
     Rule("boot-script-missing", Stage.IPXE_SCRIPT, _script_missing),
     Rule("kernel-missing", Stage.HTTP_KERNEL, _kernel_missing),
-    Rule("kernel-not-executable", Stage.HTTP_KERNEL, _kernel_not_executable),
+    Rule("kernel-not-executable", Stage.HTTP_KERNEL, _kernel_not_executable, (K.IPXE_ERROR,)),
     Rule("initrd-missing", Stage.HTTP_INITRD, _initrd_missing),
     Rule("initrd-truncated", Stage.HTTP_INITRD, _truncated),
-    Rule("out-of-memory", Stage.HTTP_INITRD, _no_memory),
-    Rule("boot-script-error", Stage.IPXE_SCRIPT, _script_error),
+    Rule("out-of-memory", Stage.HTTP_INITRD, _no_memory, (K.IPXE_ERROR,)),
+    Rule("boot-script-error", Stage.IPXE_SCRIPT, _script_error, (K.IPXE_ERROR, K.IPXE_SHELL)),
 )

@@ -119,6 +119,8 @@ def _from_elsewhere(exchange: Exchange, ours: set[str]) -> bool:
 def _two_servers(case: Case) -> Hit | None:
     """Two servers' logs show different answers to one question."""
     for exchange in case.reading.facts.exchanges:
+        if len({s.evidence.file for s in exchange.answers}) < 2:
+            continue
         offers = [s for s in exchange.answers if s.kind is K.DHCP_OFFER and s.ip]
         acks = [s for s in exchange.answers if s.kind is K.DHCP_ACK]
         naks = [s for s in exchange.answers if s.kind is K.DHCP_NAK]
@@ -370,12 +372,12 @@ NETWORK_RULES = (
     Rule("rogue-dhcp", Stage.DHCP_LOADER, _rogue),
     Rule("pool-exhausted", Stage.DHCP_LOADER, _pool_exhausted),
     Rule("unknown-mac", Stage.DHCP_LOADER, _unknown_mac),
-    Rule("tftp-file-missing", Stage.TFTP_LOADER, _tftp_missing),
-    Rule("tftp-unreachable", Stage.TFTP_LOADER, _tftp_unreachable),
-    Rule("secure-boot-refused", Stage.TFTP_LOADER, _secure_boot),
+    Rule("tftp-file-missing", Stage.TFTP_LOADER, _tftp_missing, (K.TFTP_ERROR, K.PXE_ERROR)),
+    Rule("tftp-unreachable", Stage.TFTP_LOADER, _tftp_unreachable, (K.TFTP_ERROR, K.PXE_ERROR, K.IPXE_ERROR)),
+    Rule("secure-boot-refused", Stage.TFTP_LOADER, _secure_boot, (K.BOOT_REFUSED, K.IPXE_ERROR)),
     Rule("wrong-arch-loader", Stage.TFTP_LOADER, _wrong_arch),
     Rule("ipxe-loop", Stage.DHCP_IPXE, _ipxe_loop),
-    Rule("no-boot-filename", Stage.TFTP_LOADER, _no_filename),
+    Rule("no-boot-filename", Stage.TFTP_LOADER, _no_filename, (K.PXE_ERROR, K.IPXE_ERROR)),
     Rule("no-dhcp-answer", Stage.DHCP_LOADER, _no_dhcp),
-    Rule("tftp-slow", Stage.TFTP_LOADER, _tftp_slow),
+    Rule("tftp-slow", Stage.TFTP_LOADER, _tftp_slow, (K.TFTP_REQUEST,)),
 )

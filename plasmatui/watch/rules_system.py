@@ -104,15 +104,15 @@ def _no_network(case: Case) -> Hit | None:
 
 
 def _install_loop(case: Case) -> Hit | None:
-    if case.network_boots < 2 or not case.reading.network:
+    if not case.reading.network or (before := case.count_network_boots()) < 2:
         return None
-    times = case.network_boots + 1
+    times = before + 1
     lines = [s.first for s in case.reading.facts.find(K.PXE_START, K.TFTP_REQUEST, K.HTTP_REQUEST)][:2]
     return Hit(f"It booted the installer from the network {times} times in a row.", lines, stage=Stage.REBOOT)
 
 
 def _to_network(case: Case) -> Hit | None:
-    if case.network_boots != 1 or not case.reading.network:
+    if not case.reading.network or case.count_network_boots() != 1:
         return None
     lines = [e.first for e in (case.reading.loader_asks or case.reading.ipxe_asks)[:1]]
     lines += [m.first for m in case.reading.facts.find(K.PXE_START, K.TFTP_REQUEST)][:1]
@@ -167,11 +167,11 @@ def _stalled(case: Case) -> Hit | None:
 
 
 SYSTEM_RULES = (
-    Rule("out-of-memory", Stage.INITRD_START, _out_of_memory),
-    Rule("kernel-panic-rootfs", Stage.INITRD_START, _panic_rootfs),
-    Rule("kernel-panic", Stage.INITRD_START, _panic),
-    Rule("emergency-shell", Stage.INITRD_START, _emergency),
-    Rule("installer-no-network", Stage.INSTALLER_UP, _no_network),
+    Rule("out-of-memory", Stage.INITRD_START, _out_of_memory, (K.OUT_OF_MEMORY, K.UNIT_FAILED)),
+    Rule("kernel-panic-rootfs", Stage.INITRD_START, _panic_rootfs, (K.PANIC,)),
+    Rule("kernel-panic", Stage.INITRD_START, _panic, (K.PANIC,)),
+    Rule("emergency-shell", Stage.INITRD_START, _emergency, (K.EMERGENCY,)),
+    Rule("installer-no-network", Stage.INSTALLER_UP, _no_network, (K.STAGE2, K.SYSTEMD, K.LOGIN)),
     Rule("install-loop", Stage.REBOOT, _install_loop),
     Rule("rebooted-to-network", Stage.REBOOT, _to_network),
     Rule("first-boot-timeout", Stage.FIRST_BOOT, _first_boot),

@@ -35,6 +35,7 @@ class Reading:
         spans: by stage, only those that the boot has.
         system: the exchanges of DHCP that a running kernel made.
         disk: the boot went to the disk; rom: iPXE stands in the machine's ROM and no loader was fetched.
+        reached: the last stage that succeeded.
     """
 
     def __init__(self, node: str, facts: BootFacts) -> None:
@@ -48,23 +49,26 @@ class Reading:
         self._find_kind()
         self._find_roles()
         self._sort_exchanges()
-        self._firmware()
+        beside_logs = facts.beside_logs  # most boots of a rack are seen by servers only
+        if beside_logs:
+            self._firmware()
         self._dhcp()
+        if beside_logs:
+            self._loader()
         self._files()
-        self._kernel()
-        self._operation()
+        if beside_logs:
+            self._kernel()
+        self._system()
+        if beside_logs:
+            self._up()
+            self._operation()
         self._prove()
-
-    @property
-    def reached(self) -> Stage | None:
-        """The last stage that succeeded."""
         done = [stage for stage, span in self.spans.items() if span.done]
-        return max(done, key=ORDER.__getitem__) if done else None
+        self.reached = max(done, key=ORDER.__getitem__, default=None)
 
     def position(self) -> int:
         """Index of `reached` in the order of stages, -1 for none."""
-        reached = self.reached
-        return -1 if reached is None else ORDER[reached]
+        return -1 if self.reached is None else ORDER[self.reached]
 
     def role(self, file: str) -> Role:
         return self.roles.get(file) or role_of(file)
@@ -191,6 +195,9 @@ class Reading:
                     span.see(exchange.offer, exchange.order)
                 if exchange.ack is not None:
                     span.finish(exchange.ack, exchange.ack_order)
+
+    def _loader(self) -> None:
+        """What firmware and iPXE say of their addresses and of the loader."""
         for mark in self.facts.find(SignalKind.PXE_START):
             self._span(Stage.DHCP_LOADER).see(mark.first, mark.first_order)
         for mark in self.facts.find(SignalKind.PXE_ADDRESS, SignalKind.PXE_FILE):
@@ -201,8 +208,6 @@ class Reading:
             self._span(Stage.DHCP_IPXE).see(mark.first, mark.first_order)
         for mark in self.facts.find(SignalKind.IPXE_ADDRESS):
             self._span(Stage.DHCP_IPXE).finish(mark.first, mark.first_order)
-
-    def _files(self) -> None:
         for mark in self.facts.find(SignalKind.PXE_FILE):
             span = self._span(Stage.TFTP_LOADER)
             span.see(mark.first, mark.first_order)
@@ -210,7 +215,9 @@ class Reading:
                 span.total = mark.last.total
         for mark in self.facts.find(SignalKind.PXE_LOADED):
             self._span(Stage.TFTP_LOADER).finish(mark.first, mark.first_order)
-        broken = self._broken_off()
+
+    def _files(self) -> None:
+        broken = self._broken_off() if self.facts.beside_logs else set()
         for mark in self.facts.find(*_FETCHES, SignalKind.TFTP_DONE):
             self._fetch(mark, broken)
 
@@ -259,12 +266,13 @@ class Reading:
         else:
             span.measure(mark)
 
+    @property
+    def _last(self) -> Stage:
+        """The stage that ends with a prompt."""
+        return Stage.FIRST_BOOT if self.disk else Stage.INSTALLER_UP
+
     def _kernel(self) -> None:
-        kernel, early, up = (
-            (Stage.DISK_BOOT, Stage.DISK_BOOT, Stage.FIRST_BOOT)
-            if self.disk
-            else (Stage.KERNEL_START, Stage.INITRD_START, Stage.INSTALLER_UP)
-        )
+        kernel, early = (Stage.DISK_BOOT, Stage.DISK_BOOT) if self.disk else (Stage.KERNEL_START, Stage.INITRD_START)
         find, finish = self.facts.find, self._finish
         for mark in find(SignalKind.DISK_LOADER):
             if self.disk:
@@ -273,12 +281,17 @@ class Reading:
         finish(early, find(SignalKind.INITRD))
         for mark in find(SignalKind.STAGE2, SignalKind.SYSTEMD):
             finish(early, [mark])
-            self._span(up).see(mark.first, mark.first_order)
+            self._span(self._last).see(mark.first, mark.first_order)
+
+    def _system(self) -> None:
         for exchange in self.system:
             if exchange.ack is not None and not self.disk and not self.facts.has(SignalKind.PANIC):
                 self._span(Stage.INSTALLER_UP).see(exchange.ack, exchange.ack_order)
                 self._span(Stage.INSTALLER_UP).inferred = False
-        finish(up, find(SignalKind.LOGIN, SignalKind.HOST_KEY, SignalKind.SSH_UP))
+
+    def _up(self) -> None:
+        find, finish = self.facts.find, self._finish
+        finish(self._last, find(SignalKind.LOGIN, SignalKind.HOST_KEY, SignalKind.SSH_UP))
         if not self.disk:  # that sshd listens is no login yet
             finish(Stage.SSH_READY, [m for m in find(SignalKind.SSH_UP) if m.first.code == "login"])
 

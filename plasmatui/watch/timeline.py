@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
-from functools import cached_property
+from functools import cached_property, partial
 
 from plasmatui.model.boot import BootTimeline, Signal, SignalKind, UnknownClient
 from plasmatui.model.words import Severity, Stage
@@ -37,6 +37,8 @@ class _Ended:
     @cached_property
     def installer_from_network(self) -> bool:
         """Whether it came from the network to the installer; too many of these in a row are an install loop."""
+        if not self.facts.beside_logs:
+            return False  # no server sees an installer that is up
         reading = Reading(self.node, self.facts)
         installer = reading.reached is not None and ORDER[reading.reached] >= ORDER[Stage.INSTALLER_UP]
         return installer and any(
@@ -170,14 +172,13 @@ class Correlator:
     def _read(self, node: str, track: _Track, facts: BootFacts, now: float | None, *, at_end: bool) -> BootTimeline:
         reading = Reading(node, facts)
         waited = max(0.0, now - facts.heard_at) if now is not None and facts.heard_at else 0.0
-        case = Case(reading, at_end, self._largest, track.network_boots(facts.number), waited, self._usual)
-        reached = reading.reached
+        case = Case(reading, at_end, self._largest, partial(track.network_boots, facts.number), waited, self._usual)
         findings = diagnose(case, RULES)
         return BootTimeline(
             node=node,
             number=facts.number,
             begin=facts.begin,
-            reached=reading.reached if reached is not None else None,
+            reached=reading.reached,
             outcome=_outcome(reading, findings_stop=any(f.severity is Severity.ERROR for f in findings), at_end=at_end),
             stages=spans_of(reading, self._usual),
             findings=findings,
