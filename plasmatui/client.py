@@ -18,6 +18,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from socket import SO_PEERCRED, SOL_SOCKET
+from typing import overload
 
 from plasmatui import __version__
 from plasmatui.model import wire
@@ -85,7 +86,7 @@ class EngineClient:
         self._writer = writer
         self._ids = itertools.count(1)
         self._replies: dict[int, asyncio.Future[wire.ReplyBody | None]] = {}
-        self._items: dict[int, asyncio.Queue[wire.NodeAnswer]] = {}
+        self._items: dict[int, asyncio.Queue[wire.ItemBody]] = {}
         self._lost: str | None = None
         self._closing = False
         self._task = asyncio.create_task(self._read(), name="engine-reader")
@@ -153,16 +154,22 @@ class EngineClient:
         number = next(self._ids)
         return await self._reply(number, self._send(number, body))
 
-    async def stream(self, body: wire.RequestBody) -> AsyncIterator[wire.NodeAnswer]:
-        """Send a request whose answer comes node by node, and yield each. Leaving the loop early cancels it.
+    @overload
+    def stream(self, body: wire.Query) -> AsyncIterator[wire.NodeAnswer]: ...
+
+    @overload
+    def stream(self, body: wire.AskChecks) -> AsyncIterator[wire.CheckAnswer]: ...
+
+    async def stream(self, body: wire.Query | wire.AskChecks) -> AsyncIterator[wire.ItemBody]:
+        """Send a request whose answer comes bit by bit, and yield each. Leaving the loop early cancels it.
 
         Raises: as `ask`.
         """
         number = next(self._ids)
-        queue: asyncio.Queue[wire.NodeAnswer] = asyncio.Queue()
+        queue: asyncio.Queue[wire.ItemBody] = asyncio.Queue()
         self._items[number] = queue
         future = self._send(number, body)
-        getter: asyncio.Future[wire.NodeAnswer] | None = None
+        getter: asyncio.Future[wire.ItemBody] | None = None
         try:
             while not future.done():
                 getter = asyncio.ensure_future(queue.get())

@@ -18,13 +18,22 @@ if TYPE_CHECKING:
 
 
 @click.command()
+@click.option("--online", is_flag=True, help="Ask machines, servers and services; changes none of them.")
+@click.option("--only", metavar="NAME", multiple=True, help="Only this check of --online; may be given several times.")
+@click.option("--dhcp-probe", metavar="IFACE", help="With --online: ask which DHCP servers answer there; needs root.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 @click.pass_obj
-def check(settings: Settings, as_json: bool) -> int:
+def check(settings: Settings, online: bool, only: tuple[str, ...], dhcp_probe: str | None, as_json: bool) -> int:
     """Check the inventory and print the checklist.
 
-    Every error is named with its place. Asks no machine.
+    Every error is named with its place. Asks no machine without --online.
     """
+    if online:
+        from plasmatui.cli.online import check_online
+
+        return check_online(settings, only, dhcp_probe, as_json)
+    if only or dhcp_probe is not None:
+        raise click.UsageError("--only and --dhcp-probe belong to --online")
     from plasmatui.inventory.report import check as check_file
 
     report = check_file(settings.inventory_path())

@@ -16,6 +16,7 @@ import msgspec
 
 from plasmatui import __version__
 from plasmatui.engine.backend import Backend, MakeBackend
+from plasmatui.engine.checks import ChecksDesk
 from plasmatui.engine.consoles import ConsoleHub
 from plasmatui.engine.devices import make_devices
 from plasmatui.engine.faults import handle_faults, log_stacks
@@ -150,6 +151,14 @@ class Engine:
             logs=self._logs,
             systems=self._systems,
             cluster=lambda: self._inventory.cluster,
+            checks=ChecksDesk(
+                self._store,
+                self._backend.query,
+                self._systems,
+                lambda: self._inventory,
+                paths,
+                lambda: journal.problem,
+            ),
         )
         self._server = Server(paths.socket, desk, self._welcome, on_clients=self._used)
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
+from plasmatui.engine.checks import ChecksDesk
 from plasmatui.engine.consoles import ConsoleHub
 from plasmatui.engine.evidence import Collector
 from plasmatui.engine.oplogs import OperationLogs
@@ -81,6 +82,7 @@ class RequestDesk:
         logs: OperationLogs,
         systems: Systems,
         cluster: Callable[[], str],
+        checks: ChecksDesk,
     ) -> None:
         self._store = store
         self._bmcs = bmcs
@@ -107,6 +109,7 @@ class RequestDesk:
             wire.StopEngine: self._stop,
             wire.Reload: self._reload,
             **operations.handlers,
+            **checks.handlers,
             **self._watch_desk.handlers,
         }
 

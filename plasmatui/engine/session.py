@@ -64,8 +64,8 @@ class Session:
     def info(self) -> wire.ClientInfo:
         return wire.ClientInfo(self.id.number, self.kind, self.id.user, self.id.terminal, self.since, self.read_only)
 
-    def item(self, number: int, answer: wire.NodeAnswer) -> None:
-        """One node's answer to request `number`."""
+    def item(self, number: int, answer: wire.ItemBody) -> None:
+        """A part of the answer to request `number`."""
         self.outbound.message(wire.encode(wire.Item(number, answer)))
 
     def goodbye(self, id_: str, message: str) -> None:

@@ -6,6 +6,7 @@ import msgspec
 
 from plasmatui.model.bmc import BootDevice, FruField, SelEntry, SensorReading
 from plasmatui.model.boot import BootTimeline, LogLine, SourceState, UnknownClient
+from plasmatui.model.checks import Certificates, CheckAnswer
 from plasmatui.model.event import AuditLine, EventLine
 from plasmatui.model.node import ConsoleState, Node, NodeState
 from plasmatui.model.operation import OperationRecord, Plan
@@ -177,7 +178,10 @@ ReplyBody = (
     | LogHits
     | BundleReply
     | EnrolReply
+    | Certificates
 )
+
+ItemBody = NodeAnswer | CheckAnswer
 
 
 class Changes(msgspec.Struct, frozen=True, tag="changes"):

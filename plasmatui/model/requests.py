@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from plasmatui.model.boot import LogFilter
+from plasmatui.model.checks import AskCertificates, AskChecks
 from plasmatui.model.operation import Order, Pace
 
 
@@ -251,4 +252,6 @@ RequestBody = (
     | SearchLogs
     | MakeBundle
     | EnrolNode
+    | AskChecks
+    | AskCertificates
 )

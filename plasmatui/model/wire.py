@@ -11,10 +11,11 @@ from __future__ import annotations
 import msgspec
 
 from plasmatui.model.answers import *
+from plasmatui.model.checks import *
 from plasmatui.model.node import Node
 from plasmatui.model.requests import *
 
-PROTOCOL = 4
+PROTOCOL = 5
 """Raised whenever a struct here changes in a way that an older side cannot read."""
 
 MAX_FRAME = 16 * 1024 * 1024
@@ -70,7 +71,7 @@ ClientMessage = Request | Cancel
 
 class Item(msgspec.Struct, frozen=True, tag="item"):
     id: int
-    body: NodeAnswer
+    body: ItemBody
 
 
 class Reply(msgspec.Struct, frozen=True, tag="reply"):

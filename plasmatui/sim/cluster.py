@@ -231,7 +231,10 @@ class Cluster:
         node.dns = dns
 
     def _lookup(self, name: str) -> tuple[str, ...] | None:
-        """Addresses of a node, or of all that vote for the name of the domain."""
+        """Addresses of a node, or of all that vote for the name of the domain; the name of an address."""
+        if name.endswith(".in-addr.arpa"):
+            address = ".".join(reversed(name.split(".")[:-2]))
+            return next(((f"{each}.{DOMAIN}",) for each, node in self.nodes.items() if node.address == address), None)
         if name == DOMAIN:
             return tuple(node.address for node in self.nodes.values() if node.voting)
         node = self.nodes.get(name.removesuffix(f".{DOMAIN}"))

@@ -1,4 +1,4 @@
-"""The DNS answers of simulated FlashDNS over UDP (RFC 1035, section 4): addresses of the cluster's nodes."""
+"""The DNS answers of simulated FlashDNS over UDP (RFC 1035, section 4): the nodes' addresses, and their names."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from collections.abc import Callable
 from ipaddress import IPv4Address
 
 Lookup = Callable[[str], tuple[str, ...] | None]
-"""Addresses of a name in lower case; None when there is no such name."""
+"""Addresses of a name in lower case, or names of one in the reverse zone; None when there is no such name."""
 
 _HEADER = struct.Struct(">6H")
-_A, _IN = 1, 1
+_A, _PTR, _IN = 1, 12, 1
+_REVERSE = ".in-addr.arpa"
 _TTL = 60
 
 
@@ -75,8 +76,16 @@ def respond(query: bytes, lookup: Lookup) -> bytes | None:
     if len(question) < place + 5 - _HEADER.size:
         return None
     kind, family = struct.unpack_from(">2H", question, len(question) - 4)
-    found = lookup(".".join(labels))
-    addresses = (found or ()) if (kind, family) == (_A, _IN) else ()
+    name = ".".join(labels)
+    found = lookup(name)
+    asked = _PTR if name.endswith(_REVERSE) else _A
+    values = [_value(asked, each) for each in found or ()] if (kind, family) == (asked, _IN) else []
     code = 3 if found is None else 0  # NXDOMAIN
-    records = b"".join(struct.pack(">3HIH", 0xC00C, _A, _IN, _TTL, 4) + IPv4Address(each).packed for each in addresses)
-    return _HEADER.pack(number, 0x8400 | (flags & 0x0100) | code, 1, len(addresses), 0, 0) + question + records
+    records = b"".join(struct.pack(">3HIH", 0xC00C, asked, _IN, _TTL, len(value)) + value for value in values)
+    return _HEADER.pack(number, 0x8400 | (flags & 0x0100) | code, 1, len(values), 0, 0) + question + records
+
+
+def _value(kind: int, text: str) -> bytes:
+    if kind == _A:
+        return IPv4Address(text).packed
+    return b"".join(bytes([len(label)]) + label.encode() for label in text.split(".")) + b"\0"

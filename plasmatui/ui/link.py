@@ -123,7 +123,7 @@ class Link:
         """
         return await self._current().ask(body)
 
-    async def stream(self, body: wire.RequestBody) -> AsyncIterator[wire.NodeAnswer]:
+    async def stream(self, body: wire.Query) -> AsyncIterator[wire.NodeAnswer]:
         """Ask the nodes' BMCs through the engine. Raises: as `ask`."""
         async for answer in self._current().stream(body):
             yield answer

@@ -195,6 +195,8 @@ async def test_every_request_is_answered(start: Start, tmp_path: Path) -> None:
         wire.SearchLogs("x"),
         wire.MakeBundle(node, str(tmp_path / "bundle")),
         wire.EnrolNode("n9", "52:54:00:00:00:09"),
+        wire.AskChecks(("journal", "quorum-voters")),
+        wire.AskCertificates(),
         wire.Reload(),
         wire.StopEngine(),
     ]

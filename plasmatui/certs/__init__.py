@@ -1,0 +1,1 @@
+"""Certificates: what files hold, and a small authority of the cluster's own."""

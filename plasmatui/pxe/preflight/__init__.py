@@ -1,0 +1,1 @@
+"""Looking at PXE servers as a machine that boots does. Changes nothing on them."""
