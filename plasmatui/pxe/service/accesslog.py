@@ -29,8 +29,8 @@ def stamp(wall: float) -> str:
 
 
 def escape(text: str) -> str:
-    """Text of a client as nginx writes it: nothing of it can end a field or a line, or reach a terminal."""
-    return _ODD.sub(lambda match: "".join(f"\\x{byte:02X}" for byte in match[0].encode("utf-8", "replace")), text)
+    """Text of a client, its bytes as Latin-1, as nginx writes it: nothing of it can end a field or reach a terminal."""
+    return _ODD.sub(lambda match: "".join(f"\\x{byte:02X}" for byte in match[0].encode("latin-1", "replace")), text)
 
 
 def _target(target: str) -> str:

@@ -21,11 +21,17 @@ BOOTSTRAP: Final = (
 
 @dataclass(frozen=True)
 class Answer:
-    """A body that was found. `etag` and `modified` (Unix seconds) where it is a file as it stands."""
+    """A body that was found.
+
+    Attributes:
+        modified: Unix seconds, where it is a file as it stands.
+        butane: it still has to be converted to Ignition.
+    """
 
     body: bytes
     type: str = TEXT
     modified: float | None = None
+    butane: bool = False
 
 
 @dataclass(frozen=True)

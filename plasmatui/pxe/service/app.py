@@ -19,6 +19,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from plasmatui.pxe.service.answers import BOOTSTRAP, JSON, Answer, Source, Terms
+from plasmatui.pxe.service.butane import Butane, ButaneError
 from plasmatui.pxe.service.files import FileResponse, Images, not_found
 from plasmatui.pxe.service.macs import parse_mac
 from plasmatui.pxe.service.meters import Meters
@@ -43,12 +44,15 @@ class BootApp:
     Args:
         images: None when no files are served.
         states: None when each machine boots from the network whenever it asks.
+        complain: takes what went wrong with an answer, for people.
     """
 
     source: Source
     images: Images | None
     states: BootStates | None
+    complain: Callable[[str], None] = lambda _: None
     meters: Meters = field(default_factory=Meters)
+    butane: Butane = field(default_factory=Butane)
     began: float = field(default_factory=time.time)
 
     def make(self) -> Starlette:
@@ -127,6 +131,12 @@ class BootApp:
         """`/cloud`, `/ignition`, `/generic`, `/metadata`."""
         await self.source.refresh()
         answer = self.source.answer(request.url.path[1:], _query(request))
+        if answer is not None and answer.butane:
+            try:
+                answer = await self.butane.convert(answer)
+            except ButaneError as error:
+                self.complain(f"{request.url.path}: {error}")
+                answer = None
         return _answer(answer, request) if answer is not None else not_found()
 
     async def file(self, request: Request) -> Response:

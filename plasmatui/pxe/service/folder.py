@@ -39,6 +39,9 @@ class StoreFolder(Generic[T]):
         directories: relative to the root; any may be missing. Not descended into.
         parse: makes a value of a file's relative path and bytes; raises WrongDocumentError.
         digest: called after a change, in the scanning thread, before the new files can be seen.
+
+    Attributes:
+        problems: the damaged files and unreadable directories, in order of their names.
     """
 
     def __init__(
@@ -56,12 +59,8 @@ class StoreFolder(Generic[T]):
         self._lock = asyncio.Lock()
         self._due = False
         self.files: dict[str, StoredFile[T]] = {}
+        self.problems: tuple[Problem, ...] = ()
         self._scan()
-
-    @property
-    def problems(self) -> tuple[Problem, ...]:
-        """The damaged files, in order of their names."""
-        return tuple(file.problem for _, file in sorted(self.files.items()) if file.problem is not None)
 
     def close(self) -> None:
         self._notices.close()
@@ -89,16 +88,25 @@ class StoreFolder(Generic[T]):
     def _scan(self) -> bool:
         self._notices.watch([self.root, *(self.root / name for name in self._directories)])
         found: dict[str, StoredFile[T]] = {}
+        unreadable: list[Problem] = []
         for name in self._directories:
-            for entry in _entries(self.root / name):
+            try:
+                entries = _entries(self.root / name)
+            except OSError as error:  # not gone, but out of reach: what it held still holds
+                unreadable.append(Problem(name, 0, f"cannot be read: {error.strerror or error}", kept=True))
+                found |= {path: file for path, file in self.files.items() if path.rpartition("/")[0] == name}
+                continue
+            for entry in entries:
                 path = f"{name}/{entry.name}"
                 file = self._read(path, entry)
                 if file is not None:
                     found[path] = file
-        changed = found != self.files
+        damaged = (file.problem for _, file in sorted(found.items()) if file.problem is not None)
+        problems = (*unreadable, *damaged)
+        changed = found != self.files or problems != self.problems
         if changed:
             self._digest(found)
-            self.files = found
+            self.files, self.problems = found, problems
         return changed
 
     def _read(self, path: str, entry: os.DirEntry[str]) -> StoredFile[T] | None:
@@ -130,9 +138,13 @@ class StoreFolder(Generic[T]):
 
 
 def _entries(directory: Path) -> list[os.DirEntry[str]]:
-    """The files of a directory, but hidden ones: editors' and copiers' half-done files have such names."""
+    """The files of a directory, but hidden ones: editors' and copiers' half-done files have such names.
+
+    Raises:
+        OSError: it is there and cannot be read.
+    """
     try:
         with os.scandir(directory) as entries:
             return [entry for entry in entries if not entry.name.startswith(".")]
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return []

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from plasmatui.pxe.service.answers import Answer, Boot, Choice, Problem, Terms
+from plasmatui.pxe.service.butane import program
 from plasmatui.pxe.service.documents import Document, WrongDocumentError
 from plasmatui.pxe.service.folder import StoredFile, StoreFolder
 from plasmatui.pxe.service.macs import parse_mac
@@ -165,6 +166,9 @@ class MatchboxSource:
             answer = render(file.value, variables(group, query))
         except PayloadError as error:
             return f"{path} cannot be served: {error}"
+        if answer.butane:
+            converter = program()
+            return f"{path}, Butane, " + (f"converted by {converter}" if converter else "and butane is not installed")
         return f"{path}, {len(answer.body)} bytes"
 
     def _select(self, query: Query) -> tuple[Group | None, Profile | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from plasmatui.pxe.service.gofunctions import TemplateError
 from plasmatui.pxe.service.gotemplate import GoTemplate
 
 _RAW: Final = (".ign", ".ignition")
+_VARIANT: Final = re.compile(r"^variant\s*:", re.MULTILINE)
 
 
 class PayloadError(Exception):
@@ -56,16 +58,21 @@ def render(template: Template, variables: Mapping[str, Any]) -> Answer:
     except TemplateError as error:
         raise PayloadError(str(error)) from None
     if template.folder == "ignition":
-        try:
-            _check_json(text)
-        except WrongDocumentError as error:
-            raise PayloadError(
-                f"is no Ignition JSON ({error.message}); Butane is not converted here: serve butane's output as .ign"
-            ) from None
-        return Answer(text.encode(), JSON)
+        return _ignition(text)
     if template.folder == "cloud":
         _check_cloud(text)
     return Answer(text.encode())
+
+
+def _ignition(text: str) -> Answer:
+    """Ignition as it is, or Butane, which is YAML that names its variant."""
+    try:
+        _check_json(text)
+    except WrongDocumentError as error:
+        if _VARIANT.search(text):
+            return Answer(text.encode(), butane=True)
+        raise PayloadError(f"is neither Ignition ({error.message}) nor Butane (no variant)") from None
+    return Answer(text.encode(), JSON)
 
 
 def environment(variables: Mapping[str, Any]) -> str:

@@ -77,7 +77,7 @@ class BootService:
             OSError: the log cannot be opened.
         """
         log = AccessLog(self.log_path)
-        app = BootApp(self.source, self.images, self.states)
+        app = BootApp(self.source, self.images, self.states, self.note)
         transfers = Transfers(app.make(), log.write, app.meters)
         app.meters.watch("transfers", "Requests that are being answered.", lambda: len(transfers.running))
         server = _Server(self._config(transfers))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -248,6 +249,26 @@ async def test_the_last_good_version_of_a_damaged_file_is_kept(store: Path) -> N
     write(store, {f"boot/mac/{MAC}": boot("healed")})
     await source.refresh()
     assert problem not in source.problems
+    source.close()
+
+
+async def test_a_directory_out_of_reach_is_not_an_empty_one(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = BootcfgSource(store)
+    scandir = os.scandir
+
+    def stale(path: Path) -> Any:
+        if path.name == "mac":
+            raise OSError(116, "Stale file handle")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", stale)
+    await source.look()
+    found = source.boot(make_query({"mac": MAC}))
+    assert found is not None
+    assert found.kernel == "by-mac"
+    assert "boot/mac: error: cannot be read: Stale file handle; its last good version is served" in map(
+        str, source.problems
+    )
     source.close()
 
 

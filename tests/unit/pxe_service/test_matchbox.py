@@ -169,6 +169,34 @@ async def test_pixiecore_has_a_text_as_command_line(client: httpx.AsyncClient) -
     assert answer == {"kernel": "/k/node", "initrd": ["/a", "/b"], "cmdline": "z=1 a b=${x}"}
 
 
+BUTANE = "variant: fcos\nversion: 1.5.0\nname: {{.mac}}\n"
+
+
+async def test_butane_is_converted_by_its_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    programs = write(
+        tmp_path / "bin", {"butane": '#!/bin/sh\nread first\n[ "$first" = "variant: fcos" ] && echo "{}"\n'}
+    )
+    (programs / "butane").chmod(0o755)
+    files = {
+        "groups/a.json": group("a", "p", {"mac": MAC}),
+        "profiles/p.json": profile("p", ignition_id="b.yaml"),
+        "ignition/b.yaml": BUTANE,
+    }
+    monkeypatch.setenv("PATH", "/nowhere")
+    async with client_for(write(tmp_path / "store", files)) as client:
+        assert await body(client, f"/ignition?mac={MAC}") == 404
+        monkeypatch.setenv("PATH", f"{programs}:/bin:/usr/bin")
+        answer = await client.get(f"/ignition?mac={MAC}")
+        assert (answer.text, answer.headers["content-type"]) == ("{}\n", "application/json")
+        monkeypatch.setenv("PATH", "/nowhere")
+        assert (await client.get(f"/ignition?mac={MAC}")).text == "{}\n"  # known by now
+        write(tmp_path / "store", {"ignition/b.yaml": f"#\n{BUTANE}"})
+        monkeypatch.setenv("PATH", f"{programs}:/bin:/usr/bin")
+        assert await body(client, f"/ignition?mac={MAC}") == 404  # the program refuses
+        write(tmp_path / "store", {"ignition/b.yaml": "neither: one"})
+        assert await body(client, f"/ignition?mac={MAC}") == 404
+
+
 def test_damaged_files_are_named_and_the_rest_is_served(store: Path) -> None:
     source = MatchboxSource(store)
     told = [str(problem) for problem in source.problems]
