@@ -83,8 +83,9 @@ class InventorySource:
         node = self.node(query)
         if node is None or not node.profile:
             return None
-        base = f"/boot/{IMAGES}/{node.profile}"
         image = self._state.images.get(node.profile)
+        published = image.directory if image is not None else ""
+        base = f"/boot/{published or f'{IMAGES}/{node.profile}'}"
         args = (
             *((f"init={image.init}",) if image is not None else ()),
             "initrd=initrd",
