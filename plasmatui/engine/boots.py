@@ -253,6 +253,12 @@ class BootWatch:
         """SSH host keys (SHA256:...) that the machine printed on its serial console in the current boot."""
         return self._correlator.host_keys(node)
 
+    def vouch(self, node: str, fingerprint: str, text: str) -> None:
+        """A person believes this host key for the node's current boot."""
+        evidence = Evidence("operation", 0, text)
+        now = time.time()
+        self.feed(Signal(kind=SignalKind.HOST_KEY, evidence=evidence, wall=now, node=node, text=fingerprint), now)
+
     def stage(self, node: str, stage: Stage, state: str, text: str) -> None:
         """An operation of ours sees a stage begin, end or fail."""
         now = time.time()

@@ -114,7 +114,12 @@ class ConsoleHub:
     @property
     def open(self) -> int:
         """Consoles that are open now."""
-        return sum(line.keeper.status is ConsoleStatus.OPEN for line in self._lines.values())
+        return len(self.open_nodes)
+
+    @property
+    def open_nodes(self) -> frozenset[str]:
+        """The nodes whose console is open now."""
+        return frozenset(node for node, line in self._lines.items() if line.keeper.status is ConsoleStatus.OPEN)
 
     @property
     def holds_engine(self) -> bool:

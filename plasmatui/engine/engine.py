@@ -21,6 +21,7 @@ from plasmatui.engine.consoles import ConsoleHub
 from plasmatui.engine.devices import make_devices
 from plasmatui.engine.faults import handle_faults, log_stacks
 from plasmatui.engine.guard import QuorumGuard
+from plasmatui.engine.heritage import Heritage
 from plasmatui.engine.ledger import JournalLedger
 from plasmatui.engine.meter import Meter
 from plasmatui.engine.oplogs import OperationLogs, prune
@@ -62,12 +63,6 @@ log = logging.getLogger(__name__)
 IDLE = 1800.0
 """Seconds with nobody attached after which the engine leaves, unless it records consoles or was told otherwise."""
 
-ALIVE = "alive"
-"""Key of the journal's memory: Unix seconds when an engine last ran."""
-
-ALIVE_PACE = 10.0
-"""Seconds between two times that it is kept."""
-
 LIFECYCLE = "lifecycle:"
 """Key of the journal's memory, before a node's name."""
 
@@ -104,7 +99,6 @@ class Engine:
         self._meter = Meter(self._beat)
         self._watchdog = watchdog_interval()
         self._signalled = time.monotonic()
-        self._remembered = time.monotonic()
         self._journal = journal
         self._store = Store(
             inventory.nodes.values(),
@@ -124,6 +118,7 @@ class Engine:
         )
         self._backend: Backend = backend(inventory, self._event, self._consoles.on_data)
         self._memory = Memory(journal)
+        self._heritage = Heritage(self._memory, self._consoles, self._store, self._spawn)
         self._logs = OperationLogs(paths.operations)
         self._ledger = JournalLedger(self._store, journal, self._logs, self._consoles.refresh_soon)
         self._systems = Systems(inventory, paths)
@@ -192,6 +187,7 @@ class Engine:
         self._store.recall(reversed(events), reversed(operations))
         self._inventory_notices()
         await self._memory.recall()
+        self._heritage.recall()
         self._recall_lifecycles()
         self._name_missing_bmcs()
         self._logs.start()
@@ -227,6 +223,7 @@ class Engine:
                 await self._backend.close()
         except TimeoutError:
             log.warning("some BMC sessions were not ended within %g s", BACKEND_LIMIT)
+        self._heritage.close()
         await self._consoles.close()
         await self._watch.close()
         self._store.flush()
@@ -329,6 +326,7 @@ class Engine:
         """A fact from the outside. What is known of a console is ours (readers, pen) and the keeper's together."""
         if isinstance(event.payload, ConsoleChanged):
             self._consoles.on_state(event.node, event.payload.state)
+            self._heritage.on_console(event.node, event.payload.state)
         else:
             self._store.apply(event)
 
@@ -354,20 +352,18 @@ class Engine:
     async def _take_up_operations(self) -> None:
         """Go on with what a former engine left unfinished, or say of it what is known."""
         now = time.time()
-        last = float(self._memory.get(ALIVE) or 0.0)
         unfinished = await self._journal.unfinished()
         numbers = frozenset(record.number for record in unfinished)
         for directory in (self._paths.operations, self._paths.jobs):
             await asyncio.to_thread(prune, directory, numbers)
         for record in unfinished:
             if kind_of(record.order).resumes:
-                self._runner.resume(record, now - last if last else 0.0)
+                self._runner.resume(record, self._heritage.away)
                 self._store.note(f"operation {record.number} of the former engine goes on: {record.cli}")
                 continue
             self._ledger.changed(interrupted(record, now))
             self._store.audit(record.by, "", f"{record.cli} (operation {record.number})", "failed: the engine ended")
             self._store.note(f"operation {record.number} was not finished by the former engine: {record.cli}")
-        self._memory.put(ALIVE, repr(now).encode())
 
     def _recall_lifecycles(self) -> None:
         for node, value in self._memory.under(LIFECYCLE).items():
@@ -378,9 +374,7 @@ class Engine:
         self._memory.put(LIFECYCLE + node, msgspec.msgpack.encode(payload))
 
     def _beat(self) -> None:
-        if time.monotonic() - self._remembered >= ALIVE_PACE:
-            self._remembered = time.monotonic()
-            self._memory.put(ALIVE, repr(time.time()).encode())
+        self._heritage.beat()
         if self._watchdog and time.monotonic() - self._signalled >= self._watchdog:
             self._signalled = time.monotonic()
             notify("WATCHDOG=1")

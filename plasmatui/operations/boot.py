@@ -16,7 +16,7 @@ from plasmatui.operations.netboot import offer_installer
 from plasmatui.operations.power import ON_LIMIT
 from plasmatui.operations.site import Site
 from plasmatui.operations.ssh import installer
-from plasmatui.operations.work import NodeFailedError, NodeWork
+from plasmatui.operations.work import STOP, NodeFailedError, NodeLeftError, NodeWork
 
 BOOT_LIMIT = 1800.0
 """Seconds from the power to the installer: servers test their memory for minutes, and firmware tries DHCP for two."""
@@ -29,6 +29,9 @@ GRACE = 15.0
 
 CLOCKS = 2.0
 """Seconds by which a boot may seem to begin before the power that it follows."""
+
+TRUST = "trust"
+"""The answer that believes a host key which the console did not show."""
 
 PROBE = 10.0
 """Seconds between two tries of SSH while logs and console say nothing."""
@@ -197,17 +200,44 @@ def _other(work: NodeWork, boot: BootTimeline, goal: str) -> NodeFailedError:
 
 
 async def _ssh(work: NodeWork) -> None:
-    end = time.monotonic() + work.limit("wait-ssh") * 0.95
+    end = time.monotonic() + work.limit("wait-ssh") * 0.9
     while True:
         left = max(1.0, end - time.monotonic())
         try:
             await installer(work).wait_up(left, on_try=lambda each: work.progress(f"SSH: {each.reason}"))
             return
         except CommandError as error:
-            if (error.lasting and not _key_may_come(error)) or time.monotonic() >= end:
-                raise
             work.progress(f"SSH: {error.message}")
+            late = time.monotonic() >= end
+            if _key_may_come(error) and time.monotonic() >= end - work.limit("wait-ssh") * 0.5:
+                await _vouch(work)
+                end = time.monotonic() + work.limit("wait-ssh") * 0.4
+            elif late or (error.lasting and not _key_may_come(error)):
+                raise
         await work.site.boots.news(work.node, 1.0)
+
+
+async def _vouch(work: NodeWork) -> None:
+    """The console showed no fingerprint in this boot (nobody listened, or the image prints none): ask a person.
+
+    Raises:
+        NodeLeftError: the person does not believe the key.
+    """
+    from plasmatui.remote.target import Role
+
+    shown = await work.site.hosts().offered(work.node, Role.INSTALLER)
+    answer = await work.ask(
+        f"{work.node}: its console showed no host key in this boot. The installer that answers shows "
+        f"{shown.sha256} ({shown.algorithm}): compare it on the node's console with: "
+        f"ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub. Answer {TRUST} to believe it for this boot, {STOP} to "
+        "leave the node as it is",
+        (TRUST, STOP),
+    )
+    if answer == STOP:
+        raise NodeLeftError("left with its host key not believed, as a person decided")
+    work.site.boots.vouch(work.node, shown.sha256, f"{shown.sha256}, believed by a person in operation {work.number}")
+    while shown.sha256 not in work.site.boots.fingerprints(work.node):
+        await work.site.boots.news(work.node, 0.5)
 
 
 def _key_may_come(error: CommandError) -> bool:

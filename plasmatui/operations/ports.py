@@ -78,6 +78,9 @@ class Boots(Protocol):
     def fingerprints(self, node: str) -> frozenset[str]:
         """SSH host keys (SHA256:...) that the machine printed on its serial console in the current boot."""
 
+    def vouch(self, node: str, fingerprint: str, text: str) -> None:
+        """A person believes this host key for the node's current boot; `text` says who."""
+
     def stage(self, node: str, stage: Stage, state: str, text: str) -> None:
         """An operation sees a stage begin ("running"), end ("done") or fail ("failed"); `text` is its evidence."""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from plasmatui.inventory.inventory import Inventory
 from plasmatui.model.command import CommandError
 from plasmatui.remote.host import Host
+from plasmatui.remote.hostkeys import Fingerprint
 from plasmatui.remote.knownhosts import HostKeyFile
 from plasmatui.remote.opener import CONNECT_LIMIT, Opener
 from plasmatui.remote.target import Role, target_of
@@ -52,6 +53,14 @@ class Hosts:
                 lasting=True,
             )
         return self._host(node, Role.INSTALLER, trust)
+
+    async def offered(self, node: str, role: Role) -> Fingerprint:
+        """The host key that a node shows now, believed by nobody yet: for a person to compare.
+
+        Raises:
+            CommandError: "ssh-refused": the node or its address is not known, or nothing answers.
+        """
+        return await self._opener.offered(target_of(self._inventory, node, role))
 
     def system(self, node: str) -> Host:
         """The system that is installed on a node; its host key must be known.

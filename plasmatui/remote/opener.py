@@ -16,6 +16,7 @@ from plasmatui.inventory.inventory import Ssh
 from plasmatui.model.command import CommandError
 from plasmatui.remote.connections import Connections
 from plasmatui.remote.failures import ConnectError, Why, explained
+from plasmatui.remote.hostkeys import Fingerprint
 from plasmatui.remote.judge import Judge, is_about_host_key
 from plasmatui.remote.knownhosts import HostKeyFile, KnownHosts, default_known_hosts
 from plasmatui.remote.target import Target
@@ -85,6 +86,23 @@ class Opener:
         except BaseException:
             sock.close()
             raise
+
+    async def offered(self, target: Target) -> Fingerprint:
+        """The host key that answers at a place, believed by nobody yet: for a person to compare.
+
+        Raises:
+            CommandError: "ssh-refused": nothing answers.
+        """
+        try:
+            tunnel = await self._jump(target) if target.jump else ()
+            async with asyncio.timeout(self._limit):
+                key = await asyncssh.get_server_host_key(target.address, target.port, tunnel=tunnel)
+        except (asyncssh.Error, OSError, TimeoutError) as error:
+            why = clean_line(str(error) or "no answer", 200)
+            raise CommandError("ssh-refused", f"ssh to {target}: it shows no host key: {why}") from error
+        if key is None:
+            raise CommandError("ssh-refused", f"ssh to {target}: it shows no host key")
+        return Fingerprint(key.get_fingerprint("sha256"), key.get_algorithm())
 
     async def close(self) -> None:
         """End the connections to jump hosts."""

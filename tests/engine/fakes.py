@@ -233,6 +233,9 @@ class FakeBoots:
     def fingerprints(self, node: str) -> frozenset[str]:
         return self.keys.get(node, frozenset())
 
+    def vouch(self, node: str, fingerprint: str, text: str) -> None:
+        self.keys[node] = frozenset((fingerprint,))
+
     def stage(self, node: str, stage: Stage, state: str, text: str) -> None:
         self.stages.append((node, stage, state))
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from plasmatui.client import EngineError
+from plasmatui.model import wire
 from plasmatui.model.operation import BootOrder, DrainOrder, PowerOrder, RollbackOrder, UndrainOrder
 from plasmatui.model.words import Lifecycle, OperationState, PowerAction
 from tests.support.operator import Operator, node_of, step_of, told
@@ -121,3 +122,17 @@ def test_nodes_are_booted_to_the_installer_or_told_why_not(rack: Site, operator:
 def _stages(rack: Site, node: str) -> list[dict[str, str]]:
     boots = rack.cli("timeline", node, "--json").json()["nodes"][node]["boots"]
     return [span for span in boots[0]["stages"] if span["state"] == "done"]
+
+
+def test_a_host_key_that_no_console_showed_is_for_a_person_to_believe(rack: Site, operator: Operator) -> None:
+    rack.rack.clear("node07")
+    rack.rack.fault("node07", "console-silent")
+    number = operator.start(BootOrder(), "node07")
+    record = operator.wait(number, "the question", lambda record: record.nodes[0].state is OperationState.HELD)
+    host = rack.rack.rack.nodes["node07"].machine.host
+    assert host is not None
+    assert host.fingerprint().split()[1] in record.nodes[0].question
+    assert record.nodes[0].answers == ("trust", "stop")
+    operator.ask(wire.ReleaseOperation(number, "node07", "trust"))
+    ended = operator.ended(number)
+    assert ended.state is DONE, told(ended)

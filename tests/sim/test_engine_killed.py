@@ -6,7 +6,8 @@ import signal
 
 import pytest
 
-from plasmatui.model.operation import BootOrder, InstallOrder, OperationRecord
+from plasmatui.model import wire
+from plasmatui.model.operation import BootOrder, InstallOrder, OperationRecord, ProvisionOrder
 from plasmatui.model.words import OperationState, StepResult
 from tests.support.operator import Operator, node_of, step_of, told
 from tests.support.site import Site, site
@@ -51,3 +52,22 @@ def test_an_engine_killed_in_any_step_of_an_installation_is_followed_by_one_that
             assert part.state is OperationState.DONE, f"killed in {step}: {told(record)}"
             assert wipes(rack, node) == 1, f"killed in {step}"
             assert step_of(part, "disko").result is StepResult.DONE
+
+
+def test_consoles_of_a_dead_engine_are_taken_back_at_once() -> None:
+    """Otherwise a BMC holds them for a minute, and the fingerprint of a booting installer is lost with what it says."""
+    with site(nodes=2, port=0, on=0, speed=4.0) as rack:
+        rack.engine()
+        rack.consoles_open(2)
+        operator = Operator(rack)
+        number = operator.start(ProvisionOrder(), "node01")
+        operator.wait(number, "the boot", under_way("wait-installer"))
+        rack.stop_engine(signal.SIGKILL)
+        rack.engine()
+        record = operator.ended(number)
+        assert record.state is OperationState.DONE, told(record)
+        assert wipes(rack, "node01") == 1
+        rack.consoles_open(2)
+        events = operator.ask(wire.ListEvents("node02"))
+        assert isinstance(events, wire.Events)
+        assert any("taken back" in line.text for line in events.events)
