@@ -42,12 +42,15 @@ class OpenFile:
 
 
 class Images:
-    """The files below a directory, but hidden ones and what links lead out to."""
+    """The files below a directory, but hidden ones and what links lead out to.
+
+    The directory may itself be a link that is switched to another one.
+    """
 
     def __init__(self, root: Path) -> None:
         """Raises OSError: there is no such directory."""
-        self.root = root.resolve(strict=True)
-        if not self.root.is_dir():
+        self._root = root.absolute()
+        if not root.resolve(strict=True).is_dir():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(root))
 
     def open(self, path: str) -> OpenFile:
@@ -61,29 +64,32 @@ class Images:
         if "\0" in path or any(part.startswith(".") or not part for part in parts):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
         try:
-            real = os.path.realpath(os.path.join(self.root, *parts), strict=True)
-            self._confine(real)
+            root = os.path.realpath(self._root, strict=True)
+            real = os.path.realpath(os.path.join(root, *parts), strict=True)
+            _confine(real, root)
             descriptor = os.open(real, _OPEN | os.O_NOFOLLOW)
         except PermissionError:
             raise
         except OSError as error:
             raise FileNotFoundError(error.errno, os.strerror(error.errno or errno.ENOENT), path) from None
         try:
-            return self._opened(descriptor, path)
+            return _opened(descriptor, path, root)
         except BaseException:
             os.close(descriptor)
             raise
 
-    def _opened(self, descriptor: int, path: str) -> OpenFile:
-        info = os.fstat(descriptor)
-        if not stat.S_ISREG(info.st_mode):
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
-        self._confine(_path_of(descriptor))  # a directory on the way may have become a link meanwhile
-        return OpenFile(descriptor, info.st_size, _version(info), _type(path))
 
-    def _confine(self, real: str | None) -> None:
-        if real is not None and os.path.commonpath([real, self.root]) != str(self.root):
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), real)
+def _opened(descriptor: int, path: str, root: str) -> OpenFile:
+    info = os.fstat(descriptor)
+    if not stat.S_ISREG(info.st_mode):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+    _confine(_path_of(descriptor), root)  # a directory on the way may have become a link meanwhile
+    return OpenFile(descriptor, info.st_size, _version(info), _type(path))
+
+
+def _confine(real: str | None, root: str) -> None:
+    if real is not None and os.path.commonpath([real, root]) != root:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), real)
 
 
 def _path_of(descriptor: int) -> str | None:

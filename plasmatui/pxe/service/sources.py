@@ -15,6 +15,6 @@ def open_directory(root: Path) -> Source:
     Raises:
         OSError: there is no such directory, or it cannot be read.
     """
-    root = root.resolve(strict=True)
+    root = root.absolute()
     names = {entry.name for entry in root.iterdir()}
     return MatchboxSource(root) if names & {"groups", "profiles"} else BootcfgSource(root)

@@ -146,6 +146,19 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+def test_the_directory_may_be_a_link_that_is_switched(tmp_path: Path) -> None:
+    for version in ("one", "two"):
+        (tmp_path / version).mkdir()
+        (tmp_path / version / "file").write_text(version)
+    (tmp_path / "current").symlink_to("one")
+    images = Images(tmp_path / "current")
+    (tmp_path / "next").symlink_to("two")
+    (tmp_path / "next").rename(tmp_path / "current")
+    file = images.open("file")
+    assert os.pread(file.descriptor, 10, 0) == b"two"
+    file.close()
+
+
 @pytest.mark.parametrize("path", ["a/file", "inside", "dir/file"])
 def test_files_and_links_inside_are_served(tree: Path, path: str) -> None:
     file = Images(tree).open(path)
