@@ -50,6 +50,7 @@ _COMMANDS = {
     "replay": "replay",
     "render": "render",
     "serve": "serve",
+    "images": "images",
     "completions": "terminal",
     "reset-terminal": "terminal",
 }

@@ -111,6 +111,19 @@ class _Result(msgspec.Struct):
     outputs: dict[str, str | None]
     drv: str = msgspec.field(name="drvPath", default="")
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Its main output, where it has one."""
+        return (path,) if (path := self.outputs.get("out")) else ()
+
+
+def parse_outputs(output: bytes) -> tuple[str, ...]:
+    """The store paths that `nix build --json` printed. Raises OutputError."""
+    paths = tuple(path for result in _decode(output, list[_Result], "what nix has built") for path in result.paths)
+    if not all(_STORE_PATH.fullmatch(path) for path in paths):
+        raise OutputError("store paths", output)
+    return paths
+
 
 def parse_built(output: bytes) -> Built:
     """What `build_argv` or `system_argv` printed on stdout.
@@ -121,11 +134,10 @@ def parse_built(output: bytes) -> Built:
     Raises:
         OutputError: no system is among them, or more than these two.
     """
-    results = _decode(output, list[_Result], "what nix has built")
-    paths = [path for result in results if (path := result.outputs.get("out"))]
+    paths = parse_outputs(output)
     systems = [path for path in paths if "-nixos-system-" in path]
     scripts = [path for path in paths if "-nixos-system-" not in path]
-    if not all(_STORE_PATH.fullmatch(path) for path in paths) or len(systems) != 1 or len(scripts) > 1:
+    if len(systems) != 1 or len(scripts) > 1:
         raise OutputError("one nixos-system and at most one disko script", output)
     return Built(systems[0], scripts[0] if scripts else "")
 

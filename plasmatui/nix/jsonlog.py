@@ -8,6 +8,7 @@ Seen with nix 2.8 (no `parent`), 2.26 and 2.34.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -25,6 +26,7 @@ _BUILD_LOG_LINE: Final = 101
 _SET_PHASE: Final = 104
 _PROGRESS: Final = 105
 _SET_EXPECTED: Final = 106
+_INFO: Final = 3
 
 MOST_ACTIVITIES: Final = 4096
 KEPT_ERRORS: Final = 20
@@ -74,9 +76,14 @@ class _Sum:
 
 
 class BuildLog:
-    """Takes nix's stderr, or its JSON log, in chunks cut anywhere."""
+    """Takes nix's stderr, or its JSON log, in chunks cut anywhere.
 
-    def __init__(self) -> None:
+    Args:
+        on_line: gets each line for a log file: what nix and the builders say, clean.
+    """
+
+    def __init__(self, on_line: Callable[[str], None] = lambda _: None) -> None:
+        self._on_line = on_line
         self._lines = LineSplitter()
         self._activities: dict[int, _Activity] = {}
         self._sums = {kind: _Sum() for kind in _COUNTED}
@@ -150,7 +157,7 @@ class BuildLog:
                 return
         text = shown(line)
         if not is_noise(text):
-            self._tail.append(text)
+            self._keep(text)
 
     def _record(self, record: dict[str, Any]) -> None:
         action, number, fields = record.get("action"), record.get("id"), record.get("fields")
@@ -167,12 +174,19 @@ class BuildLog:
 
     def _message(self, record: dict[str, Any]) -> None:
         text, level = record.get("msg"), record.get("level")
-        if not isinstance(text, str) or level not in (0, 1):
+        if not isinstance(text, str) or not isinstance(level, int) or not 0 <= level <= _INFO:
             return
         cleaned = clean_text(text, 500, 100)
-        self._tail.extend(line for line in cleaned.split("\n") if not is_noise(line))
+        keep = self._keep if level <= 1 else self._on_line
+        for line in cleaned.split("\n"):
+            if not is_noise(line):
+                keep(line)
         if level == 0:
             self._errors.append(cleaned)
+
+    def _keep(self, line: str) -> None:
+        self._tail.append(line)
+        self._on_line(line)
 
     def _start(self, number: int, record: dict[str, Any]) -> None:
         kind, text = record.get("type"), record.get("text")
@@ -182,6 +196,8 @@ class BuildLog:
         self._activities[number] = _Activity(kind if isinstance(kind, int) else 0, shown_text)
         if shown_text and isinstance(level := record.get("level"), int) and level <= 4:
             self._text = shown_text
+        if shown_text and kind in (BUILD, COPY_PATH, FILE_TRANSFER):
+            self._on_line(shown_text)
 
     def _stop(self, number: int) -> None:
         activity = self._activities.pop(number, None)
@@ -205,7 +221,7 @@ class BuildLog:
                 self._sums[counted].expected += expected - activity.expected_by_kind.get(counted, 0)
                 activity.expected_by_kind[counted] = expected
         elif kind == _BUILD_LOG_LINE and fields and isinstance(fields[0], str):
-            self._tail.append(clean_line(fields[0], 500))
+            self._keep(clean_line(fields[0], 500))
         elif kind == _SET_PHASE and fields and isinstance(fields[0], str):
             self._text = clean_line(f"{activity.text} ({fields[0]})", 200)
 

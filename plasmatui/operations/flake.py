@@ -15,8 +15,8 @@ from plasmatui.nix.anywhere import JSON_LOG_SINCE, Features, parse_help
 from plasmatui.nix.failures import explain
 from plasmatui.nix.flake import Built, DiskoDevice
 from plasmatui.nix.jsonlog import BuildLog
+from plasmatui.nix.programs import Ran, run_local
 from plasmatui.nix.tools import OutputError, find_tool, parse_version, tool_path
-from plasmatui.operations.local import Ran, run_local
 from plasmatui.operations.site import Site
 from plasmatui.operations.work import NodeFailedError, NodeWork
 

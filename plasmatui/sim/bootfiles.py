@@ -34,6 +34,10 @@ def make_kernel(size: int) -> bytes:
     """Something that a boot loader takes for a bzImage."""
     data = bytearray(_fill(max(size, 1024)))
     data[:2] = b"MZ"
+    data[0x3C:0x40] = bytes(4)  # no EFI stub
+    data[0x1F1] = 1  # sectors of set-up code beside the first
+    data[0x1F4:0x1F8] = ((len(data) - 1024) // 16).to_bytes(4, "little")
+    data[0x1FE:0x200] = b"\x55\xaa"
     data[KERNEL_MAGIC_AT : KERNEL_MAGIC_AT + len(KERNEL_MAGIC)] = KERNEL_MAGIC
     return bytes(data)
 

@@ -57,7 +57,20 @@ class DiskoScript(msgspec.Struct, frozen=True, tag="disko"):
     size: int = 96_000_000
 
 
-Build: TypeAlias = Toplevel | DiskoScript
+class ImagePart(msgspec.Struct, frozen=True, tag="image"):
+    """A part of a built netboot image: `part` is the attribute; `init`: what its script starts.
+
+    `size`: bytes of what it adds to the store.
+    """
+
+    path: str
+    node: str
+    part: str
+    init: str
+    size: int = 3_000_000
+
+
+Build: TypeAlias = Toplevel | DiskoScript | ImagePart
 
 
 def encode_builds(builds: list[Build]) -> bytes:
@@ -70,7 +83,7 @@ def decode_builds(data: bytes) -> list[Build]:
     Raises:
         msgspec.MsgspecError: it is not what `encode_builds` wrote.
     """
-    return msgspec.json.decode(data, type=list[Toplevel | DiskoScript])
+    return msgspec.json.decode(data, type=list[Toplevel | DiskoScript | ImagePart])
 
 
 def kernel_path(build: Toplevel, part: str) -> str:

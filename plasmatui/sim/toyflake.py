@@ -13,11 +13,13 @@ from pathlib import Path
 
 import msgspec
 
-from plasmatui.sim.builds import DiskoScript, Toplevel, store_path
+from plasmatui.sim.builds import DiskoScript, ImagePart, Toplevel, store_path
 from plasmatui.sim.system import make_toplevel
 
 VERSION, KERNEL = "25.11.20251115.6a08e6b", "6.12.58"
 NODES = "nodes.json"
+NETBOOT = "netboot-"
+"""Begins the names of the profiles' netboot images."""
 _NIX = """\
 {
   description = "A simulated rack";
@@ -51,17 +53,35 @@ class NodeConfiguration(msgspec.Struct, omit_defaults=True):
 
 
 class Flake(msgspec.Struct):
-    """What `nodes.json` holds. `removed`: nodes that the rack's faults take away for a while."""
+    """What `nodes.json` holds. `removed`: nodes that the rack's faults take away for a while; `broken_images`:
+    netboot images whose builds fail."""
 
     version: str = VERSION
     kernel: str = KERNEL
     description: str = "A simulated rack"
     nodes: dict[str, NodeConfiguration] = {}
     removed: dict[str, NodeConfiguration] = {}
+    broken_images: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All configurations: of the nodes, and of a netboot image for each of their profiles."""
+        profiles = sorted({node.profile for node in self.nodes.values()})
+        return (*self.nodes, *(f"{NETBOOT}{profile}" for profile in profiles))
+
+    def configuration(self, name: str) -> NodeConfiguration:
+        """What one of `names` is."""
+        return self.nodes.get(name) or NodeConfiguration(name.removeprefix(NETBOOT), broken=name in self.broken_images)
+
+    def image(self, name: str, part: str) -> ImagePart:
+        """A part of a netboot image, of one build with its `toplevel`."""
+        system = self.toplevel(name)
+        file = {"kernel": f"linux-{system.kernel}", "netbootRamdisk": "initrd", "netbootIpxeScript": "netboot.ipxe"}
+        return ImagePart(store_path(file[part], system.path), name, part, f"{system.path}/init")
 
     def toplevel(self, name: str) -> Toplevel:
-        """The system of a node."""
-        node = self.nodes[name]
+        """The system of a node, or of a netboot image."""
+        node = self.configuration(name)
         return make_toplevel(name, node.version or self.version, node.kernel or self.kernel, tuple(node.services))
 
     def disko(self, name: str, mode: str) -> DiskoScript:
@@ -98,7 +118,8 @@ def create(directory: Path, nodes: Mapping[str, NodeConfiguration]) -> None:
         known = load(directory)
     except (OSError, msgspec.MsgspecError):
         known = Flake()
-    save(directory, Flake(known.version, known.kernel, known.description, {**nodes}))
+    images = known.broken_images
+    save(directory, Flake(known.version, known.kernel, known.description, {**nodes}, broken_images=images))
 
 
 def apply_faults(directory: Path, name: str, *, missing: bool, broken: bool) -> None:

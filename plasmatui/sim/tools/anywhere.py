@@ -149,12 +149,12 @@ class _Run:
             await self._site.sleep(nix.EVALUATION_SECONDS)
             build = to_build(installable)
             builds.append(build)
-            if installable.flake.nodes[known_node(installable)].broken and isinstance(build, Toplevel):
+            if installable.flake.configuration(known_node(installable)).broken and isinstance(build, Toplevel):
                 broken.append(build)
         for build in builds:
             if isinstance(build, DiskoScript):
                 self._disko = build
-            else:
+            elif isinstance(build, Toplevel):
                 self._system = build
         return builds, broken
 

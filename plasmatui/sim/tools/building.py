@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from plasmatui.sim.builds import Build, Toplevel, store_hash
+from plasmatui.sim.builds import Build, ImagePart, Toplevel, store_hash
+from plasmatui.sim.tools.imagefiles import write_part
 from plasmatui.sim.tools.nixlog import (
     BUILD,
     BUILDS,
@@ -61,6 +62,8 @@ async def build_all(site: Site, builds: list[Build], broken: list[Build], log: N
             own = drv == drv_path(build)
             await _one(site, drv, seconds, log, failing=own and build in broken, totals=(umbrella, done, count))
             if own:
+                if isinstance(build, ImagePart):
+                    write_part(site.local(build.path), build)
                 site.add(build)
         _progress(log, realise, umbrella, paths, count, count, running=0)
     finally:

@@ -11,10 +11,11 @@ import msgspec
 
 from plasmatui.sim.builds import Build
 from plasmatui.sim.tools.site import ToolError
-from plasmatui.sim.toyflake import Flake, load
+from plasmatui.sim.toyflake import NETBOOT, Flake, load
 
 _SCRIPTS = {"diskoScript": "disko", "formatScript": "format", "mountScript": "mount",
             "diskoScriptNoDeps": "disko", "formatScriptNoDeps": "format", "mountScriptNoDeps": "mount"}  # fmt: skip
+IMAGE_PARTS = (("netbootRamdisk",), ("kernel",), ("netbootIpxeScript",))
 _PART = re.compile(r'"((?:[^"\\]|\\.)*)"|([^."]+)')
 
 
@@ -60,7 +61,7 @@ def missing(installable: Installable) -> ToolError:
         f"'{places[0]}', '{places[1]}' or '{places[2]}'"
     )
     if len(installable.parts) > 1 and installable.parts[0] == "nixosConfigurations":
-        close = difflib.get_close_matches(installable.parts[1], installable.flake.nodes, 3, 0.5)
+        close = difflib.get_close_matches(installable.parts[1], installable.flake.names, 3, 0.5)
         if close:
             listed = close[0] if len(close) == 1 else f"one of {', '.join(close[:-1])} or {close[-1]}"
             text += f"\n       Did you mean {listed}?"
@@ -74,7 +75,7 @@ def known_node(installable: Installable) -> str:
         ToolError: the flake has no such node.
     """
     parts = installable.parts
-    if len(parts) < 2 or parts[0] != "nixosConfigurations" or parts[1] not in installable.flake.nodes:
+    if len(parts) < 2 or parts[0] != "nixosConfigurations" or parts[1] not in installable.flake.names:
         raise missing(installable)
     return parts[1]
 
@@ -89,8 +90,10 @@ def to_build(installable: Installable) -> Build:
     rest = installable.parts[2:]
     if rest == ("config", "system", "build", "toplevel"):
         return installable.flake.toplevel(node)
+    if rest[:3] == ("config", "system", "build") and rest[3:] in IMAGE_PARTS and node.startswith(NETBOOT):
+        return installable.flake.image(node, rest[3])
     if len(rest) == 4 and rest[:3] == ("config", "system", "build") and rest[3] in _SCRIPTS:
-        if not installable.flake.nodes[node].disks:
+        if not installable.flake.configuration(node).disks:
             raise ToolError(
                 "error:\n       … while calling the 'throw' builtin\n\n"
                 f"       error: {node}: disko device not set"
@@ -106,7 +109,7 @@ def to_value(installable: Installable, apply: str) -> object:
         ToolError: there is no such attribute, or the function is another one.
     """
     if installable.parts == ("nixosConfigurations",):
-        value: object = {name: {} for name in installable.flake.nodes}
+        value: object = {name: {} for name in installable.flake.names}
     else:
         value = _node_value(installable, known_node(installable))
     return _applied(value, apply)
@@ -114,7 +117,7 @@ def to_value(installable: Installable, apply: str) -> object:
 
 def _node_value(installable: Installable, node: str) -> object:
     build = installable.flake.toplevel(node)
-    configuration = installable.flake.nodes[node]
+    configuration = installable.flake.configuration(node)
     disks = {name: {"device": device, "type": "disk", "destroy": True} for name, device in configuration.disks.items()}
     values: dict[tuple[str, ...], object] = {
         (): {"config": {}, "options": {}, "pkgs": {}},

@@ -105,7 +105,7 @@ async def _build(site: Site, options: Options, words: list[str], log: NixLog) ->
         installable = await evaluated(site, text, log)
         wanted.append((installable, to_build(installable)))
     builds = [build for _, build in wanted]
-    broken = [build for installable, build in wanted if installable.flake.nodes[known_node(installable)].broken]
+    broken = [build for installable, build in wanted if installable.flake.configuration(known_node(installable)).broken]
     if "dry-run" in options:
         new = [build for build in builds if build.path not in site.builds()]
         for build in new:
@@ -115,7 +115,7 @@ async def _build(site: Site, options: Options, words: list[str], log: NixLog) ->
     if "no-link" not in options:
         for number, build in enumerate(builds):
             name = options.get("out-link", options.get("o", "result"))
-            link_result(f"{name}-{number}" if number else name, build.path)
+            link_result(f"{name}-{number}" if number else name, site.local(build.path))
     if "json" in options:
         say(json.dumps([{"drvPath": drv_path(build), "outputs": {"out": build.path}} for build in builds]))
     elif "print-out-paths" in options:
@@ -184,7 +184,7 @@ async def _git(directory: Path, *words: str) -> str:
 
 async def _show(site: Site, options: Options, words: list[str], log: NixLog) -> int:
     installable = await evaluated(site, words[0] if words else ".", log)
-    names = {name: {"type": "nixos-configuration"} for name in sorted(installable.flake.nodes)}
+    names = {name: {"type": "nixos-configuration"} for name in sorted(installable.flake.names)}
     say(json.dumps({"nixosConfigurations": names}) if "json" in options else "\n".join(names))
     return 0
 
@@ -192,7 +192,7 @@ async def _show(site: Site, options: Options, words: list[str], log: NixLog) -> 
 async def _check(site: Site, _options: Options, words: list[str], log: NixLog) -> int:
     installable = await evaluated(site, words[0] if words else ".", log)
     complain("checking flake output 'nixosConfigurations'...")
-    for name in sorted(installable.flake.nodes):
+    for name in sorted(installable.flake.names):
         complain(f"checking NixOS configuration 'nixosConfigurations.{name}'...")
         await site.sleep(0.5)
     complain("all checks passed!")

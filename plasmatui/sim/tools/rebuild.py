@@ -52,7 +52,7 @@ async def run(site: Site, arguments: list[str]) -> int:
     complain("building the system configuration...")
     build = await _build(site, options, log)
     if action == "build":
-        link_result("result", build.path)
+        link_result("result", site.local(build.path))
     if action in ("build", "dry-build", "dry-run"):
         return _done(build.path, new=new)
     if not target:
@@ -97,7 +97,7 @@ async def _build(site: Site, options: Options, log: NixLog) -> Toplevel:
         if build.path not in site.builds():
             complain(f"this derivation will be built:\n  {drv_path(build)}")
         return build
-    broken = installable.flake.nodes[known_node(installable)].broken
+    broken = installable.flake.configuration(known_node(installable)).broken
     try:
         await build_all(site, [build], [build] if broken else [], log)
     except ToolError as error:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from plasmatui.sim.builds import Build, DiskoScript, Toplevel
+from plasmatui.sim.builds import STORE, Build, decode_builds
 
 PROGRAMS = ("nix", "nixos-anywhere", "nixos-rebuild", "ssh")
 _SHORTEST = 0.02  # real seconds; shorter waits are not worth a switch of processes
@@ -58,10 +58,14 @@ class Site:
     def builds(self) -> dict[str, Build]:
         """What is in this host's store, by path."""
         try:
-            found = msgspec.json.decode(self._file("store.json").read_bytes(), type=list[Toplevel | DiskoScript])
+            found = decode_builds(self._file("store.json").read_bytes())
         except (OSError, msgspec.MsgspecError):
             return {}
         return {build.path: build for build in found}
+
+    def local(self, path: str) -> Path:
+        """Where a store path of this host lies: nothing is written to the machine's own store."""
+        return self._file("store") / path.removeprefix(f"{STORE}/")
 
     def add(self, *builds: Build) -> None:
         """Put builds into the store."""
@@ -97,7 +101,7 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "'\\''") + "'"
 
 
-def link_result(name: str, path: str) -> None:
+def link_result(name: str, path: Path) -> None:
     """The link to what was built."""
     Path(name).unlink(missing_ok=True)
     Path(name).symlink_to(path)

@@ -30,6 +30,7 @@ async def test_what_is_asked_of_a_flake(rack: Rack) -> None:
     where = flake(rack)
     assert parse_version((await run(rack, "nix", "--version")).out.decode()) == (2, 34, 8)
     assert questions.parse_names((await run(rack, *questions.names_argv("nix", where))).out) == (
+        *sorted({f"netboot-{node.profile}" for node in toyflake.load(Path(where)).nodes.values()}),
         "node01",
         "node02",
         "node03",
