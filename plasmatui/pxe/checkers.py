@@ -105,7 +105,9 @@ def _nix(files: list[File], directory: Path) -> tuple[Checked, ...]:
         path.write_text(file.text, encoding="utf-8")
     paths = [str(directory / file.relative) for file in files]
     what = files[0].relative if len(files) == 1 else f"{len(files)} Nix files"
-    return (_run("nix-instantiate", what, lambda program: [program, "--parse", *paths], directory),)
+    return (
+        _run("nix-instantiate", what, lambda program: [program, "--store", "dummy://", "--parse", *paths], directory),
+    )
 
 
 def _ask(checker: _Checker, file: File, directory: Path) -> Checked:

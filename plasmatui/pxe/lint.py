@@ -24,7 +24,15 @@ from plasmatui.pxe.zones import SERVER_NAME
 LONGEST_FILE = 127
 """Bytes of a boot file's name in a DHCP answer's fixed field (RFC 2131 section 2)."""
 
-SYSTEM_PORTS = {22: "SSH", 53: "DNS", 67: "DHCP", 69: "TFTP", 3128: "the Squid cache", 4011: "proxyDHCP"}
+SYSTEM_PORTS = {
+    22: "SSH",
+    53: "DNS",
+    67: "DHCP",
+    69: "TFTP",
+    3128: "the Squid cache",
+    3129: "the Squid cache",
+    4011: "proxyDHCP",
+}
 
 
 def lint(inventory: Inventory, places: Places, problems: Problems) -> Site | None:

@@ -33,9 +33,10 @@ def defaults(site: Site) -> str:
     if site.tftp == "atftpd":
         return f"{text}USE_INETD=false\nOPTIONS={SHELL.quote(' '.join(['--daemon', *words]))}\n"
     options = SHELL.quote(" ".join(words[2:-1]))
+    # Debian's script does not wait until the server has its address; the firewall says who may ask.
     return (
         f"{text}TFTP_USERNAME='tftp'\nTFTP_DIRECTORY={SHELL.quote(site.tftp_root)}\n"
-        f"TFTP_ADDRESS={SHELL.quote(words[1])}\nTFTP_OPTIONS={options}\n"
+        f"TFTP_ADDRESS=':69'\nTFTP_OPTIONS={options}\n"
     )
 
 

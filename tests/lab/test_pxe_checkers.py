@@ -93,14 +93,12 @@ LIB = (
 
 def evaluate(directory: Path, expression: str) -> Any:
     done = subprocess.run(
-        ["nix-instantiate", "--eval", "--strict", "--json", "-E", expression],
+        ["nix-instantiate", "--store", "dummy://", "--eval", "--strict", "--json", "-E", expression],
         capture_output=True,
         text=True,
         timeout=60,
         cwd=directory,
-        env={"NIX_STATE_DIR": str(directory / "state"), "NIX_STORE_DIR": str(directory / "store"),
-             "PATH": "/usr/bin:/bin:/run/current-system/sw/bin", "HOME": str(directory)},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
