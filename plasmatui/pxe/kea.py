@@ -100,7 +100,7 @@ def _loader_classes(site: Site, loader: Loader) -> list[dict[str, Any]]:
                 "test": f"member('http') and ({' or '.join(_code(code) for code in arch.http)})",
                 "next-server": str(site.server),
                 "boot-file-name": site.loader_url(loader),
-                "option-data": [{"name": "vendor-class-identifier", "data": HTTP_CLIENT}],
+                "option-data": [{"name": "vendor-class-identifier", "data": HTTP_CLIENT, "always-send": True}],
             }
         )
     return classes

@@ -64,6 +64,7 @@ def _zone(site: Site, zone: str, records: list[Record]) -> str:
         "zone.j2",
         header=header(ZONE, site.source, "cluster.domain and nodes"),
         serial=zlib.crc32(f"{zone}\n{site.server}\n{content}".encode()) or 1,
-        server=Quoted(f"{SERVER_NAME}.{site.domain}."),
+        server=Quoted(f"{SERVER_NAME}.{ZONE.quote(site.domain)}."),
+        contact=Quoted(f"hostmaster.{ZONE.quote(site.domain)}."),
         records=records,
     )

@@ -14,7 +14,9 @@ import pytest
 
 from plasmatui.inventory.loader import load
 from plasmatui.pxe.checkers import check
+from plasmatui.pxe.nix import to_nix
 from plasmatui.pxe.output import DHCP, File, Request, render
+from plasmatui.pxe.quoting import RefusedError
 from plasmatui.pxe.site import make_site
 from tests.support.pxe_clients import INVENTORY
 
@@ -192,3 +194,44 @@ def test_the_nixos_module_has_the_same_dhcp_settings(tmp_path: Path, engine: str
     )
     assert "dhcpd4" not in found["services"]
     assert "69" in found["networking"]["firewall"]["extraInputRules"]
+
+
+HOSTILE = (
+    'a"b',
+    "a\\b",
+    "a${b}c",
+    "$${x}",
+    "a''b",
+    "a\nb",
+    "a;b}",
+    "#",
+    "ä\u2028",
+    "%n",
+    "$(id)",
+    "\\${x}",
+    "${",
+    "\\",
+)
+
+
+@pytest.mark.needs("nix-instantiate")
+def test_nix_reads_hostile_text_as_it_was_written(tmp_path: Path) -> None:
+    value = {"list": list(HOSTILE), **{text: number for number, text in enumerate(HOSTILE)}, "in": True, "or": None}
+    assert evaluate(tmp_path, to_nix(value)) == value
+
+
+@pytest.mark.needs("dhcpd", "nginx")
+@pytest.mark.parametrize("text", HOSTILE)
+def test_checkers_accept_hostile_text_that_can_be_written(tmp_path: Path, text: str) -> None:
+    """Quoting is right for the real parsers: what is not refused is one string to them."""
+    path = tmp_path / "inventory.yaml"
+    path.write_text(INVENTORY, encoding="utf-8")
+    inventory = load(path)
+    site = replace(make_site(inventory), domain=text, http_root=f"/srv/{text}", tftp_root=f"/srv/{text}", dhcp="dhcpd")
+    request = Request(inventory, site)
+    for name in ("dhcp", "nginx"):
+        try:
+            files = render(request, [name])
+        except RefusedError:
+            continue
+        assert [each for each in check(files) if each.ok is False] == [], name

@@ -50,6 +50,12 @@ GOLDEN = (
     Client("HTTP boot x86-64", _pxe("0010", vendor="HTTPClient"), f"{HTTP}/ipxe.efi", "HTTPClient"),
     Client("HTTP boot ARM64", _pxe("0013", vendor="HTTPClient"), f"{HTTP}/ipxe-arm64.efi", "HTTPClient"),
     Client("HTTP boot IA32", _pxe("000f", vendor="HTTPClient"), f"{HTTP}/ipxe-i386.efi", "HTTPClient"),
+    Client(
+        "HTTP boot that does not ask for option 60",
+        {**_pxe("0010", vendor="HTTPClient"), 55: b"\x01\x03\x06"},
+        f"{HTTP}/ipxe.efi",
+        "HTTPClient",
+    ),
     Client("HTTP boot ARM32, which has no file", _pxe("0012", vendor="HTTPClient"), None),
     Client("iPXE on BIOS", _ipxe("0000"), SCRIPT, no_proxy_wait=True),
     Client("iPXE on UEFI", _ipxe("0007"), SCRIPT, no_proxy_wait=True),

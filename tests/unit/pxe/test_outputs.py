@@ -21,7 +21,7 @@ Make = Callable[[str], Inventory]
 
 
 def serial(zone: str) -> int:
-    found = re.search(r"hostmaster (\d+) ", zone)
+    found = re.search(r"hostmaster\.example\.com\. (\d+) ", zone)
     assert found is not None
     return int(found[1])
 

@@ -88,6 +88,7 @@
             {
               name = "vendor-class-identifier";
               data = "HTTPClient";
+              always-send = true;
             }
           ];
         }

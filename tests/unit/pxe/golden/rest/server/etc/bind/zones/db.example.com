@@ -3,7 +3,7 @@
 
 ; The serial is a checksum: after a change tell secondaries to fetch the zone again (rndc retransfer).
 $TTL 3600
-@ IN SOA pxe.example.com. hostmaster 719747630 3600 600 1209600 300
+@ IN SOA pxe.example.com. hostmaster.example.com. 719747630 3600 600 1209600 300
 @ IN NS pxe.example.com.
 pxe IN A 10.0.100.10
 node01 IN A 10.0.200.10
