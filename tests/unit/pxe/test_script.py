@@ -164,6 +164,13 @@ def test_a_profile_without_a_given_image_leaves_init_to_the_builds_own_script(si
     assert "init=" not in script.replace("exact init=", "")
 
 
+def test_a_published_version_is_named_itself_since_another_has_another_init(site: Site) -> None:
+    version = "worker.20261128T010203Z-0123abcd"
+    text = NETBOOT.replace("bzImage", f"../../versions/{version}/bzImage")
+    machine = Machine(boot_script(site, {"worker": parse_netboot(text)}, {"worker01"}), "52:54:00:12:34:60").run()
+    assert machine.fetched == [f"{BASE}/versions/{version}/bzImage", f"{BASE}/versions/{version}/initrd"]
+
+
 def test_a_failing_download_is_tried_again_and_then_given_up(site: Site) -> None:
     script = boot_script(site, images("control-plane"), {"node01"})
     machine = Machine(script, "52:54:00:12:34:56", missing="initrd").run()
