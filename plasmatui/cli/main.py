@@ -23,6 +23,8 @@ SIM_NODES = 12
 
 _COMMANDS = {
     "check": "check",
+    "certs": "certs",
+    "sshkeys": "sshkeys",
     "nodes": "nodes",
     "power": "power",
     "bootdev": "bootdev",
