@@ -43,13 +43,16 @@ def runtime_root() -> Path:
 
 
 def make_private(directory: Path) -> Path:
-    """Create `directory` with mode 0700 and make sure that it is ours alone.
+    """Create `directory` with mode 0700 and make sure that it is ours alone. Directories above it that are missing get
+    that mode as well (XDG Base Directory Specification, "Referencing this specification").
 
     Raises:
         UnsafeDirectoryError: it exists and belongs to another user, is a link, or is open to others.
         OSError: it cannot be made (read-only or full file system).
     """
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    missing = [parent for parent in directory.parents if not parent.exists()]
+    for each in (*reversed(missing), directory):
+        each.mkdir(mode=0o700, exist_ok=True)
     info = os.lstat(directory)
     if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.getuid() or info.st_mode & 0o077:
         raise UnsafeDirectoryError(

@@ -110,6 +110,12 @@ def _serve(store: Store, address: str | None, log_file: Path | None) -> int:
             f"cannot listen on {host}:{port}: {error.strerror or error}",
             "name another address with --address HOST:PORT, or stop what holds this one",
         ) from error
+    if states is not None:
+        left = sum(machine.state == "installed" for machine in states.all().values())
+        note(
+            f"plasmatui serve: {left} machines are installed and left to their disks; every other one that a rule "
+            "matches gets its installer when it boots from the network"
+        )
     bound = listener.getsockname()
     shown = f"[{bound[0]}]:{bound[1]}" if ":" in bound[0] else f"{bound[0]}:{bound[1]}"
     service = BootService(
@@ -173,13 +179,12 @@ def _state_path(store: Store) -> Path:
 
 
 def _states(store: Store) -> BootStates:
-    from plasmatui.paths import UnsafeDirectoryError, make_private, state_root
+    from plasmatui.paths import UnsafeDirectoryError, make_private
     from plasmatui.pxe.service.once import BootStates, StateFileError
 
     path = _state_path(store)
     states = BootStates(path)
     try:
-        make_private(state_root())
         make_private(path.parent)
         states.prepare()
     except (OSError, UnsafeDirectoryError, StateFileError) as error:

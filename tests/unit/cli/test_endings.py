@@ -16,7 +16,7 @@ import plasmatui
 from plasmatui.cli import main as command_line
 from plasmatui.cli.main import run
 from plasmatui.model import wire
-from plasmatui.paths import crash_dir
+from plasmatui.paths import crash_dir, make_private
 from tests.unit.cli.conftest import Cli
 from tests.unit.cli.fake_engine import FakeEngine
 from tests.unit.cli.program import command, environment
@@ -191,6 +191,16 @@ def test_unexpected_error_leaves_a_private_redacted_file(
     assert "RuntimeError" in text
     assert "in explode" in text
     assert "hunter2" not in text + outcome.err
+
+
+def test_a_crash_file_leaves_private_directories(tmp_path: Path) -> None:
+    """Those above it too: the engine refuses to use a state directory that others can look into."""
+    previous = os.umask(0o022)
+    try:
+        made = make_private(tmp_path / "state" / "plasmatui" / "crash")
+    finally:
+        os.umask(previous)
+    assert [stat.S_IMODE(each.stat().st_mode) for each in (made, made.parent, made.parent.parent)] == [0o700] * 3
 
 
 def test_help_lists_every_command(cli: Cli) -> None:
