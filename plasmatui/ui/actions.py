@@ -231,6 +231,7 @@ ACTIONS: tuple[Action, ...] = (
     _a("operations.previous_hit", "N", "Previous hit", "hit(-1)"),
     _a("operations.follow", "s", "The log follows, or stands still", "follow",
        help="Moving up in it stands still, too; what is new is counted. G follows again."),
+    _a("operations.wrap", "w", "Wrap long lines of the log, or cut them", "wrap"),
     _a("operations.save", "ctrl+s", "Save the log to a file", "save"),
     _a("operations.down", "down j", "Down", "move(1)"),
     _a("operations.up", "up k", "Up", "move(-1)"),

@@ -33,7 +33,10 @@ NARROW = 100
 
 @dataclass
 class Opened:
-    """What the reader has opened or closed against the rule that running operations and nodes with a problem show."""
+    """What the reader has opened or closed against the rule: the nodes of running operations show, and those of the
+    newest one when it failed; the steps of a node show where it is the only one."""
+
+    newest: int = 0
 
     operations: set[int] = field(default_factory=set)
     nodes: set[tuple[int, str]] = field(default_factory=set)
@@ -55,8 +58,9 @@ class Opened:
         self.groups |= {(record.number, f"@{node.state}") for node in record.nodes if node.node == name}
 
     def shows(self, record: OperationRecord) -> bool:
-        """Whether the nodes of an operation are listed: those of running ones are, by themselves."""
-        return record.state.ended == (record.number in self.operations)
+        """Whether the nodes of an operation are listed."""
+        by_itself = not record.state.ended or (record.number == self.newest and counts(record).failed > 0)
+        return by_itself != (record.number in self.operations)
 
     def shows_steps(self, record: OperationRecord, node: NodeRecord) -> bool:
         """Whether the steps of a node are listed."""
@@ -77,10 +81,13 @@ def parse_key(key: str) -> tuple[int, str]:
 def operation_lines(context: Context, opened: Opened, width: int) -> list[TextLine]:
     """All operations, the newest first."""
     lines: list[TextLine] = []
+    opened.newest = max(context.store.operations, default=0)
     for _, record in sorted(context.store.operations.items(), reverse=True):
         lines.append(_head(context, record, opened.shows(record), width))
         if not record.state.ended and record.held:
-            lines.append(_indented(4, f"held: {record.held}", "bold role-warning"))
+            key = context.keymap.first("operations.hold")
+            why = record.held if record.held.startswith("held") else f"held: {record.held}"
+            lines.append(_indented(4, f"{why}  ({key} lets it go on)", "bold role-warning"))
         if opened.shows(record):
             lines += _nodes(context, record, opened, width)
     if lines:
@@ -169,7 +176,7 @@ def _node(context: Context, record: OperationRecord, node: NodeRecord, is_open: 
     ]
     if node.state is OperationState.RUNNING:
         parts += [*bar_parts(context, node_fraction(node, context.clock())), ("  ", ""), *step_parts(context, node)]
-        if (step := running_step(node)) is not None and step.progress:
+        if not is_open and (step := running_step(node)) is not None and step.progress:
             parts.append((f"  {step.progress}", "role-muted"))
     else:
         change = _change(context, node)
@@ -185,7 +192,8 @@ def _node(context: Context, record: OperationRecord, node: NodeRecord, is_open: 
     if is_open:
         lines += step_lines(context, node, 8)
     if node.state in (OperationState.FAILED, OperationState.HELD) or is_open:
-        lines += [_indented(8, f"{context.glyphs['sep']} {line}", "role-muted") for line in node.evidence]
+        shown = [line for line in node.evidence if line not in node.message]
+        lines += [_indented(8, f"{context.glyphs['sep']} {line}", "role-muted") for line in shown]
     return lines
 
 

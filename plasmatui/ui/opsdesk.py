@@ -129,9 +129,13 @@ class OperationsDesk:
             if record is not None and record.state.ended:
                 self._running.discard(number)
                 failed = record.state is not OperationState.DONE
-                self._main.tell(
-                    ending(record, self._main.context.glyphs["arrow"]), "error" if failed else "information"
-                )
+                text = ending(record, self._main.context.glyphs["arrow"])
+                if counts(record).failed:
+                    keys = self._main.context.keymap
+                    text += (
+                        f"\n{keys.first('global.operations')}: why; there {keys.first('operations.retry')}: try again"
+                    )
+                self._main.tell(text, "error" if failed else "information")
         self._running |= {record.number for record in store.running}
         self._tell_held()
 
@@ -157,10 +161,10 @@ def ending(record: OperationRecord, arrow: str) -> str:
     """How an operation ended, with before and after where one node or all nodes are alike."""
     lines = [f"operation {record.number} {order_text(record)}: {record.state}"]
     changes = {f"{node.before} {arrow} {node.after}" for node in record.nodes if node.before and node.after}
-    if len(changes) == 1:
+    if len(changes) == 1 and record.state is OperationState.DONE:
         lines[0] += f", {changes.pop()}"
     bad = [node for node in record.nodes if node.state is OperationState.FAILED]
-    lines += [f"{node.node}: {node.message or node.error}" for node in bad[:TOLD]]
+    lines += [f"{node.node}: {node.message.removeprefix(f'{node.node}: ') or node.error}" for node in bad[:TOLD]]
     if len(bad) > TOLD:
         lines.append(f"and {len(bad) - TOLD} more")
     return "\n".join(lines)

@@ -119,6 +119,20 @@ async def test_ended_operations_are_folded_and_tell_what_is_usual(cockpit) -> No
         assert "✓ done      install node01" in rows(ui)[-1]
 
 
+async def test_the_newest_operation_stays_open_when_it_failed(cockpit) -> None:
+    made = world()
+    async with cockpit(made) as ui:
+        await open_view(ui)
+        nodes = tuple(node for node in install().nodes if node.state is not HELD)
+        ended = msgspec.structs.replace(install(), state=FAILED, end=NOW, nodes=nodes)
+        made.push(operations=(ended,))
+        await ui.settle(lambda: any("4: why; there F: try again" in toast for toast in ui.toasts()))
+        await ui.settle(lambda: "disko-device-missing" in "\n".join(rows(ui)))
+        (toast,) = (toast for toast in ui.toasts() if "try again" in toast)
+        assert "node03: no disk has this name [/]" in toast
+        assert "node03: node03" not in toast
+
+
 async def test_the_bar_is_loud_about_who_waits_and_what_failed(cockpit) -> None:
     async with cockpit(world()) as ui:
         assert "▲ 1 HELD: 4" in ui.text().splitlines()[0]
@@ -214,7 +228,7 @@ async def test_hold_and_let_go_on(cockpit, no_guard) -> None:
         await ui.press("H")
         assert "no further step is begun" in ui.text()
         await ui.press("y")
-        await ui.settle(lambda: "held: held by anna" in ui.text())
+        await ui.settle(lambda: "held by anna  (H lets it go on)" in ui.text())
         assert ui.world.of(wire.HoldOperation) == [wire.HoldOperation(7)]
         await ui.press("H")
         assert "Let operation 7 go on" in ui.text()
@@ -300,6 +314,8 @@ async def test_the_log_follows_stands_still_and_counts(cockpit) -> None:
         assert next(line for line in ui.text().splitlines() if "line " in line) == first
         await ui.press("G")
         await ui.settle(lambda: "line 62" in ui.text() and "line 61 [/]" in ui.text())
+        await ui.press("w")
+        assert ui.main.view.log_panel.pane.wrap
         await ui.press("escape")
         assert not ui.main.view.in_log
 

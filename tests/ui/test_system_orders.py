@@ -101,7 +101,7 @@ async def test_an_installation_shows_the_disks_and_wants_the_plans_phrase(cockpi
         await planned(ui)
         text = ui.text()
         assert "SAMSUNG MZ [/]  960 GB" in text
-        for words in ("S4EVNX0R", "model not known", "type wipe 2 and press enter", "Cancel"):
+        for words in ("S4EVNX0R", "not read yet", "type wipe 2 and press enter", "Cancel"):
             assert words in text, "all of the question fits the screen"
         assert "y: yes" not in text
         await ui.press("y", "i")

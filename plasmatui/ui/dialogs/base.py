@@ -144,7 +144,7 @@ class Confirm(Dialog[Answer]):
         self.body.set_lines(lines)
         self.phrase_input.cursor_blink = False
         self.phrase_input.display = self.phrase_line.display = level == 3 and not blocked
-        self.query_one("#yes").display = level < 3
+        self.query_one("#yes").display = level < 3 and not blocked
         self.phrase_line.say([("tab, then type ", ""), (phrase, "bold role-error"), (" and press enter:", "")])
         self.verdict.say(self._verdict())
 

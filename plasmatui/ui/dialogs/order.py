@@ -17,7 +17,7 @@ from plasmatui.model.words import PowerAction
 from plasmatui.ui import glyphs
 from plasmatui.ui.columns import boot_text
 from plasmatui.ui.dialogs.base import Confirm
-from plasmatui.ui.dialogs.planlines import plan_head, step_lines
+from plasmatui.ui.dialogs.planlines import plan_head, refusal, step_lines
 from plasmatui.ui.lines import Line, Part, TextLine, text_line
 
 PARALLEL = (0, 1, 4, 16, 64)
@@ -195,8 +195,8 @@ class OrderDialog(Confirm[Request]):
             why = f": {reasons.pop()}" if len(reasons) == 1 else ""
             self.question(lines, plan.confirm, blocked=f"nothing can be done on any of these nodes{why}")
         elif plan.refused and not self._override and not self._overriding:
-            way = f"; {OVERRIDE}: override it" if cluster else ""
-            self.question(lines, plan.confirm, blocked=f"the guard refuses it: {plan.refused}{way}")
+            way = f"{OVERRIDE}: override; " if cluster else ""
+            self.question(lines, plan.confirm, blocked=f"{way}the guard refuses it: {refusal(plan)}")
         elif plan.refused and not self._override:
             self.question(lines, 3, phrase=cluster)
             self.verdict.say([("the cluster's name overrides the guard: the cluster may stop", "bold role-error")])

@@ -17,16 +17,18 @@ def plan_head(context: Context, plan: Plan) -> list[TextLine]:
     lines = [text_line(("targets: ", "role-muted"), (fold(taking) if taking else "none", "bold"))]
     for node in plan.nodes:
         lines += [_disk(context, node, disk) for disk in node.disks]
-    if plan.confirm == 3 and any(not node.disks for node in plan.nodes if not node.skipped):
-        text = "disks are compared with the inventory before anything is wiped; other disks are never touched"
-        lines.append(text_line((f"  {text}", "role-warning")))
     if plan.refused:
-        lines.append(text_line((f"{glyph['error']} guard: refused: {plan.refused}", "bold role-error")))
+        lines.append(text_line((f"{glyph['error']} guard: refused: {refusal(plan)}", "bold role-error")))
     elif any(step.disruptive for node in plan.nodes for step in node.steps):
         lines.append(text_line((f"{glyph['ok']} guard: allows it", "role-ok")))
-    lines += [text_line((f"    {note}", "")) for note in plan.notes]
+    lines += [text_line((f"    {note}", "")) for note in plan.notes if note not in plan.refused]
     lines.append(text_line(("pace: ", "role-muted"), (pace_text(plan.pace), "")))
     return lines
+
+
+def refusal(plan: Plan) -> str:
+    """Why the guard refuses a plan, without the option of the command line that overrides it: here it is a key."""
+    return plan.refused.partition("; --override-quorum")[0]
 
 
 def pace_text(pace: Pace) -> str:
@@ -43,14 +45,20 @@ def pace_text(pace: Pace) -> str:
 
 def _disk(context: Context, node: NodePlan, disk: Disk) -> TextLine:
     """A disk as a person recognises it: model, size, serial, and what is on it now."""
-    known = bool(disk.model or disk.serial)
-    return text_line(
+    head: list[Part] = [
         (f"  {context.glyphs['warning']} WIPES ", "bold role-error"),
         (f"{node.node:<12} ", "bold"),
+    ]
+    if not disk.model and not disk.serial:
+        return text_line(
+            *head, (f"{disk.name}  ", "bold"), ("not read yet: model and serial are not known", "role-warning")
+        )
+    return text_line(
+        *head,
         (f"{disk.model or 'model not known'}  {bytes_text(disk.size) if disk.size else 'size not known'}  ", "bold"),
-        (f"serial {disk.serial or 'not known'}  ", "bold" if known else "role-warning"),
+        (f"serial {disk.serial or 'not known'}  ", "bold"),
         (f"{disk.name}  ", ""),
-        (f"now: {disk.contents or 'empty'}" if known else "not looked at yet", "role-warning"),
+        (f"now: {disk.contents or 'empty'}", "role-warning"),
     )
 
 

@@ -246,6 +246,9 @@ class OperationsView(ActingView):
     def action_follow(self) -> None:
         self.log_panel.toggle_follow()
 
+    def action_wrap(self) -> None:
+        self.log_panel.toggle_wrap()
+
     def action_search(self) -> None:
         self.main.ask(PromptUse("/", self.log_panel.search))  # it has the focus before the list loses it
         self._bring(True)

@@ -177,6 +177,11 @@ class OperationLogPanel(Vertical):
         else:
             self.pane.follow()
 
+    def toggle_wrap(self) -> None:
+        """Wrap long lines, or cut them."""
+        self.pane.wrap = not self.pane.wrap
+        self.pane.redraw()
+
     def search(self, text: str) -> str:
         """Look through the whole log; returns what is wrong with the expression, "" when nothing is."""
         try:
