@@ -246,14 +246,16 @@ def _key_may_come(error: CommandError) -> bool:
 
 
 async def _probe(work: NodeWork, goal: str) -> None:
-    """Where logs and console say nothing, SSH may: ends when the installer answers; only where its key needs no
-    console."""
-    if goal != "installer-up" or work.site.inventory().ssh.host_keys != "accept-new":
-        await asyncio.Event().wait()
+    """The second witness: ends when SSH answers at the installer's address. Whether that is an installer, and ours,
+    is looked at afterwards; without it a silent console would hide that the machine came up."""
+    from plasmatui.remote.target import Role
+
+    while goal != "installer-up" or _current(work) is None:
+        await work.site.boots.news(work.node, PROBE)
     while True:
         await asyncio.sleep(PROBE)
         try:
-            await installer(work).boot_id()
+            await work.site.hosts().offered(work.node, Role.INSTALLER)
         except CommandError as error:
             work.log(f"SSH: {error.message}")
         else:

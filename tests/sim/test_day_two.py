@@ -128,7 +128,7 @@ def test_a_host_key_that_no_console_showed_is_for_a_person_to_believe(rack: Site
     rack.rack.clear("node07")
     rack.rack.fault("node07", "console-silent")
     number = operator.start(BootOrder(), "node07")
-    record = operator.wait(number, "the question", lambda record: record.nodes[0].state is OperationState.HELD)
+    record = operator.wait(number, "the question", lambda record: record.nodes[0].state is OperationState.HELD, 75.0)
     host = rack.rack.rack.nodes["node07"].machine.host
     assert host is not None
     assert host.fingerprint().split()[1] in record.nodes[0].question
