@@ -45,9 +45,11 @@ def lint(inventory: Inventory, places: Places, problems: Problems) -> Site | Non
     pool_networks = [inventory.networks[subnet.name] for subnet in site.subnets]
     for network in pool_networks:
         _pool(inventory, network, places, problems)
+    if site.dhcp != "dnsmasq-proxy":  # which leaves addresses to another server
+        _without_pool(pool_networks, places, problems)
+        _free_addresses(inventory, site, places, problems)
     _relayed(inventory, places, problems)
     _reservations(inventory, site, places, problems)
-    _free_addresses(inventory, site, places, problems)
     _nodes(inventory, places, problems)
     _names(inventory, site, places, problems)
     _paths(inventory, places, problems)
@@ -79,10 +81,6 @@ def _pool(inventory: Inventory, network: Network, places: Places, problems: Prob
             at = place_of(places, "networks", network.name, "dns")
             problems.error(at, f"{label}: the name server {address} is the first or last address of {cidr}")
     if network.pool is None:
-        problems.warning(
-            place_of(places, "networks", network.name),
-            f"{label}: found no pool: only machines with a reservation get an address, unknown ones are not seen",
-        )
         return
     low, high = network.pool
     at = place_of(places, "networks", network.name, "pool")
@@ -91,6 +89,16 @@ def _pool(inventory: Inventory, network: Network, places: Places, problems: Prob
     for what, address in _fixed(inventory):
         if low <= address <= high and not what.startswith("the gateway"):
             problems.error(at, f"{label}: the pool {low}-{high} contains {address}, {what}")
+
+
+def _without_pool(networks: list[Network], places: Places, problems: Problems) -> None:
+    for network in networks:
+        if network.pool is None:
+            problems.warning(
+                place_of(places, "networks", network.name),
+                f"networks.{network.name}: found no pool: only machines with a reservation get an address, "
+                "unknown ones are not seen",
+            )
 
 
 def _relayed(inventory: Inventory, places: Places, problems: Problems) -> None:

@@ -36,6 +36,7 @@ SITES = {
         f'production_ip: 10.0.200.{20 + n}, disks: ["/dev/disk/by-id/ata-{name}_S@1,2"]}}\n'
         for n, name in enumerate(ODD_NAMES)
     ),
+    "no pool": INVENTORY.replace(", pool: 10.0.100.100-10.0.100.200}", "}"),
     "no nodes": ODD.replace("nodes:\n", "nodes: {}\n"),
     "boot service, dnsmasq's TFTP": INVENTORY.replace(
         "  interface: eth0\n", "  interface: eth0\n  boot_service: 127.0.0.1:8082\n  tftp: {engine: dnsmasq}\n"

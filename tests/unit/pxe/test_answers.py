@@ -57,6 +57,15 @@ def test_a_site_without_a_loader_names_no_file_for_it(site: Site) -> None:
             assert answer.file == (expected or ""), (server, client.name)
 
 
+def test_without_a_pool_known_machines_are_served_as_before(site: Site) -> None:
+    own, relayed = site.subnets
+    closed = replace(site, subnets=(replace(own, pool=None), relayed))
+    for client in GOLDEN:
+        assert answers(closed, client) == answers(site, client), client.name
+    assert "range 10.0.100" not in dhcpd.dhcpd(closed)
+    assert "dhcp-range=set:net1,10.0.100.0,static," in dnsmasq.dnsmasq(closed)
+
+
 def test_the_second_network_card_has_the_machines_address_too(site: Site) -> None:
     client = replace(GOLDEN[1], mac="52:54:00:ab:34:56")
     assert {answer.address for answer in answers(site, client).values()} == {"10.0.100.50"}

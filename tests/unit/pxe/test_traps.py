@@ -162,6 +162,11 @@ def test_a_proxy_beside_a_relay_is_a_warning() -> None:
     assert any("a proxy hears no relayed requests" in line for line in findings(INVENTORY, "dnsmasq-proxy"))
 
 
+def test_a_proxy_needs_no_pool() -> None:
+    found = findings(INVENTORY.replace(f", {POOL}}}", "}", 1), "dnsmasq-proxy")
+    assert [line for line in found if ": error:" in line or "pool" in line] == []
+
+
 def test_a_mac_with_hyphens_or_capitals_is_understood_everywhere() -> None:
     reading = read(Path("inventory.yaml"), INVENTORY)
     assert reading.inventory.nodes["node02"].macs == ("52:54:00:12:34:57",)
