@@ -35,8 +35,9 @@ def check(settings: Settings, online: bool, only: tuple[str, ...], dhcp_probe: s
     if only or dhcp_probe is not None:
         raise click.UsageError("--only and --dhcp-probe belong to --online")
     from plasmatui.inventory.report import check as check_file
+    from plasmatui.pxe.lint import RENDERABLE
 
-    report = check_file(settings.inventory_path())
+    report = check_file(settings.inventory_path(), (RENDERABLE,))
     if as_json:
         print_json(_json(report))
     else:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from plasmatui.inventory.checks import CHECKS, CLUSTER_ACCESS, CREDENTIALS
+from plasmatui.inventory.checks import CHECKS, CLUSTER_ACCESS, CREDENTIALS, Check
 from plasmatui.inventory.fields import Problems
 from plasmatui.inventory.inventory import Diagnostic, Inventory, InventoryError
 from plasmatui.inventory.loader import read, read_text
@@ -50,10 +51,13 @@ class CheckReport:
         return not self.errors
 
 
-def check(path: Path) -> CheckReport:
+def check(path: Path, others: Sequence[Check] = ()) -> CheckReport:
     """Read an inventory and check everything that can be checked without the network. Raises nothing.
 
     The BMCs' passwords are looked at (variables, files), commands for them are not run.
+
+    Args:
+        others: checks of rooms that this one does not know, done last.
     """
     try:
         text = read_text(path)
@@ -69,7 +73,7 @@ def check(path: Path) -> CheckReport:
         _result("values", "every key is known and every value is understood", problems),
     ]
     found = [*problems.diagnostics()]
-    for each in (*CHECKS, CREDENTIALS, CLUSTER_ACCESS, *([OPERATIONS] if inventory.flake else [])):
+    for each in (*CHECKS, CREDENTIALS, CLUSTER_ACCESS, *([OPERATIONS] if inventory.flake else []), *others):
         own = Problems(problems.file)
         each.run(inventory, reading.places, own)
         results.append(_result(each.id, each.title, own))

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from ipaddress import IPv4Address
 
-from plasmatui.inventory.checks import place_of
+from plasmatui.inventory.checks import Check, place_of
 from plasmatui.inventory.fields import Problems
 from plasmatui.inventory.inventory import Inventory, Network
 from plasmatui.inventory.nodes import Places
@@ -55,6 +55,19 @@ def lint(inventory: Inventory, places: Places, problems: Problems) -> Site | Non
     _paths(inventory, places, problems)
     _ports(inventory, site, places, problems)
     return site
+
+
+def _renderable(inventory: Inventory, places: Places, problems: Problems) -> None:
+    """What keeps the PXE side from being rendered; a warning, since the inventory can be used for everything else."""
+    if inventory.pxe.server is None:
+        return
+    found = Problems(problems.file)
+    lint(inventory, places, found)
+    for each in found.diagnostics("error"):
+        problems.warning((each.place.line, each.place.column), f"render: {each.message}")
+
+
+RENDERABLE = Check("pxe", "the PXE side can be rendered", _renderable)
 
 
 def _fixed(inventory: Inventory) -> Iterator[tuple[str, IPv4Address]]:

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jinja2
+if TYPE_CHECKING:
+    import jinja2
 
 BARE = re.compile(r"[A-Za-z0-9_./:@+=-]+")
 """A word that means itself in every language here: no blank, quote, comma, semicolon, brace, `$`, `&`, `|`, `#`."""
@@ -132,6 +133,8 @@ def fill(language: Language, template: str, /, **values: Any) -> str:
 
 @lru_cache(maxsize=32)
 def _environment(language: Language) -> jinja2.Environment:
+    import jinja2  # late: checks of an inventory need no templates
+
     def finalize(value: object) -> object:
         if isinstance(value, Quoted | int | IPv4Address | IPv4Network):
             return value

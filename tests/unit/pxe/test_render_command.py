@@ -134,3 +134,11 @@ def test_wrong_options_are_refused(file: Path, tmp_path: Path) -> None:
     assert run([*base, *out, "--images", str(tmp_path / "none")]) == 2
     assert run([*base, "--diff", str(tmp_path / "none")]) == 2
     assert not (tmp_path / "out").exists()
+
+
+def test_check_says_what_could_not_be_rendered(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file.write_text(INVENTORY.replace("8.8.8.8", "10.0.100.120"))
+    assert run(["-i", str(file), "check"]) == 0
+    shown = capsys.readouterr().out
+    assert "warning: render: networks.provisioning: the pool 10.0.100.100-10.0.100.200 contains 10.0.100.120" in shown
+    assert "[? ] the PXE side can be rendered: 1 warning" in shown
