@@ -70,7 +70,7 @@ async def _free(call: Call) -> int:
 
 
 async def _date(call: Call) -> int:
-    now = call.host.clock.wall()
+    now = call.host.clock.wall() + call.host.faults.number("clock-skew")
     form = next((word[1:] for word in call.arguments if word.startswith("+")), "%a %b %e %H:%M:%S UTC %Y")
     form = form.replace("%s", str(int(now))).replace("%N", f"{int(now % 1 * 1e9):09d}")
     call.say(time.strftime(form, time.gmtime(now)))

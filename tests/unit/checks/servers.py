@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import http.server
+import re
 import struct
+import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 
@@ -116,3 +120,66 @@ class _Sender(asyncio.DatagramProtocol):
             self.server.ended.append(data)
         elif kind == 4 and self.data is not None and number * self.size <= len(self.data):
             self.block(number + 1, addr)
+
+
+class _Files(http.server.BaseHTTPRequestHandler):
+    """HEAD, GET and the first kind of range (RFC 9110, section 14.1.2), as nginx answers them."""
+
+    root: Path
+    protocol_version = "HTTP/1.1"
+
+    def do_HEAD(self) -> None:
+        self._answer(body=False)
+
+    def do_GET(self) -> None:
+        self._answer(body=True)
+
+    def _answer(self, *, body: bool) -> None:
+        path = self.root / self.path.lstrip("/")
+        data = path.read_bytes() if path.is_file() else None
+        wanted = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
+        if data is None:
+            self.send_error(404)
+            return
+        part = data
+        if wanted is not None:
+            part = data[int(wanted[1]) : int(wanted[2]) + 1]
+            self.send_response(206)
+            self.send_header("Content-Range", f"bytes {wanted[1]}-{int(wanted[1]) + len(part) - 1}/{len(data)}")
+        else:
+            self.send_response(200)
+        self.send_header("Content-Length", str(len(part)))
+        self.end_headers()
+        if body:
+            self.wfile.write(part)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
+        pass
+
+
+def serve_files(root: Path, host: str) -> http.server.ThreadingHTTPServer:
+    """An HTTP server of a directory, in a thread; `shutdown` and `server_close` end it."""
+    handler = type("Files", (_Files,), {"root": root})
+    server = http.server.ThreadingHTTPServer((host, 0), handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, args=(0.05,), name="files", daemon=True).start()
+    return server
+
+
+def pe(machine: int, subsystem: int = 10) -> bytes:
+    """The headers of a PE program."""
+    header = b"MZ".ljust(0x3C, b"\0") + struct.pack("<I", 0x80)
+    optional = struct.pack("<H", 0x20B).ljust(68, b"\0") + struct.pack("<H", subsystem)
+    coff = struct.pack("<H", machine).ljust(20, b"\0")
+    return header.ljust(0x80, b"\0") + b"PE\0\0" + coff + optional.ljust(240, b"\0")
+
+
+BIOS = b"\xea\x05\x00\xc0\x07".ljust(2048, b"\0")
+"""How undionly.kpxe begins."""
+KERNEL = bytes(0x202) + b"HdrS".ljust(4000, b"\0")
+"""How a Linux kernel for x86 begins."""
+NETBOOT = (
+    "#!ipxe\nkernel bzImage init=/nix/store/00000000000000000000000000000000-nixos/init initrd=initrd loglevel=4\n"
+    "initrd initrd\nboot\n"
+)
+"""`netboot.ipxe` as nixpkgs writes it."""

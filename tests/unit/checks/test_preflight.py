@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -11,18 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plasmatui.pxe.preflight import dhcp, loader, tftp
-from tests.unit.checks.servers import Tftp, datagrams
+from tests.unit.checks.servers import Tftp, datagrams, pe
 
 BIG = bytes(range(256)) * 3000
-
-
-def pe(machine: int, subsystem: int = 10) -> bytes:
-    """The headers of a PE program."""
-    header = b"MZ".ljust(0x3C, b"\0") + struct.pack("<I", 0x80)
-    optional = struct.pack("<H", 0x20B).ljust(68, b"\0") + struct.pack("<H", subsystem)
-    return (
-        header.ljust(0x80, b"\0") + b"PE\0\0" + struct.pack("<H", machine).ljust(20, b"\0") + optional.ljust(240, b"\0")
-    )
 
 
 async def test_beginning_and_size_of_a_file_and_the_rest_is_not_asked_for() -> None:
