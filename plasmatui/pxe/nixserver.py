@@ -85,7 +85,7 @@ def _firewall(site: Site) -> Quoted:
     machines = ", ".join(str(network) for network in found.machines)
     nodes = ", ".join(str(network) for network in found.nodes)
     lines = [
-        f"iifname {nix_string(site.interface)} udp dport {{ {_ports(found.broadcast)} }} accept",
+        f'iifname "{_WORD(site.interface)}" udp dport {{ {_ports(found.broadcast)} }} accept',
         f"ip saddr {{ {machines} }} udp dport {{ {_ports(found.udp)} }} accept",
         f"ip saddr {{ {nodes} }} tcp dport {{ {_ports(found.tcp)} }} accept",
     ]

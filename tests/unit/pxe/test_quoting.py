@@ -56,6 +56,7 @@ def quoted(language: Language, text: str) -> str | None:
 
 
 @pytest.mark.parametrize("language", [quoting.DHCPD, quoting.NGINX, quoting.NAMED], ids=lambda language: language.name)
+@settings(deadline=None)
 @given(text=HOSTILE)
 def test_a_string_with_backslashes_ends_where_it_should(language: Language, text: str) -> None:
     result = quoted(language, text)
@@ -65,6 +66,7 @@ def test_a_string_with_backslashes_ends_where_it_should(language: Language, text
         assert language is not quoting.NGINX or "$" not in result
 
 
+@settings(deadline=None)
 @given(text=HOSTILE)
 def test_dnsmasq_and_nft_have_no_escapes(text: str) -> None:
     for language in (quoting.DNSMASQ, quoting.NFT):
@@ -72,6 +74,7 @@ def test_dnsmasq_and_nft_have_no_escapes(text: str) -> None:
         assert result is None or (result == f'"{text}"' and '"' not in text and "\\" not in text)
 
 
+@settings(deadline=None)
 @given(text=HOSTILE)
 def test_a_nix_string_means_the_text(text: str) -> None:
     result = quoting.nix_string(text)
@@ -80,6 +83,7 @@ def test_a_nix_string_means_the_text(text: str) -> None:
     assert body == text
 
 
+@settings(deadline=None)
 @given(text=HOSTILE)
 def test_ipxe_is_given_words_only(text: str) -> None:
     result = quoted(quoting.IPXE, text)
@@ -91,12 +95,14 @@ def test_ipxe_is_given_words_only(text: str) -> None:
         assert not result.startswith("#")
 
 
+@settings(deadline=None)
 @given(text=HOSTILE)
 def test_default_files_mean_the_text_to_a_shell(text: str) -> None:
     result = quoted(quoting.SHELL, text)
     assert result is None or shlex.split(result) == [text]
 
 
+@settings(deadline=None)
 @given(text=HOSTILE)
 def test_systemd_expands_nothing(text: str) -> None:
     result = quoted(quoting.SYSTEMD, text)
@@ -106,6 +112,7 @@ def test_systemd_expands_nothing(text: str) -> None:
         assert re.fullmatch(r'"(?:[^"\\\n]|\\["\\])*"', result)
 
 
+@settings(deadline=None)
 @given(name=HOSTILE)
 def test_a_header_is_comment_to_its_end(name: str) -> None:
     for language in LANGUAGES:
@@ -141,7 +148,7 @@ def rendered(site: Site, output: str, word: str, path: str) -> list[tuple[str, s
 
 
 @pytest.mark.parametrize("output", sorted({*OUTPUTS, *DHCP} - {"dhcp", "flake", "first-boot"}))
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(word=HOSTILE, path=HOSTILE)
 def test_a_hostile_inventory_is_refused_or_changes_nothing_but_words(
     site: Site, output: str, word: str, path: str
@@ -156,6 +163,7 @@ def test_a_hostile_inventory_is_refused_or_changes_nothing_but_words(
     assert [shape(text) for _, text in found] == [shape(text) for _, text in harmless]
 
 
+@settings(deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | HOSTILE,
@@ -167,3 +175,8 @@ def test_nix_expressions_hold_every_string_once_quoted(value: object) -> None:
     text = to_nix(value)  # type: ignore[arg-type]
     stripped = re.sub(r'"(?:[^"\\]|\\.)*"', '""', text, flags=re.DOTALL)
     assert re.fullmatch(r'[\sA-Za-z0-9_\'"={}\[\];-]*', stripped)
+
+
+def test_an_interface_is_not_expanded_in_a_nix_string_of_several_lines(site: Site) -> None:
+    with pytest.raises(RefusedError):
+        rendered(replace(site, dhcp="dnsmasq"), "nixos", "eth0${abort}", "/srv")
