@@ -184,7 +184,7 @@ COLUMNS: tuple[Field, ...] = (
     Field("stage", "STAGE", STAGE, 0, _stage, lambda node, state: str(state.stage.stage) if state.stage else ""),
     Field("console", "CONSOLE", 14, 100, _console, lambda node, state: str(state.console.status)),
     Field("boot", "BOOT", 16, 130, _boot, lambda node, state: boot_text(state)),
-    Field("lifecycle", "LIFECYCLE", 14, 150, _lifecycle, lambda node, state: str(state.lifecycle)),
+    Field("lifecycle", "LIFECYCLE", 14, 116, _lifecycle, lambda node, state: str(state.lifecycle)),
     Field("profile", "PROFILE", 14, 205, lambda node, state, glyph: _plain(node.profile),
            lambda node, state: node.profile),
     Field("place", "RACK", 8, 140, _place, lambda node, state: (natural(node.rack), node.unit or 0)),
