@@ -97,7 +97,7 @@ def serve(
 def _serve(store: Store, address: str | None, log_file: Path | None) -> int:
     import asyncio
 
-    from plasmatui.pxe.service.server import BootService, listen
+    from plasmatui.pxe.service.server import BootService, listen, prepare_process
 
     source, files, listening = _open(store)
     host, port = _address(address or listening)
@@ -121,6 +121,7 @@ def _serve(store: Store, address: str | None, log_file: Path | None) -> int:
     service = BootService(
         source, files, states, listener, lambda text: note(clean(f"plasmatui serve: {text}")), log_file
     )
+    prepare_process()
     try:
         asyncio.run(service.run(lambda: note(f"plasmatui serve: http://{shown}/boot.ipxe")))
     except OSError as error:

@@ -33,13 +33,10 @@ class Meters:
         self._installed = Counter(
             "plasmatui_serve_installed_total", "Machines that said that they are installed.", registry=registry
         )
-        self._gauges: dict[str, Gauge] = {}
 
     def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
         """Add a value that is read when it is asked for."""
-        gauge = Gauge(f"plasmatui_serve_{name}", text, registry=self._registry)
-        gauge.set_function(read)
-        self._gauges[name] = gauge
+        Gauge(f"plasmatui_serve_{name}", text, registry=self._registry).set_function(read)
 
     def count(self, path: str, exchange: Exchange) -> None:
         """Count an exchange that has ended."""

@@ -36,7 +36,6 @@ _LONG: Final = 5.0
 _CHECK_EVERY: Final = 2.0
 """Seconds between two looks at clients that take too long."""
 _SWITCH: Final = 0.0005
-"""Seconds for which a thread that looks at files may keep the loop from answering."""
 _TOLD: Final = 50
 """Problems that are told one by one."""
 
@@ -81,8 +80,6 @@ class BootService:
         transfers = Transfers(app.make(), log.write, app.meters)
         app.meters.watch("transfers", "Requests that are being answered.", lambda: len(transfers.running))
         server = _Server(self._config(transfers))
-        _raise_file_limit()
-        sys.setswitchinterval(_SWITCH)
         self._tell(first=True)
         try:
             async with asyncio.TaskGroup() as group:
@@ -236,8 +233,10 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _raise_file_limit() -> None:
-    """Each client is an open file, each image that it fetches another."""
+def prepare_process() -> None:
+    """Make the process fit for many clients: each is an open file, and each image that it fetches another; and a thread
+    that looks at many files may keep the loop from answering for half a millisecond only."""
+    sys.setswitchinterval(_SWITCH)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = hard if hard != resource.RLIM_INFINITY else 65_536
     if soft < wanted:
