@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from plasmatui.cli.check import load_inventory
 from plasmatui.cli.engine_link import engine, expect, require_writable, run_async
 from plasmatui.cli.failure import DONE, FAILED, SOME_FAILED, USAGE, Failure
 from plasmatui.cli.output import clean, note, print_json, result, table
@@ -91,16 +92,6 @@ def issue(
     if written and plan.ca is None:
         note(clean(f"next: name the CA in the inventory: cluster: {{ca: {plan.items[0].path}}}; keep its key safe"))
     return DONE
-
-
-def load_inventory(settings: Settings) -> Inventory:
-    """The inventory. Raises Failure: it is wrong."""
-    from plasmatui.cli.check import refuse_wrong_inventory
-    from plasmatui.inventory.loader import load
-
-    path = settings.inventory_path()
-    refuse_wrong_inventory(path)
-    return load(path)
 
 
 def _reference(text: str | None) -> Secret:

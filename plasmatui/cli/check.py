@@ -13,7 +13,7 @@ from plasmatui.cli.output import clean, print_json, result
 from plasmatui.cli.settings import Settings
 
 if TYPE_CHECKING:
-    from plasmatui.inventory.inventory import Diagnostic
+    from plasmatui.inventory.inventory import Diagnostic, Inventory
     from plasmatui.inventory.report import CheckReport, CheckResult
 
 
@@ -61,6 +61,19 @@ def refuse_wrong_inventory(path: Path) -> None:
         raise Failure(
             USAGE, f"the inventory is wrong:\n{lines}", "correct it; `plasmatui check` reads it again"
         ) from None
+
+
+def load_inventory(settings: Settings) -> Inventory:
+    """The inventory.
+
+    Raises:
+        Failure: as `refuse_wrong_inventory`.
+    """
+    from plasmatui.inventory.loader import load
+
+    path = settings.inventory_path()
+    refuse_wrong_inventory(path)
+    return load(path)
 
 
 def _lines(report: CheckReport) -> list[str]:

@@ -79,9 +79,10 @@ def _progress(asked: Sequence[Check], waiting: Iterable[Check]) -> str:
 
 async def _probe(settings: Settings, interface: str) -> CheckAnswer:
     """Here and not in the engine: it needs root, and root's engine would be another one."""
-    from plasmatui.inventory.loader import load
+    from plasmatui.cli.check import load_inventory
     from plasmatui.pxe.preflight.dhcp import probe
 
+    ours = load_inventory(settings).pxe.server
     state, reason, fix = CheckState.OK, "", ""
     try:
         offers = await probe(interface)
@@ -91,7 +92,6 @@ async def _probe(settings: Settings, interface: str) -> CheckAnswer:
     except OSError as error:
         state, reason, fix = CheckState.UNKNOWN, f"{interface}: {error.strerror or error}", "ip link"
     else:
-        ours = load(settings.inventory_path()).pxe.server
         told = [
             f"{offer.server} offers {'boot data only' if not int(offer.address) else str(offer.address)}"
             f"{f' and the file {offer.boot_file}' if offer.boot_file else ''}"

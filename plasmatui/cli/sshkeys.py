@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from plasmatui.cli.certs import load_inventory
+from plasmatui.cli.check import load_inventory
 from plasmatui.cli.engine_link import engine, run_async
 from plasmatui.cli.failure import code_of_results
 from plasmatui.cli.output import LiveLine, clean, collated, json_error, note, print_json, result
