@@ -73,11 +73,13 @@ class Choice:
         steps: what was looked at, in order, one line each.
         rule: what was chosen ("group node1", "boot/mac/52:54:..."); empty when nothing was.
         boot: what it boots; None when nothing was chosen or the chosen rule cannot be used.
+        why: the step that decided that.
     """
 
     steps: tuple[str, ...]
     rule: str = ""
     boot: Boot | None = None
+    why: str = ""
 
 
 @dataclass(frozen=True)

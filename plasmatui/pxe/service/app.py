@@ -20,6 +20,7 @@ from starlette.routing import Route
 
 from plasmatui.pxe.service.answers import BOOTSTRAP, JSON, Answer, Source, Terms
 from plasmatui.pxe.service.butane import Butane, ButaneError
+from plasmatui.pxe.service.complaints import Complaints
 from plasmatui.pxe.service.files import FileResponse, Images, not_found
 from plasmatui.pxe.service.macs import parse_mac
 from plasmatui.pxe.service.meters import Meters
@@ -44,13 +45,13 @@ class BootApp:
     Args:
         images: None when no files are served.
         states: None when each machine boots from the network whenever it asks.
-        complain: takes what went wrong with an answer, for people.
+        complaints: what goes wrong with answers, for people.
     """
 
     source: Source
     images: Images | None
     states: BootStates | None
-    complain: Callable[[str], None] = lambda _: None
+    complaints: Complaints = field(default_factory=lambda: Complaints(lambda _: None))
     meters: Meters = field(default_factory=Meters)
     butane: Butane = field(default_factory=Butane)
     began: float = field(default_factory=time.time)
@@ -106,7 +107,13 @@ class BootApp:
         await self.source.refresh()
         query = _query(request)
         script = self.source.script(query, self._terms(query.mac, request))
-        return PlainTextResponse(script) if script is not None else not_found()
+        if script is None:
+            who = " ".join(f"{name}={value}" for name, value in query.labels.items() if name in ("mac", "uuid"))
+            choice = self.source.choice(query)
+            why = choice.why or choice.steps[-1]
+            self.complaints.tell(f"a machine gets no script ({who or 'it names neither mac nor uuid'}): {why}")
+            return not_found()
+        return PlainTextResponse(script)
 
     async def grub(self, request: Request) -> Response:
         await self.source.refresh()
@@ -135,7 +142,7 @@ class BootApp:
             try:
                 answer = await self.butane.convert(answer)
             except ButaneError as error:
-                self.complain(f"{request.url.path}: {error}")
+                self.complaints.tell(f"{request.url.path}: {error}")
                 answer = None
         return _answer(answer, request) if answer is not None else not_found()
 
@@ -151,7 +158,14 @@ class BootApp:
         except OSError:
             return not_found()
         wire = request.scope.get("state", {}).get("wire")
-        return FileResponse(file, request.headers, wire.abort if wire is not None else None)
+
+        def broken() -> None:
+            self.complaints.tell(
+                f"{request.url.path} was changed while it was sent, transfers were broken off: "
+                "publish images under a new name, and rename them"
+            )
+
+        return FileResponse(file, request.headers, wire.abort if wire is not None else None, broken)
 
     async def installed(self, request: Request) -> Response:
         """A machine says that it is installed, with the token of the script that it booted with."""

@@ -70,16 +70,16 @@ class BootcfgSource:
     def choice(self, query: Query) -> Choice:
         steps: list[str] = []
         boot = None
-        rule = ""
+        rule = why = ""
         for kind in _KINDS:
             search = self._search(kind, query)
             steps += search.steps
             if search.file is not None and search.file.problem is not None:
                 steps.append(f"{search.file.problem}")
-            if kind == "boot" and search.file is not None:
-                rule = search.path
-                boot = search.file.value if isinstance(search.file.value, Boot) else None
-        return Choice(tuple(steps), rule, boot)
+            if kind == "boot":
+                rule, why = search.path, steps[-1]
+                boot = search.file.value if search.file is not None and isinstance(search.file.value, Boot) else None
+        return Choice(tuple(steps), rule, boot, why)
 
     def answer(self, endpoint: str, query: Query) -> Answer | None:
         """See `Source`; there are cloud configurations only."""

@@ -118,11 +118,15 @@ class FileResponse(Response):
 
     Args:
         abort: breaks the connection off, so that the client sees that the answer is not whole.
+        broken: called when the file was changed while it was sent.
     """
 
-    def __init__(self, file: OpenFile, headers: Headers, abort: Callable[[], None] | None) -> None:
+    def __init__(
+        self, file: OpenFile, headers: Headers, abort: Callable[[], None] | None, broken: Callable[[], None]
+    ) -> None:
         self._file = file
         self._abort = abort
+        self._broken = broken
         self._plan = plan({name: headers[name] for name in headers}, file.version, file.size)
         self.status_code = self._plan.status
         self.background = None
@@ -154,6 +158,7 @@ class FileResponse(Response):
             else:
                 await self._send_bytes(send)
         except BrokenFileError:
+            self._broken()
             if self._abort is None:
                 raise
             self._abort()

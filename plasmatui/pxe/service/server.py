@@ -20,6 +20,7 @@ import uvicorn
 from plasmatui.pxe.service.accesslog import AccessLog
 from plasmatui.pxe.service.answers import Problem, Source
 from plasmatui.pxe.service.app import BootApp
+from plasmatui.pxe.service.complaints import Complaints
 from plasmatui.pxe.service.connection import Connection
 from plasmatui.pxe.service.files import Images
 from plasmatui.pxe.service.once import BootStates
@@ -76,7 +77,7 @@ class BootService:
             OSError: the log cannot be opened.
         """
         log = AccessLog(self.log_path)
-        app = BootApp(self.source, self.images, self.states, self.note)
+        app = BootApp(self.source, self.images, self.states, Complaints(self.note))
         transfers = Transfers(app.make(), log.write, app.meters)
         app.meters.watch("transfers", "Requests that are being answered.", lambda: len(transfers.running))
         server = _Server(self._config(transfers))

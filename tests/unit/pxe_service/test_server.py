@@ -158,7 +158,8 @@ async def test_a_file_that_is_changed_in_place_is_broken_off(running: Running, h
     writer.close()
     assert len(got) < SIZE
     assert OLD.startswith(got)
-    assert len(running.told) == 1  # no internal error
+    assert len(running.told) == 2  # no internal error
+    assert running.told[1].startswith("/images/initrd was changed while it was sent, transfers were broken off: ")
     line = await running.logged(r'"GET /images/initrd HTTP/1.1" 200')
     assert int(line.split()[9]) < SIZE
 
@@ -309,6 +310,18 @@ async def test_the_end_does_not_wait_for_ever(tmp_path: Path) -> None:
             await reader.readexactly(SIZE)
         writer.close()
         assert re.search(r'"GET /images/initrd HTTP/1.1" 200 \d{1,7} ', running.log.read_text())
+
+
+async def test_machines_that_get_nothing_are_told_once(running: Running, tmp_path: Path) -> None:
+    (tmp_path / "data/boot/default").unlink()
+    async with httpx.AsyncClient(base_url=running.url) as client:
+        for _ in range(3):
+            assert (await client.get("/ipxe?mac=52-54-00-12-34-56&uuid=u")).status_code == 404
+        assert (await client.get("/ipxe")).status_code == 404
+    assert running.told[1:] == [
+        "a machine gets no script (mac=52:54:00:12:34:56 uuid=u): boot/default: not there",
+        "a machine gets no script (it names neither mac nor uuid): boot/default: not there",
+    ]
 
 
 async def test_problems_are_told_as_they_come_and_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
