@@ -12,8 +12,6 @@ from collections import Counter
 from collections.abc import Coroutine
 from typing import Any
 
-import msgspec
-
 from plasmatui import __version__
 from plasmatui.engine.backend import Backend, MakeBackend
 from plasmatui.engine.checks import ChecksDesk
@@ -24,7 +22,7 @@ from plasmatui.engine.guard import QuorumGuard
 from plasmatui.engine.heritage import Heritage
 from plasmatui.engine.ledger import JournalLedger
 from plasmatui.engine.meter import Meter
-from plasmatui.engine.oplogs import OperationLogs, prune
+from plasmatui.engine.oplogs import OperationLogs
 from plasmatui.engine.ports import ProblemError
 from plasmatui.engine.process import (
     EngineLock,
@@ -49,12 +47,11 @@ from plasmatui.journal.locks import MemoryLocks
 from plasmatui.journal.memory import Memory
 from plasmatui.journal.sqlite import SqliteJournal
 from plasmatui.model import wire
-from plasmatui.model.event import BmcChanged, ConsoleChanged, Event, LifecycleChanged
+from plasmatui.model.event import BmcChanged, ConsoleChanged, Event
 from plasmatui.model.node import BmcState
 from plasmatui.model.operation import Pace
 from plasmatui.model.words import BmcStatus
-from plasmatui.operations.kinds import kind_of
-from plasmatui.operations.runner import Runner, interrupted
+from plasmatui.operations.runner import Runner
 from plasmatui.operations.site import Site
 from plasmatui.paths import EnginePaths, crash_dir
 
@@ -62,9 +59,6 @@ log = logging.getLogger(__name__)
 
 IDLE = 1800.0
 """Seconds with nobody attached after which the engine leaves, unless it records consoles or was told otherwise."""
-
-LIFECYCLE = "lifecycle:"
-"""Key of the journal's memory, before a node's name."""
 
 BACKEND_LIMIT = 10.0
 """Seconds that closing all BMC sessions may take."""
@@ -104,7 +98,7 @@ class Engine:
             inventory.nodes.values(),
             on_line=journal.add_event,
             on_audit=journal.add_audit,
-            on_lifecycle=self._remember,
+            on_lifecycle=lambda node, payload: self._heritage.keep(node, payload),
             first_event=numbers.event + 1,
             first_audit=numbers.audit + 1,
         )
@@ -118,7 +112,7 @@ class Engine:
         )
         self._backend: Backend = backend(inventory, self._event, self._consoles.on_data)
         self._memory = Memory(journal)
-        self._heritage = Heritage(self._memory, self._consoles, self._store, self._spawn)
+        self._heritage = Heritage(self._memory, self._consoles, self._store, journal, self._spawn)
         self._logs = OperationLogs(paths.operations)
         self._ledger = JournalLedger(self._store, journal, self._logs, self._consoles.refresh_soon)
         self._systems = Systems(inventory, paths)
@@ -188,14 +182,13 @@ class Engine:
         self._inventory_notices()
         await self._memory.recall()
         self._heritage.recall()
-        self._recall_lifecycles()
         self._name_missing_bmcs()
         self._logs.start()
         await self._watch.start()
         await self._backend.start()
         await self._consoles.start(self._inventory.bmcs, self._backend.keeper)
         self._watch.recall_consoles(self._consoles)
-        await self._take_up_operations()
+        await self._heritage.take_up(self._runner, self._ledger, (self._paths.operations, self._paths.jobs))
         self._spawn(self._meter.run(), "meter")
         self._spawn(self._leave_when_idle(), "idle")
         try:
@@ -348,30 +341,6 @@ class Engine:
         log.warning("%s", text)
         self._store.notice("journal", self._journal.problem)
         self._store.note(text)
-
-    async def _take_up_operations(self) -> None:
-        """Go on with what a former engine left unfinished, or say of it what is known."""
-        now = time.time()
-        unfinished = await self._journal.unfinished()
-        numbers = frozenset(record.number for record in unfinished)
-        for directory in (self._paths.operations, self._paths.jobs):
-            await asyncio.to_thread(prune, directory, numbers)
-        for record in unfinished:
-            if kind_of(record.order).resumes:
-                self._runner.resume(record, self._heritage.away)
-                self._store.note(f"operation {record.number} of the former engine goes on: {record.cli}")
-                continue
-            self._ledger.changed(interrupted(record, now))
-            self._store.audit(record.by, "", f"{record.cli} (operation {record.number})", "failed: the engine ended")
-            self._store.note(f"operation {record.number} was not finished by the former engine: {record.cli}")
-
-    def _recall_lifecycles(self) -> None:
-        for node, value in self._memory.under(LIFECYCLE).items():
-            if node in self._store.states:
-                self._store.tell(node, "journal", msgspec.msgpack.decode(value, type=LifecycleChanged))
-
-    def _remember(self, node: str, payload: LifecycleChanged) -> None:
-        self._memory.put(LIFECYCLE + node, msgspec.msgpack.encode(payload))
 
     def _beat(self) -> None:
         self._heritage.beat()

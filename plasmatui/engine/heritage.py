@@ -1,4 +1,4 @@
-"""What a former engine left: when it ran last, and the consoles that it held when it died.
+"""What a former engine left: nodes' lifecycles, unfinished operations, and the consoles that it held when it died.
 
 A BMC goes on to hold the console of a session whose owner died, for a minute or so (IPMI 2.0, section 6.12.15: 60 s
 of inactivity). What a machine prints meanwhile is lost to everybody, the fingerprint of an installer's host key
@@ -7,19 +7,27 @@ among it. What was ours is therefore taken back at once; what another client hol
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from plasmatui.bmc.controller import BmcError
 from plasmatui.engine.consoles import ConsoleHub
+from plasmatui.engine.oplogs import prune
 from plasmatui.engine.ports import ClientId
 from plasmatui.engine.store import Store
+from plasmatui.journal.journal import Journal
 from plasmatui.journal.memory import Memory
+from plasmatui.model.event import LifecycleChanged
 from plasmatui.model.node import ConsoleState
 from plasmatui.model.words import ConsoleStatus
+from plasmatui.operations.kinds import kind_of
+from plasmatui.operations.ports import Ledger
+from plasmatui.operations.runner import Runner, interrupted
 
 ALIVE = "alive"
 """Key of the journal's memory: Unix seconds when an engine last ran."""
@@ -29,6 +37,9 @@ ALIVE_PACE = 10.0
 
 CONSOLES = "consoles"
 """Key of the journal's memory: the consoles that the engine holds open; none after an orderly end."""
+
+LIFECYCLE = "lifecycle:"
+"""Key of the journal's memory, before a node's name."""
 
 SESSIONS_LAST = 120.0
 """Seconds after which no BMC holds a dead engine's session any more."""
@@ -49,12 +60,14 @@ class Heritage:
         memory: Memory,
         consoles: ConsoleHub,
         store: Store,
+        journal: Journal,
         spawn: Callable[[Coroutine[Any, Any, None], str], None],
     ) -> None:
         self.away = 0.0
         self._memory = memory
         self._consoles = consoles
         self._store = store
+        self._journal = journal
         self._spawn = spawn
         self._left: set[str] = set()
         self._until = 0.0
@@ -68,6 +81,32 @@ class Heritage:
         if held is not None and self.away < SESSIONS_LAST:
             self._left = set(msgspec.msgpack.decode(held, type=list[str]))
             self._until = time.monotonic() + SESSIONS_LAST
+        for node, value in self._memory.under(LIFECYCLE).items():
+            if node in self._store.states:
+                self._store.tell(node, "journal", msgspec.msgpack.decode(value, type=LifecycleChanged))
+
+    def keep(self, node: str, payload: LifecycleChanged) -> None:
+        """Remember where a node stands."""
+        self._memory.put(LIFECYCLE + node, msgspec.msgpack.encode(payload))
+
+    async def take_up(self, runner: Runner, ledger: Ledger, directories: tuple[Path, ...]) -> None:
+        """Go on with operations that a former engine left unfinished, or say of them what is known.
+
+        Args:
+            directories: where something is kept by operations' numbers; what is old there goes.
+        """
+        unfinished = await self._journal.unfinished()
+        numbers = frozenset(record.number for record in unfinished)
+        for directory in directories:
+            await asyncio.to_thread(prune, directory, numbers)
+        for record in unfinished:
+            if kind_of(record.order).resumes:
+                runner.resume(record, self.away)
+                self._store.note(f"operation {record.number} of the former engine goes on: {record.cli}")
+                continue
+            ledger.changed(interrupted(record, time.time()))
+            self._store.audit(record.by, "", f"{record.cli} (operation {record.number})", "failed: the engine ended")
+            self._store.note(f"operation {record.number} was not finished by the former engine: {record.cli}")
 
     def beat(self) -> None:
         """Keep that this engine runs, and what it holds; about once a second."""

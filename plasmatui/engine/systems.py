@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from plasmatui.inventory.inventory import Inventory
 from plasmatui.model import wire
 from plasmatui.model.command import CommandError
-from plasmatui.operations.work import NodeFailedError
+from plasmatui.operations.endings import NodeFailedError
 from plasmatui.paths import EnginePaths
 from plasmatui.text import clean_line
 

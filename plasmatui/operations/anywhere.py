@@ -18,10 +18,11 @@ from plasmatui.nix.job import Ending
 from plasmatui.nix.lines import LineSplitter, shown
 from plasmatui.nix.progress import AnywhereProgress
 from plasmatui.nix.tools import tool_path
+from plasmatui.operations.endings import NodeFailedError
 from plasmatui.operations.flake import Tools, build
 from plasmatui.operations.local import JobRun
 from plasmatui.operations.ssh import installer
-from plasmatui.operations.work import NodeFailedError, NodeWork
+from plasmatui.operations.work import NodeWork
 
 if TYPE_CHECKING:  # it imports cryptography, which takes its time
     from plasmatui.nix.extrafiles import Source

@@ -11,12 +11,13 @@ from plasmatui.model.command import CommandError
 from plasmatui.model.operation import BootOrder, Step
 from plasmatui.model.words import Power, PowerAction, Severity, Stage
 from plasmatui.operations.bootdev import override, override_steps
+from plasmatui.operations.endings import STOP, NodeFailedError, NodeLeftError
 from plasmatui.operations.limits import ASK_LIMIT
 from plasmatui.operations.netboot import offer_installer
 from plasmatui.operations.power import ON_LIMIT
 from plasmatui.operations.site import Site
 from plasmatui.operations.ssh import installer
-from plasmatui.operations.work import STOP, NodeFailedError, NodeLeftError, NodeWork
+from plasmatui.operations.work import NodeWork
 
 BOOT_LIMIT = 1800.0
 """Seconds from the power to the installer: servers test their memory for minutes, and firmware tries DHCP for two."""

@@ -10,9 +10,10 @@ from plasmatui.model.findings import FINDINGS
 from plasmatui.model.node import Finding
 from plasmatui.model.operation import BootDeviceOrder, Step
 from plasmatui.model.words import StepResult
+from plasmatui.operations.endings import NodeFailedError
 from plasmatui.operations.limits import ASK_LIMIT
 from plasmatui.operations.site import Site
-from plasmatui.operations.work import NodeFailedError, NodeWork
+from plasmatui.operations.work import NodeWork
 
 UNVERIFIED = "unverified: the BMC cannot tell"
 

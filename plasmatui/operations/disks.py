@@ -10,9 +10,10 @@ from plasmatui.nix.anywhere import INSTALLER_ARGV, parse_installer
 from plasmatui.nix.disks import LINKS_ARGV, LSBLK_ARGV, DiskProblem, Match, match, parse_disks
 from plasmatui.nix.flake import DiskoDevice
 from plasmatui.nix.tools import OutputError
+from plasmatui.operations.endings import STOP, NodeFailedError, NodeLeftError
 from plasmatui.operations.site import Site
 from plasmatui.operations.ssh import installer, installer_host
-from plasmatui.operations.work import STOP, NodeFailedError, NodeLeftError, NodeWork
+from plasmatui.operations.work import NodeWork
 
 if TYPE_CHECKING:
     from plasmatui.remote.host import Host

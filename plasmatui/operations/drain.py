@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from plasmatui.model.event import LifecycleChanged
 from plasmatui.model.operation import DrainOrder, NodePlan, Order, Step, UndrainOrder
 from plasmatui.model.words import Lifecycle
+from plasmatui.operations.endings import NodeFailedError, NodeLeftError
 from plasmatui.operations.site import Site
 from plasmatui.operations.ssh import system
 from plasmatui.operations.vms import MOVE_LIMIT, move_vms, placement_notes
-from plasmatui.operations.work import NodeFailedError, NodeLeftError, NodeWork
+from plasmatui.operations.work import NodeWork
 
 if TYPE_CHECKING:
     from plasmatui.cluster.balancer import BackendChange

@@ -17,8 +17,9 @@ from plasmatui.nix.flake import Built, DiskoDevice
 from plasmatui.nix.jsonlog import BuildLog
 from plasmatui.nix.programs import Ran, run_local
 from plasmatui.nix.tools import OutputError, find_tool, parse_version, tool_path
+from plasmatui.operations.endings import NodeFailedError
 from plasmatui.operations.site import Site
-from plasmatui.operations.work import NodeFailedError, NodeWork
+from plasmatui.operations.work import NodeWork
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ from plasmatui.model.system import Generation
 from plasmatui.nix import generations
 from plasmatui.nix.generations import Comparison
 from plasmatui.nix.tools import OutputError
-from plasmatui.operations.work import NodeFailedError
+from plasmatui.operations.endings import NodeFailedError
 
 if TYPE_CHECKING:
     from plasmatui.remote.host import Host

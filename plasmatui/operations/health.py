@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from plasmatui.model.words import Health
-from plasmatui.operations.work import NodeFailedError, NodeWork
+from plasmatui.operations.endings import NodeFailedError
+from plasmatui.operations.work import NodeWork
 
 if TYPE_CHECKING:
     from plasmatui.cluster.health import ServiceHealth

@@ -14,11 +14,12 @@ from plasmatui.model.words import Lifecycle
 from plasmatui.nix.flake import Built, DiskoDevice
 from plasmatui.operations.anywhere import Calls, call_steps
 from plasmatui.operations.disks import check_disks, check_installer, installer_disks
+from plasmatui.operations.endings import NodeFailedError
 from plasmatui.operations.flake import Tools, build, check_flake, check_steps, find_tools
 from plasmatui.operations.netboot import leave_to_disk
 from plasmatui.operations.site import Site
 from plasmatui.operations.system import system_steps, wait_system
-from plasmatui.operations.work import NodeFailedError, NodeWork
+from plasmatui.operations.work import NodeWork
 
 if TYPE_CHECKING:  # it imports cryptography, which takes its time
     from plasmatui.nix.extrafiles import Source

@@ -10,9 +10,10 @@ from plasmatui.model.event import LifecycleChanged
 from plasmatui.model.operation import Step
 from plasmatui.model.words import Lifecycle, Stage
 from plasmatui.operations import health
+from plasmatui.operations.endings import NodeFailedError
 from plasmatui.operations.site import Site
 from plasmatui.operations.ssh import system
-from plasmatui.operations.work import NodeFailedError, NodeWork
+from plasmatui.operations.work import NodeWork
 
 if TYPE_CHECKING:
     from plasmatui.cluster.join import JoinProgress

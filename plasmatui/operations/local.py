@@ -10,7 +10,8 @@ from pathlib import Path
 from plasmatui.model.command import CommandError
 from plasmatui.nix import job as jobs
 from plasmatui.nix.job import Ending, Job
-from plasmatui.operations.work import NodeFailedError, NodeLeftError, NodeWork
+from plasmatui.operations.endings import NodeFailedError, NodeLeftError
+from plasmatui.operations.work import NodeWork
 
 LOOK = 1.0
 """Seconds between two looks whether a job still says something."""

@@ -6,9 +6,10 @@ import asyncio
 from functools import partial
 
 from plasmatui.model.operation import Step
+from plasmatui.operations.endings import NodeFailedError
 from plasmatui.operations.joining import groups_of
 from plasmatui.operations.site import Site
-from plasmatui.operations.work import NodeFailedError, NodeWork
+from plasmatui.operations.work import NodeWork
 
 LEAVE_LIMIT = 120.0
 PACE = 1.0

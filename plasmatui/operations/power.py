@@ -8,9 +8,10 @@ import time
 from plasmatui.bmc.controller import BmcError
 from plasmatui.model.operation import PowerOrder, Step
 from plasmatui.model.words import Power, PowerAction, StepResult
+from plasmatui.operations.endings import NodeFailedError
 from plasmatui.operations.limits import ASK_LIMIT
 from plasmatui.operations.site import Site
-from plasmatui.operations.work import NodeFailedError, NodeWork
+from plasmatui.operations.work import NodeWork
 
 ON_LIMIT = 60.0
 OFF_LIMIT = 30.0

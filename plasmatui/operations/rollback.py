@@ -15,10 +15,11 @@ from plasmatui.nix import generations
 from plasmatui.nix.generations import PROFILE, When, activate_argv, choose_argv, explain_code, parse_unit, unit_argv
 from plasmatui.nix.tools import OutputError
 from plasmatui.operations import health
+from plasmatui.operations.endings import NodeFailedError
 from plasmatui.operations.generations import LIMIT, read_generations, read_state
 from plasmatui.operations.site import Site
 from plasmatui.operations.ssh import system
-from plasmatui.operations.work import NodeFailedError, NodeWork
+from plasmatui.operations.work import NodeWork
 from plasmatui.text import clean_line
 
 ACTIVATE_LIMIT = 900.0

@@ -7,9 +7,10 @@ import asyncio
 from plasmatui.model.command import CommandError
 from plasmatui.model.operation import Step
 from plasmatui.model.words import Stage
+from plasmatui.operations.endings import NodeFailedError
 from plasmatui.operations.site import Site
 from plasmatui.operations.ssh import system
-from plasmatui.operations.work import NodeFailedError, NodeWork
+from plasmatui.operations.work import NodeWork
 
 BACK_LIMIT = 1800.0
 """Seconds from the reboot to the new system's SSH: memory tests and a first boot take their time."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from plasmatui.operations.endings import NodeFailedError, NodeLeftError
 from plasmatui.operations.site import Site
-from plasmatui.operations.work import NodeFailedError, NodeLeftError, NodeWork
+from plasmatui.operations.work import NodeWork
 
 if TYPE_CHECKING:
     from plasmatui.cluster.vms import Move, Placement, VmList

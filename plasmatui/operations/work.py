@@ -16,6 +16,7 @@ from plasmatui.model.command import CommandError
 from plasmatui.model.event import Payload
 from plasmatui.model.operation import NodeRecord, Step, StepRecord
 from plasmatui.model.words import OperationState, StepResult
+from plasmatui.operations.endings import AGAIN, DONE, STOP, NodeFailedError, NodeLeftError
 from plasmatui.operations.site import Site
 from plasmatui.text import clean_line
 
@@ -23,26 +24,6 @@ T = TypeVar("T")
 
 PROGRESS_PACE = 0.5
 """Seconds between two reports of a step's progress."""
-
-EVIDENCE = 8
-"""Lines of evidence that a record keeps."""
-
-AGAIN, DONE, STOP = "again", "done", "stop"
-"""What a person may answer when it is not known whether an interrupted step took effect."""
-
-
-class NodeFailedError(Exception):
-    """The node's part failed: `id` for programs, `message` for people, with the lines that show it."""
-
-    def __init__(self, id: str, message: str, evidence: tuple[str, ...] = ()) -> None:  # noqa: A002 - the record's name
-        super().__init__(message)
-        self.id = id
-        self.message = message
-        self.evidence = evidence[-EVIDENCE:]
-
-
-class NodeLeftError(Exception):
-    """The node's part was cancelled; the message says what had been done."""
 
 
 @dataclass(frozen=True)

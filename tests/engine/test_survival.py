@@ -15,10 +15,11 @@ from plasmatui.model.node import Node
 from plasmatui.model.operation import NodeRecord, OperationRecord, Pace, RollbackOrder, Step
 from plasmatui.model.words import OperationState, StepResult
 from plasmatui.operations import kinds
+from plasmatui.operations.endings import NodeFailedError, NodeLeftError
 from plasmatui.operations.kinds import Kind
 from plasmatui.operations.pacing import Budget, Starts
 from plasmatui.operations.runner import Runner, UnknownOperationError
-from plasmatui.operations.work import NodeFailedError, NodeLeftError, NodeWork
+from plasmatui.operations.work import NodeWork
 from tests.engine.conftest import until
 from tests.engine.fakes import FakeBackend, FakeGuard, make_site, rack
 from tests.engine.test_operations import Ledger
