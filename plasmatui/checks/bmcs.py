@@ -10,6 +10,7 @@ from plasmatui.inventory.catalogue import VENDOR_LOGINS
 from plasmatui.inventory.secrets import SecretError
 from plasmatui.model.answers import NodeAnswer
 from plasmatui.model.bmc import Device
+from plasmatui.model.node import ConsoleState
 from plasmatui.model.words import BmcStatus, ConsoleStatus, Power
 
 _NO_BMC = "the inventory names no BMC"
@@ -77,9 +78,8 @@ async def _asked(context: Context, node: str, what: str) -> NodeAnswer | Found:
             return Found(UNKNOWN, "its BMC does not answer", "see bmc-reachable")
         answer = await context.query(node, what)
         if answer.problem is not None:
-            return Found(
-                UNKNOWN, answer.problem.message, f"plasmatui {'bootdev' if what == 'bootdev' else what} --help"
-            )
+            fix = f"plasmatui explain {answer.problem.id}" if answer.problem.id.startswith("bmc-") else ""
+            return Found(UNKNOWN, answer.problem.message, fix)
         return answer
 
     return await context.once(f"{what} {node}", ask)
@@ -130,8 +130,11 @@ async def console(context: Context) -> Found:
 
     async def one(node: str) -> Found:
         try:
+            await _settled(context, node)
+            if context.states[node].bmc.status is not BmcStatus.UP:
+                return Found(UNKNOWN, "its BMC does not answer", "see bmc-reachable")
             async with asyncio.timeout(_FIRST_ANSWER):
-                while context.states[node].console.status in (ConsoleStatus.CONNECTING, ConsoleStatus.CLOSED):  # noqa: ASYNC110
+                while _opening(context.states[node].console):  # noqa: ASYNC110
                     await asyncio.sleep(_LOOK)
         except TimeoutError:
             return Found(UNKNOWN, "it is not open yet", f"plasmatui console {node}")
@@ -142,6 +145,12 @@ async def console(context: Context) -> Found:
         return Found(FAILED, state.message or f"it is {state.status.value}", fix)
 
     return together(await context.each(_nodes(context), one), "{} consoles", _NO_BMC)
+
+
+def _opening(state: ConsoleState) -> bool:
+    """Whether a console is on its way, and nothing is known to be wrong with it."""
+    closed = state.status in (ConsoleStatus.CONNECTING, ConsoleStatus.CLOSED, ConsoleStatus.WAITING)
+    return closed and not state.message
 
 
 async def recorded(context: Context) -> Found:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from plasmatui.inventory.ranges import fold
@@ -46,7 +46,11 @@ def together(found: Mapping[str, Found], well: str, nothing: str) -> Found:
     if not looked:
         reasons = dict.fromkeys(each.reason for each in found.values() if each.reason)
         return skipped("; ".join(list(reasons)[:3]) or nothing)
-    wrong = {name: each for name, each in looked.items() if each.state is not OK}
+    wrong = {
+        name: replace(each, reason=each.reason.removeprefix(f"{name}: "))
+        for name, each in looked.items()
+        if each.state is not OK
+    }
     if not wrong:
         return Found(OK, well.format(len(looked)))
     groups: dict[tuple[CheckState, str], list[str]] = {}

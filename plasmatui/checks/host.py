@@ -24,6 +24,8 @@ FLAKE_LIMIT = 150.0
 """Seconds: a flake whose inputs are not here yet fetches them."""
 ROOM_JOURNAL, ROOM_ASSETS, ROOM_STORE = 1 << 30, 4 << 30, 16 << 30
 """Bytes that should be free: a week of recordings; images of a few profiles beside their successors; a build."""
+_UNITS = {"kea": "kea-dhcp4-server", "dhcpd": "isc-dhcp-server"}
+"""Debian's units by DHCP server; the others are dnsmasq's."""
 _NO_LOGS = "the inventory names no logs"
 RECENT = 7 * 86400.0
 """Seconds within which a log should have said something."""
@@ -214,7 +216,11 @@ async def dhcp_port(context: Context) -> Found:
         return skipped(f"{server} is another host: `plasmatui check --online --dhcp-probe IFACE` asks it")
     if listening:
         return Found(OK, "UDP port 67 is taken")
-    return Found(FAILED, "nothing listens on UDP port 67", f"systemctl status {context.inventory.pxe.dhcp}")
+    return Found(
+        FAILED,
+        "nothing listens on UDP port 67",
+        f"systemctl status {_UNITS.get(context.inventory.pxe.dhcp, 'dnsmasq')}",
+    )
 
 
 def _here(address: str) -> tuple[bool, bool]:

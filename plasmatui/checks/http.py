@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,9 +13,10 @@ from plasmatui.checks.found import FAILED, OK, UNKNOWN, WARNING, Found, skipped,
 from plasmatui.pxe.netboot import NetbootError, parse_netboot
 from plasmatui.pxe.preflight.loader import is_kernel
 from plasmatui.pxe.site import IMAGES, SCRIPT, Site, SiteError, make_site
+from plasmatui.text import clean_line
 
 if TYPE_CHECKING:
-    from plasmatui.checks.web import Head, Part
+    from plasmatui.checks.web import Head, Part, WebError
 
 CLOCK_MOST = 5.0
 """Seconds that clocks may differ: raft and certificates bear more, logs that are put in order do not."""
@@ -42,7 +44,7 @@ async def _head(context: Context, path: str) -> Head | Found:
             try:
                 answer = await web.head(client, f"{site.base_url}/{path}")
             except web.WebError as error:
-                return Found(FAILED, f"{site.base_url}/{path}: {error}", "systemctl status nginx on the PXE server")
+                return _unanswered(path, error)
         if answer.status == 200:
             return answer
         return Found(FAILED, f"/{path}: HTTP {answer.status}", f"ls -l {site.http_root}/{path} on the PXE server")
@@ -62,9 +64,16 @@ async def _first(context: Context, path: str) -> Part | Found:
                 url = f"{_site(context).base_url}/{path}"
                 return await web.first(client, url, web.TEXT_MOST if script else web.FIRST, ranged=not script)
             except web.WebError as error:
-                return Found(FAILED, f"/{path}: {error}", "systemctl status nginx on the PXE server")
+                return _unanswered(path, error)
 
     return await context.once(f"first {path}", ask)
+
+
+def _unanswered(path: str, error: WebError) -> Found:
+    """A server that is not there fails one check, `http-port`; of the rest nothing is known."""
+    if error.unreached:
+        return Found(UNKNOWN, "the HTTP server takes no connection", "see http-port")
+    return Found(FAILED, f"/{path}: {error}", "systemctl status nginx on the PXE server")
 
 
 async def port(context: Context) -> Found:
@@ -75,6 +84,11 @@ async def port(context: Context) -> Found:
     return await connects(str(site.server), site.http_port, "systemctl status nginx on the PXE server")
 
 
+def reason_of(error: OSError) -> str:
+    """The system's words; asyncio's have its own "Connect call failed" in their place."""
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else clean_line(str(error), 120)
+
+
 async def connects(host: str, number: int, fix: str) -> Found:
     """Whether a TCP port takes connections."""
     try:
@@ -83,7 +97,7 @@ async def connects(host: str, number: int, fix: str) -> Found:
     except TimeoutError:
         return Found(FAILED, f"{host} port {number} does not answer", fix)
     except OSError as error:
-        return Found(FAILED, f"{host} port {number}: {error.strerror or error}", fix)
+        return Found(FAILED, f"{host} port {number}: {reason_of(error)}", fix)
     writer.close()
     return Found(OK, f"{host} port {number}")
 

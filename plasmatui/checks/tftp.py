@@ -65,7 +65,7 @@ async def architecture(context: Context) -> Found:
     found = {}
     for arch, (name, got) in (await fetched(context)).items():
         if isinstance(got, Found):
-            found[arch] = Found(UNKNOWN, f"{name} did not come", got.fix)
+            found[arch] = Found(UNKNOWN, f"{name} did not come", "see tftp-loaders")
             continue
         made_for, told = loader.architecture(got.data)
         fix = f"put iPXE's build for {arch} as {name} into the TFTP root, or correct pxe.loaders.{arch}"

@@ -18,8 +18,15 @@ TEXT_MOST: Final = 512 * 1024
 """Bytes of a script."""
 
 
+_UNREACHED: Final = (httpx.ConnectError, httpx.ConnectTimeout)
+
+
 class WebError(Exception):
-    """No answer; the message says why, in one clean line."""
+    """No answer; the message says why, in one clean line. `unreached`: no connection came up."""
+
+    def __init__(self, message: str, *, unreached: bool) -> None:
+        super().__init__(message)
+        self.unreached = unreached
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,7 @@ async def head(client: httpx.AsyncClient, url: str) -> Head:
     try:
         answer = await client.head(url)
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-        raise WebError(_reason(error)) from None
+        raise WebError(_reason(error), unreached=isinstance(error, _UNREACHED)) from None
     return Head(answer.status_code, _number(answer.headers.get("content-length", "")), _skew(answer, before))
 
 
@@ -69,7 +76,7 @@ async def first(client: httpx.AsyncClient, url: str, most: int = FIRST, *, range
                     break
             told = answer.headers.get("content-range", "")
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-        raise WebError(_reason(error)) from None
+        raise WebError(_reason(error), unreached=isinstance(error, _UNREACHED)) from None
     unit, _, rest = told.partition(" ")
     span, _, total = rest.partition("/")
     fits = answer.status_code == 206 and unit == "bytes" and span.startswith("0-")

