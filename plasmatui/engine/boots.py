@@ -186,9 +186,7 @@ class BootWatch:
         if signal.mac and not known:
             self._unknown_changed = True
             self._wake.set()
-        if known and signal.node != node:
-            signal = replace(signal, node=node)
-        changed = self._correlator.feed(signal, heard)
+        changed = self._correlator.feed(signal, heard, node if known else "")
         for each in changed:
             self._touch(each)
         return (node if known else ""), bool(changed)

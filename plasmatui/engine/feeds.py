@@ -92,7 +92,7 @@ class LogFeed:
         self._latest = 0.0
         self._failed = 0
         self._begin: asyncio.Task[None] | None = None
-        self._aside: tuple[str, float | None] | None = None
+        self._aside: Signal | None = None
         lines.add_source(name, entry.kind)
         self.source: LogSource = make_source(
             entry,
@@ -182,6 +182,10 @@ class LogFeed:
         """A line's own time and whose it is; its signals go to the boots."""
         text = decode(line.raw)
         wall, owner = line.wall, ""
+        aside = self._aside
+        if aside is not None and wall is None and self._parser.repeats(text):
+            owner = self._boots.owners.of(aside) or self._boots.owners.named_in(text)
+            return self._placed(aside.wall, arrived), owner
         signals = self._signals(self._parser, text, line.number)
         for signal in signals:
             if signal.wall is None and line.wall is not None:
@@ -193,7 +197,7 @@ class LogFeed:
             owner = self._boots.feed(signal, self._heard(signal, arrived)) or owner
             wall = signal.wall if wall is None else wall
         if wall is None and not signals:
-            wall = self._prefix.split(text)[0]
+            wall = self._prefix.time(text)
         return self._placed(wall, arrived), owner or self._boots.owners.named_in(text)
 
     def _placed(self, wall: float | None, arrived: float) -> float | None:
@@ -218,8 +222,10 @@ class LogFeed:
 
     def _said(self, signal: Signal) -> bool:
         """Whether the line before told the same of a running system, which may fetch thousands of files at once."""
-        before, self._aside = self._aside, (signal.ip, signal.wall) if is_aside(signal) else None
-        return before is not None and before == self._aside
+        before, self._aside = self._aside, signal if is_aside(signal) else None
+        if before is None or self._aside is None:
+            return False
+        return before.ip == signal.ip and before.wall == signal.wall
 
     def _heard(self, signal: Signal, arrived: float) -> float:
         """When a signal counts as heard: when its line was written, if that was a moment ago or we are catching up;

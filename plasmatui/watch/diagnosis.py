@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from plasmatui.model.boot import Evidence, Signal, SignalKind
 from plasmatui.model.findings import FINDINGS
@@ -65,10 +66,7 @@ def diagnose(case: Case, rules: tuple[Rule, ...]) -> tuple[Finding, ...]:
     """The findings of a boot: warnings, one root cause, and as information the panic that it led to."""
     findings: list[Finding] = []
     root = False
-    has = case.reading.facts.has
-    for rule in rules:
-        if rule.needs and not has(*rule.needs):
-            continue
+    for rule in _to_ask(rules, case.reading.facts.kinds()):
         hit = rule.ask(case)
         if hit is None:
             continue
@@ -93,6 +91,12 @@ def diagnose(case: Case, rules: tuple[Rule, ...]) -> tuple[Finding, ...]:
             )
         )
     return tuple(findings)
+
+
+@lru_cache(256)
+def _to_ask(rules: tuple[Rule, ...], kinds: frozenset[SignalKind]) -> tuple[Rule, ...]:
+    """The rules that may hold of a boot which shows these kinds of signals."""
+    return tuple(rule for rule in rules if not rule.needs or not kinds.isdisjoint(rule.needs))
 
 
 def witnesses(signals: list[Signal]) -> list[Signal]:

@@ -240,6 +240,10 @@ class BootFacts:
     def has(self, *kinds: SignalKind) -> bool:
         return not self._by_kind.keys().isdisjoint(kinds)
 
+    def kinds(self) -> frozenset[SignalKind]:
+        """The kinds that there are marks of."""
+        return frozenset(self._by_kind)
+
     def take_last_question(self) -> Exchange | None:
         """Give away the last conversation, when it turns out to be the first of the next boot."""
         if self.exchanges and self.exchanges[-1].order > self.fetched_order and not self.exchanges[-1].by_firmware:

@@ -83,7 +83,7 @@ class Identity:
     def node_of(self, signal: Signal) -> str:
         """The node that a signal is about, "" when that is not known. Learns from what it sees."""
         if signal.node:
-            self._learn_from_console(signal)
+            self.learn(signal, signal.node)
             return signal.node
         if signal.mac and signal.kind is not SignalKind.HTTP_REQUEST:
             return self._by_mac(signal)
@@ -92,6 +92,14 @@ class Identity:
             if node:
                 return node
         return self._by_name(signal)
+
+    def learn(self, signal: Signal, node: str) -> None:
+        """Take in a signal of which it is known whose it is. A machine that tells its own address on its console owns
+        it, as if its lease had been seen."""
+        if signal.mac and signal.mac not in self._macs and node in self.nodes:
+            self._macs[signal.mac] = node
+        if signal.kind in _OWN_ADDRESS and signal.ip:
+            self._lease(signal.ip, node, signal.mac, signal.wall)
 
     def unknown_clients(self) -> tuple[UnknownClient, ...]:
         """The machines that asked and that no inventory names, the latest last."""
@@ -147,13 +155,6 @@ class Identity:
             mac = found[1].lower().replace("%3a", ":").replace("-", ":") if found else signal.mac
             return self._macs.get(mac, "")
         return ""
-
-    def _learn_from_console(self, signal: Signal) -> None:
-        """A machine that tells its own address on its console owns it, as if its lease had been seen."""
-        if signal.mac and signal.mac not in self._macs and signal.node in self.nodes:
-            self._macs[signal.mac] = signal.node
-        if signal.kind in _OWN_ADDRESS and signal.ip:
-            self._lease(signal.ip, signal.node, signal.mac, signal.wall)
 
     def _lease(self, ip: str, node: str, mac: str, wall: float | None) -> None:
         leases = self._leases.get(ip)

@@ -39,7 +39,12 @@ _TELLING = re.compile(
 def role_of(file: str) -> Role:
     """The role that the name of a path or URL tells."""
     plain = file.isascii() and file.isprintable() and "%" not in file
-    return Role.UNKNOWN if plain and not _TELLING.search(file.lower()) else _role_of(file)
+    return Role.UNKNOWN if plain and tells_nothing(file) else _role_of(file)
+
+
+def tells_nothing(name: str) -> bool:
+    """Whether a plain path or URL surely tells no role."""
+    return _TELLING.search(name.lower()) is None
 
 
 def _role_of(file: str) -> Role:

@@ -15,3 +15,7 @@ class LogParser(Protocol):
 
     def feed(self, line: str, number: int) -> tuple[Signal, ...]:
         """The signals of a line (without its end; untrusted). `number` counts from 1 and goes into the evidence."""
+
+    def repeats(self, line: str) -> bool:
+        """Whether a line tells what the last one that was fed told, but for the name and size of a file of which only
+        a running system has many: the same client, program, second and success. Such a line need not be fed."""

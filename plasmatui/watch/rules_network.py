@@ -156,6 +156,9 @@ def _no_link(mark: Mark) -> bool:
 
 
 def _no_dhcp(case: Case) -> Hit | None:
+    answered = case.reading.position() >= ORDER[Stage.DHCP_LOADER]
+    if answered and not case.reading.facts.has(K.PXE_ERROR, K.IPXE_NO_ADDRESS, K.IPXE_ERROR):
+        return None
     marks = _pxe(case, Stage.DHCP_LOADER, *_UNHEARD)
     if not marks:
         marks = [m for m in _pxe(case, Stage.DHCP_LOADER, "16") if _nobody_offered(case, m)]
@@ -168,7 +171,7 @@ def _no_dhcp(case: Case) -> Hit | None:
     asks = [
         e for e in case.reading.facts.exchanges if e.ack is None and e.offer is None and e not in case.reading.system
     ]
-    silent = case.reading.position() < ORDER[Stage.DHCP_LOADER] and sum(e.asked for e in asks) >= SILENT_ASKS
+    silent = not answered and sum(e.asked for e in asks) >= SILENT_ASKS
     if not marks and not (silent and (case.at_end or case.waited > 10.0)):
         return None
     offered = [e.offer for e in case.reading.facts.exchanges if e.offer is not None and e.ack is None]
@@ -266,13 +269,15 @@ def _tftp_unreachable(case: Case) -> Hit | None:
 
 def _wrong_arch(case: Case) -> Hit | None:
     reading = case.reading
+    arch = next((e.arch for e in reading.loader_asks if e.arch is not None), None)
+    if arch is None and not reading.facts.has(K.BOOT_REFUSED, K.PXE_ERROR, K.IPXE_ERROR):
+        return None
     refused = [m for m in open_marks(case, Stage.TFTP_LOADER, K.BOOT_REFUSED) if m.first.code != "secure-boot"]
     refused += _pxe(case, Stage.TFTP_LOADER, "05", "74", "75", "76", "77", "78", "79")
     foreign = [m for m in open_marks(case, Stage.IPXE_SCRIPT, K.IPXE_ERROR) if _is_foreign_loader(case, m)]
     refused += foreign
     requests = _loader_requests(case) + reading.facts.find(K.PXE_FILE, K.PXE_LOADED)
     requests += [m for m in reading.facts.find(K.IPXE_FETCH) if foreign and reading.role(m.first.file) is Role.LOADER]
-    arch = next((e.arch for e in reading.loader_asks if e.arch is not None), None)
     name = _file(requests, next((e.file for e in reading.loader_asks if e.file), ""))
     over = reading.position() > ORDER[Stage.TFTP_LOADER]
     wrong = not over and arch is not None and bool(name) and not _fits(arch, name)

@@ -60,7 +60,9 @@ class Span:
 def add_evidence(kept: list[Evidence], evidence: Evidence) -> None:
     """Keep a line once: of a line that was read while it grew, what it said last."""
     for index, other in enumerate(kept):
-        if (other.file, other.line) == (evidence.file, evidence.line):
+        if other is evidence:
+            return
+        if other.line == evidence.line and other.file == evidence.file:
             kept[index] = max(other, evidence, key=lambda e: len(e.text))
             return
     if len(kept) < EVIDENCE_KEPT:

@@ -24,6 +24,7 @@ QUIET = 10.0
 """Seconds of silence after which what is not answered counts as not answered."""
 
 Usual = Callable[[str, Stage], float | None]
+_NOBODY: frozenset[str] = frozenset()
 _ENDS = (SignalKind.POWER_OFF, SignalKind.REBOOT, SignalKind.PANIC, SignalKind.NO_BOOT_DEVICE, SignalKind.IPXE_SHELL)
 
 
@@ -86,12 +87,16 @@ class Correlator:
         self._quiet: set[str] = set()
         self._told: dict[str, tuple[str, ...]] = {}
 
-    def feed(self, signal: Signal, now: float) -> frozenset[str]:
-        """Take a signal that arrived at `now` (Unix seconds); the nodes whose timeline changed."""
+    def feed(self, signal: Signal, now: float, node: str = "") -> frozenset[str]:
+        """Take a signal that arrived at `now` (Unix seconds); the nodes whose timeline changed. `node`: whose it is, of
+        a caller that knows."""
         self.note_size(signal)
-        node = self._identity.node_of(signal)
-        if not node or node not in self._identity.nodes:
-            return frozenset()
+        if node:
+            self._identity.learn(signal, node)
+        else:
+            node = self._identity.node_of(signal)
+        if node not in self._identity.nodes:
+            return _NOBODY
         track = self._tracks.get(node)
         if track is None:
             track = self._tracks[node] = _Track()
@@ -104,7 +109,7 @@ class Correlator:
             facts.skew, facts.skew_line = signal.wall - now, signal
         changed = facts.record(signal, now)
         self._quiet.discard(node)
-        return frozenset((node,)) if changed else frozenset()
+        return frozenset((node,)) if changed else _NOBODY
 
     def timeline(self, node: str, now: float | None = None, *, at_end: bool = False) -> BootTimeline | None:
         """The current boot of a node, None when nothing was seen of it. `at_end`: no evidence will follow."""

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from plasmatui.engine.boots import identity_of
+from plasmatui.engine.main import settle_memory
 from plasmatui.engine.store import Store
 from plasmatui.engine.watch import WatchHub
 from plasmatui.inventory.inventory import Inventory, LogSource
@@ -32,6 +33,7 @@ KINDS = {"kea": "dhcp", "nginx-access": "http"}
 
 async def lines_per_second(report: Report) -> None:
     """Files that are followed, parsed, kept, ordered, correlated and journaled: CPU time of all threads."""
+    settle_memory()
     for mix in MIXES:
         for nodes in (1, 100, 1000):
             with tempfile.TemporaryDirectory(prefix="pt-") as name:

@@ -61,6 +61,10 @@ class LineParser(ABC):
         line, (wall, program, pid, message) = parts_of(line, self._prefix)
         return self.read(message, wall, pid, line, number) if self.owns(program) else ()
 
+    def repeats(self, line: str) -> bool:
+        """See `LogParser.repeats`."""
+        return False
+
     def owns(self, program: str) -> bool:
         """Whether a program's lines are this parser's; a line without a program's name is."""
         mine = self._mine.get(program)

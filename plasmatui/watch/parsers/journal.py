@@ -47,3 +47,7 @@ class JournalParser:
             if signals:
                 return signals
         return ()
+
+    def repeats(self, line: str) -> bool:
+        """See `LogParser.repeats`."""
+        return False

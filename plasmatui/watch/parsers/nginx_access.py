@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 from plasmatui.model.boot import Signal, SignalKind
 from plasmatui.text import clean_line
+from plasmatui.watch.names import tells_nothing
 from plasmatui.watch.parsers.base import LineParser, Signals, plain_address
 from plasmatui.watch.parsers.stamps import access_time
 
@@ -29,6 +30,7 @@ _LINE: Final = re.compile(
     + QUOTED
     + r")?)?"
 )
+_REPEATED: Final = re.compile(r"/[\w./+=-]{1,512} HTTP/1\.\d\" [23]\d\d \d{1,18}", re.ASCII)
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "PROPFIND"})
 _ESCAPE: Final = re.compile(r"\\(?:x([0-9a-fA-F]{2})|([\"\\]))")
 _MAC: Final = re.compile(r"(?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2}", re.ASCII)
@@ -45,6 +47,8 @@ class NginxAccessParser(LineParser):
         super().__init__(source, reference)
         self._minute = ""  # "21/Nov/2026:00:39 +0000", as it was last met, and what it means
         self._minute_wall: float | None = None
+        self._last: re.Match[str] | None = None
+        self._head = self._tail = ""  # of the last line, around what may differ when one repeats it
         self._agent_raw: str | None = None
         self._agent = ""
 
@@ -56,12 +60,24 @@ class NginxAccessParser(LineParser):
                 return self._request(match, line, number)
         return super().feed(line, number)
 
+    def repeats(self, line: str) -> bool:
+        """See `LogParser.repeats`."""
+        last = self._last
+        if last is not None:
+            self._head, self._tail, self._last = _around(last), last.string[last.end(5) :], None
+        head, tail = self._head, self._tail
+        if not head or not line.startswith(head) or not line.endswith(tail):
+            return False
+        end = len(line) - len(tail)
+        return _REPEATED.fullmatch(line, len(head), end) is not None and tells_nothing(line[len(head) : end])
+
     def read(self, message: str, wall: float | None, pid: str, line: str, number: int) -> Signals:
         """See `LineParser.read`. The time of the request stands in the message, in the server's own zone."""
         match = _LINE.match(message, 0, 16_384)
         return self._request(match, line, number) if match is not None else ()
 
     def _request(self, match: re.Match[str], line: str, number: int) -> Signals:
+        self._last = match
         peer, stamp, request, status, size, _referer, agent, forwarded = match.groups()
         method, _, target = request.partition(" ")
         if method not in _METHODS or not target:
@@ -96,6 +112,12 @@ class NginxAccessParser(LineParser):
         if self._minute_wall is None or not (second.isascii() and second.isdigit()):
             return None
         return self._minute_wall + int(second)
+
+
+def _around(match: re.Match[str]) -> str:
+    """A line up to the path that it asks for; "" when it does not stand by itself or asks for none."""
+    begin = match.start(3)
+    return match.string[: begin + 4] if match.start() == 0 and match.string.startswith("GET /", begin) else ""
 
 
 def unescape(text: str) -> str:

@@ -101,6 +101,12 @@ class PrefixReader:
         wall, begin = self._time(line, first)
         return self._program(wall, line[begin:], True) if begin else self._program(None, line, False)
 
+    def time(self, line: str) -> float | None:
+        """The first of the parts."""
+        if line[:15] == self._second and line[15:16] == " ":
+            return self._second_wall
+        return self.split(line)[0] if line[:1] == "<" else self.wall(line)
+
     def wall(self, line: str) -> float | None:
         """The time at the start of a line, if there is one."""
         return self._time(line, line[:1])[0]

@@ -4,7 +4,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from plasmatui.model.boot import Signal
+from plasmatui.watch.facts import is_aside
+from plasmatui.watch.parsers import make_parser
 from tests.unit.watch.parsers.reading import MIDNIGHT, one, read
 
 _AT = "[21/Nov/2026:00:39:11 +0000]"
@@ -133,3 +138,51 @@ def test_error(line: str, told: str) -> None:
     wanted = [f"1 {told}"] if told else []
     assert read("nginx-error", f"2026/11/21 00:39:11 {line}") == wanted
     assert read("nginx-error", f"Nov 21 00:39:11 web nginx: 2026/11/21 00:39:11 {line}") == wanted
+
+
+_TARGETS = (
+    "/nix/store/a.narinfo",
+    "/nix/b.nar",
+    "/metrics",
+    "/x%20y",
+    "/b?mac=52:54:00:12:34:56",
+    "/a/bzImage",
+    "/initrd",
+)
+_AGENTS = ("curl/8.9.1 Nix/2.24.9", "iPXE/1.21.1", "UefiHttpBoot/1.0", "-", "")
+_ACCESSES = st.builds(
+    '{}10.0.0.{} - - [21/Nov/2026:00:39:1{} +0000] "{} {} HTTP/1.{}" {} {} "-" "{}"{}'.format,
+    st.sampled_from(("", "", "", "<190>Nov 21 00:39:12 web nginx: ")),
+    st.integers(5, 6),
+    st.integers(1, 2),
+    st.sampled_from(("GET", "GET", "GET", "HEAD")),
+    st.sampled_from(_TARGETS),
+    st.integers(0, 1),
+    st.sampled_from((200, 200, 206, 304, 404)),
+    st.sampled_from((0, 12, "-")),
+    st.sampled_from(_AGENTS),
+    st.sampled_from(("", "", ' "10.0.0.9"')),
+)
+
+
+@given(st.lists(_ACCESSES, min_size=2, max_size=12))
+def test_what_repeats_a_line_tells_the_same(lines: list[str]) -> None:
+    parser = make_parser("nginx-access", "web")
+    before: Signal | None = None
+    for number, line in enumerate(lines, 1):
+        fresh = make_parser("nginx-access", "web").feed(line, number)
+        if before is not None and is_aside(before) and parser.repeats(line):
+            assert [(each.ip, each.wall, is_aside(each)) for each in fresh] == [(before.ip, before.wall, True)]
+            continue
+        assert parser.feed(line, number) == fresh
+        before = fresh[0] if fresh else before
+
+
+def test_packages_that_a_system_fetches_repeat_each_other() -> None:
+    parser = make_parser("nginx-access", "web")
+    line = '10.0.0.5 - - [21/Nov/2026:00:39:11 +0000] "GET /{}.narinfo HTTP/1.1" 200 {} "-" "curl/8.9.1 Nix/2.24.9"'
+    assert not parser.repeats(line.format("a", 12))
+    parser.feed(line.format("a", 12), 1)
+    assert parser.repeats(line.format("b", 13))
+    assert not parser.repeats(line.format("bzImage", 13))
+    assert not parser.repeats(line.format("b", 13).replace(":11 ", ":12 "))
