@@ -58,7 +58,7 @@ def read_kernel(file: BinaryIO, size: int) -> Kernel:
         kernel = Kernel("aarch64", True)
     elif head[0x202:0x206] == b"HdrS" and head[0x1FE:0x200] == b"\x55\xaa":
         sectors, paragraphs = head[0x1F1] or 4, struct.unpack_from("<I", head, 0x1F4)[0]
-        end = max(end, (sectors + 1) * 512 + paragraphs * 16)
+        end = max(end, (sectors + 1) * 512 + max(0, paragraphs * 16 - 15))  # the last 16 bytes need not be full
         kernel = Kernel("x86_64", machine == 0x8664)
     else:
         raise ImageError(f"it is no Linux kernel: neither a bzImage nor an arm64 Image, but {_looks_like(head)}")
