@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from plasmatui.engine.ordering import Ordering
 from plasmatui.engine.owners import Owners
 from plasmatui.engine.preludes import Preludes
+from plasmatui.engine.room import Room
 from plasmatui.engine.store import Store
 from plasmatui.engine.usual import UsualTimes
 from plasmatui.journal.boots import BootJournal, Duration, Recalled, encoded
@@ -44,6 +45,9 @@ LATE = 2.0
 
 LOOK = 0.5
 """Seconds between two looks for nodes that fell silent."""
+
+PENDING = 10_000
+"""Signals that may wait for the journal; then the logs are read no further."""
 
 SIGNALS_KEPT = 2000
 """Signals of one boot that are kept for the next engine."""
@@ -80,6 +84,7 @@ class BootWatch:
         self._due: dict[str, tuple[float, float]] = {}  # node -> next look, silent since
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self.room = Room(PENDING)
         self._pending: list[tuple[str, float, bytes]] = []
         self._pending_boots: dict[tuple[str, int], BootTimeline] = {}
         self._pending_durations: list[Duration] = []
@@ -177,6 +182,7 @@ class BootWatch:
         if new and not kept and self._counts.get(node, 0) < SIGNALS_KEPT:
             self._counts[node] = self._counts.get(node, 0) + 1
             self._pending.append((node, heard, encoded(signal)))
+            self.room.fill(len(self._pending))
 
     def _hear(self, signal: Signal, heard: float) -> tuple[str, bool]:
         node = self._identity.node_of(signal)
@@ -293,6 +299,7 @@ class BootWatch:
         signals = [(node, max(1, self._number(node)), heard, blob) for node, heard, blob in self._pending]
         self._journal.keep(signals, positions, self._pending_boots.values(), self._pending_durations)
         self._pending.clear()
+        self.room.empty()
         self._pending_boots.clear()
         self._pending_durations.clear()
 

@@ -102,6 +102,7 @@ class LogFeed:
             position=position,
             stamp=self._stamp(),
         )
+        self.source.room = boots.room.free
 
     @property
     def state(self) -> SourceState:

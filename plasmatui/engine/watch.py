@@ -87,7 +87,8 @@ class WatchHub:
 
     async def _keep(self) -> None:
         while True:
-            self._write()
+            if await self._journal.written(KEEP):
+                self._write()
             for feed in self.logs.feeds:
                 self._store.source(feed.state)
-            await asyncio.sleep(KEEP)
+            await self.boots.room.full(KEEP)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Iterable, Mapping
 
@@ -93,6 +94,15 @@ class BootJournal:
         rows += [(_DURATION, (d.node, d.boot, d.profile, d.stage.value, d.seconds)) for d in durations]
         if rows:
             self._journal.put_rows(rows)
+
+    async def written(self, limit: float) -> bool:
+        """Wait until all that was given is in the file, or cannot be written now; False after `limit` seconds."""
+        try:
+            async with asyncio.timeout(limit):
+                await self._journal.flush()
+        except TimeoutError:
+            return False
+        return True
 
     async def recall(self) -> Recalled:
         """What was kept; nothing when it cannot be read."""

@@ -33,7 +33,11 @@ from plasmatui.model.operation import OperationRecord
 T = TypeVar("T")
 
 MAX_PENDING = 20_000
-"""Unwritten rows that are kept in memory."""
+"""Unwritten rows that are kept in memory while the file cannot be written."""
+
+MAX_UNTRIED = 10 * MAX_PENDING
+"""Unwritten rows that are kept in memory before it is known whether the file takes them: who has many at once waits
+(`flush`) until it took the former ones."""
 
 RETRY = 5.0
 """Seconds between two tries to write after a failure."""
@@ -148,7 +152,8 @@ class SqliteJournal:
         self.put_rows((row,))
 
     def _trim(self) -> None:
-        while len(self._pending) > MAX_PENDING:
+        most = MAX_PENDING if self.problem else MAX_UNTRIED
+        while len(self._pending) > most:
             self._pending.popleft()
             self.lost += 1
 
@@ -221,10 +226,10 @@ class SqliteJournal:
         with self._wake:
             self._pending.extendleft(reversed(work.rows))
             self._operations = work.operations | self._operations
-            self._trim()
             self._corrupt = self._corrupt or _is_corrupt(error)
             was = self.problem
             self.problem = f"the journal {self._path} is not kept: {error}"
+            self._trim()
         if self.problem != was:
             self._tell(self.problem)
         self._on_loop(self._release, False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from enum import StrEnum
 from typing import Protocol
@@ -127,7 +128,13 @@ Stamp = Callable[[bytes], float | None]
 
 
 class LogSource(Protocol):
-    """A source of lines. Batches go to the callback it was made with, on the loop."""
+    """A source of lines. Batches go to the callback it was made with, on the loop.
+
+    Attributes:
+        room: while it is not set, the source reads no further.
+    """
+
+    room: asyncio.Event
 
     @property
     def name(self) -> str: ...

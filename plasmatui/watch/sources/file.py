@@ -103,7 +103,7 @@ class FileSource(Supervised):
                 pieces = file.splitter.take(BATCH)
                 if pieces:
                     self._pass(follower, pieces)
-                await asyncio.sleep(0)
+                await self._breathe()
                 if len(pieces) < BATCH:
                     break
 

@@ -128,7 +128,7 @@ class JournalSource(Supervised):
                 pieces = splitter.take(_BATCH)
                 if pieces:
                     self._pass([piece.raw for piece in pieces], splitter.pending)
-                await asyncio.sleep(0)
+                await self._breathe()
                 if len(pieces) < _BATCH:
                     break
 

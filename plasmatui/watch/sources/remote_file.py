@@ -301,7 +301,7 @@ class RemoteFileSource(Supervised):
                     return False
             if pieces:
                 self._pass(pieces)
-            await asyncio.sleep(0)
+            await self._breathe()
             if len(pieces) < _BATCH:
                 return True
 

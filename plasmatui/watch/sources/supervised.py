@@ -67,6 +67,8 @@ class Supervised:
     ) -> None:
         self.name = name
         self.position = position or Position()
+        self.room = asyncio.Event()
+        self.room.set()
         self._on_batch = on_batch
         self._on_state = on_state
         self._pauses = pauses or Pauses()
@@ -152,6 +154,11 @@ class Supervised:
         age = seconds if seconds is not None else 0.0 if since is None else time.monotonic() - since
         if (behind, age) != (self._state.lag_bytes, self._state.lag_seconds):
             self._state = msgspec.structs.replace(self._state, lag_bytes=behind, lag_seconds=age)
+
+    async def _breathe(self) -> None:
+        """Give way after a batch, until there is room for the next one."""
+        await asyncio.sleep(0)
+        await self.room.wait()
 
     def _deliver(self, lines: Sequence[LogLine], position: Position, gap: str = "") -> None:
         """Hand lines on; the position counts as reached before the callback runs, so that it can store both."""
