@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import importlib
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,15 @@ from plasmatui.paths import EnginePaths
 
 if TYPE_CHECKING:
     from plasmatui.checks.context import Context
+
+
+_ROOMS = ("plasmatui.checks.run", "plasmatui.checks.web", "plasmatui.cluster.clients", "plasmatui.remote.hosts")
+
+
+def _import_rooms() -> None:
+    """What checks need, imported where it delays nobody: it takes half a second, and not every engine is asked."""
+    for name in _ROOMS:
+        importlib.import_module(name)
 
 
 class ChecksDesk:
@@ -45,7 +56,8 @@ class ChecksDesk:
         }
 
     async def _checks(self, session: Session, number: int, body: wire.AskChecks) -> wire.ReplyBody:
-        from plasmatui.checks.run import WORK, run  # what it imports takes a while, and not every engine is asked
+        await asyncio.to_thread(_import_rooms)
+        from plasmatui.checks.run import WORK, run
 
         unknown = [name for name in body.only if name not in WORK]
         if unknown:
@@ -59,6 +71,7 @@ class ChecksDesk:
         return wire.Done()
 
     async def _certificates(self, _: Session, __: int, body: wire.AskCertificates) -> wire.ReplyBody:
+        await asyncio.to_thread(_import_rooms)
         from plasmatui.checks.certificates import live
 
         context = self._context()
