@@ -137,7 +137,8 @@ def list_(settings: Settings, profiles: tuple[str, ...], nodes: int | None, root
     """
     from plasmatui.cli.images_list import booted_versions, print_versions, version_data
 
-    inventory = inventory_of(settings) if root is None or nodes is not None else None
+    named = settings.inventory is not None or settings.sim is not None
+    inventory = inventory_of(settings) if named or root is None or nodes is not None else None
     store = store_of(settings, root)
     with told():
         versions = [each for each in store.versions() if not profiles or each.profile in profiles]
