@@ -27,8 +27,24 @@ def check_terminal() -> None:
         raise NoTerminalError(f"the screen cannot be drawn on TERM={term or 'unset'}; {hint}")
 
 
+def forget_stale_size() -> None:
+    """Let the terminal's own size count: COLUMNS and LINES win over it otherwise, and never follow a resize.
+
+    Whatever uses readline exports them, so they are often those of another terminal. A terminal that does not know its
+    size, as on a serial line, is left with them.
+    """
+    try:
+        size = os.get_terminal_size(sys.__stdout__.fileno() if sys.__stdout__ else 1)
+    except (OSError, ValueError):
+        return
+    if size.columns and size.lines:
+        os.environ.pop("COLUMNS", None)
+        os.environ.pop("LINES", None)
+
+
 def prepare_environment() -> None:
     """Defaults that the user's own settings override."""
+    forget_stale_size()
     os.environ.setdefault("TEXTUAL_FPS", "120")
     os.environ.setdefault("ESCDELAY", "50")
     if "SSH_CONNECTION" in os.environ:

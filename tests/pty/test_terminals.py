@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 
@@ -201,8 +202,9 @@ def press_button(lab: Site, name: str, *, on: bool) -> None:
 
 
 def test_columns_and_lines_do_not_deceive(lab: Site) -> None:
-    """COLUMNS and LINES may be stale: the terminal's own size counts after a resize."""
-    screen = shown(lab.screen(rows=24, columns=80))
+    """COLUMNS and LINES may be stale: the terminal's own size counts, at the start and after a resize."""
+    screen = shown(lab.screen(rows=30, columns=120, environment={"COLUMNS": "80", "LINES": "24"}))
+    assert re.search("(?m)^.{105}", screen.text), screen.text
     screen.resize(40, 130)
     screen.see("(?m)^.{110}")
     os.kill(screen.pid, 15)

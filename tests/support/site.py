@@ -41,7 +41,10 @@ _DIRECTORIES = {
     "XDG_CACHE_HOME": "cache",
     "XDG_RUNTIME_DIR": "run",
 }
-_DROPPED = ("PLASMATUI_INVENTORY", "NOTIFY_SOCKET", "TMUX", "SSH_CONNECTION", "NO_COLOR", "LANG", "LC_ALL", "LC_CTYPE")
+_DROPPED = (
+    "PLASMATUI_INVENTORY", "NOTIFY_SOCKET", "TMUX", "SSH_CONNECTION", "NO_COLOR", "LANG", "LC_ALL", "LC_CTYPE",
+    "COLUMNS", "LINES",
+)  # fmt: skip
 
 
 def wait_for(what: str, condition: Callable[[], T], limit: float = LIMIT) -> T:
