@@ -189,6 +189,7 @@ def _version(protocol: int, version: str) -> wire.Goodbye:
     return wire.Goodbye(
         "version",
         f"the engine is plasmatui {__version__} (protocol {wire.PROTOCOL}), this program is {version[:32]} "
-        f"(protocol {protocol}): end the engine with the program that started it, `plasmatui engine stop`, "
-        f"or with `kill {os.getpid()}`, and start again",
+        f"(protocol {protocol}): it cannot use this engine, nor stop it. End the engine, best while no operation runs, "
+        f"with `kill {os.getpid()}`, or with `engine stop` of the plasmatui that started it; the next command then "
+        "starts a new one",
     )

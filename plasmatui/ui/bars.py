@@ -64,18 +64,20 @@ def status_parts(context: Context, fresh: int, width: int) -> tuple[list[Part], 
     return left, right
 
 
-def banner_parts(context: Context) -> list[Part]:
-    """Why the engine is not there and what happens next; [] while it is."""
+def banner_parts(context: Context, width: int) -> tuple[list[Part], list[Part]]:
+    """Why the engine is not there, and the keys that help; nothing while it is. What does not fit of the reason is cut,
+    and one of the keys shows all of it."""
     link = context.store.link
     if link.online:
-        return []
+        return [], []
     wait = max(0, int(link.retry_at - context.clock() + 0.999)) if link.retry_at else 0
-    then = f"next try in {wait}s" if wait else "trying now"
-    return [
-        (f" {context.glyphs['error']} engine not connected, {then} ", "bold role-error"),
-        ("(ctrl+r: now, and start one; !: all of this) ", "role-warning"),
-        (link.reason, "role-error"),
-    ]
+    wide = width >= WIDE
+    then = f"{'next ' if wide else ''}try in {wait}s" if wait else "trying now"
+    keys = "(ctrl+r: now, and start one; !: all) " if wide else "ctrl+r: now  !: all "
+    return (
+        [(f" {context.glyphs['error']} engine not connected, {then} ", "bold role-error"), (link.reason, "role-error")],
+        [(f" {keys}", "role-warning")],
+    )
 
 
 def key_parts(context: Context, scope: str, width: int) -> list[Part]:

@@ -106,7 +106,8 @@ async def test_another_version_is_told_what_to_do(start: Start) -> None:
     answer = wire.HELLO_ANSWER.decode(await message(reader))
     assert isinstance(answer, wire.Goodbye)
     assert answer.id == "version"
-    assert "plasmatui engine stop" in answer.message
+    assert f"`kill {os.getpid()}`" in answer.message
+    assert "`engine stop` of the plasmatui that started it" in answer.message
     assert await reader.read() == b""
     writer.close()
 

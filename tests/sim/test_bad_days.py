@@ -181,10 +181,12 @@ def test_engine_of_another_version(lab: Site) -> None:
         assert done.code == 5, done
         assert "protocol 999" in done.err
         assert f"kill {pid}" in done.err, "what to do is not said"
+        assert "nor stop it" in done.err, "this program's own `engine stop` would be tried"
     assert lab.engine_pid() == pid
     assert lab.rack.powered() == []
-    screen = lab.screen(program=f"import sys; sys.argv[1:] = ['-i', {str(lab.inventory)!r}]\n{OTHER_VERSION}")
-    screen.see("engine not connected.* the engine is plasmatui")
+    program = f"import sys; sys.argv[1:] = ['-i', {str(lab.inventory)!r}]\n{OTHER_VERSION}"
+    screen = lab.screen(program=program, rows=24, columns=80)
+    screen.see("engine not connected.* the engine is plasmatui.* !: all")
     screen.send(b"!")
     screen.see(f"kill {pid}")
     screen.escape("kill")

@@ -27,10 +27,10 @@ class Bars:
         """The top line, and below it what is wrong with the engine. `fresh`: changes since the screen was frozen."""
         left, right = bars.status_parts(context, fresh, self._screen.size.width)
         self._status.say(left, right)
-        parts = bars.banner_parts(context)
-        self._banner.set_class(bool(parts), "on")
-        self._screen.set_class(bool(parts), "stale")
-        self._banner.say(parts)
+        why, keys = bars.banner_parts(context, self._screen.size.width)
+        self._banner.set_class(bool(why), "on")
+        self._screen.set_class(bool(why), "stale")
+        self._banner.say(why, keys)
 
     def say_all(self, context: Context, view: View, fresh: int) -> None:
         """Everything, for the view in sight."""
