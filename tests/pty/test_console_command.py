@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import termios
@@ -273,7 +274,8 @@ def test_confirmation_ctrl_c(inventory: Path, engine: FakeEngine) -> None:
 def test_ctrl_c_while_following_says_that_it_goes_on(inventory: Path, engine: FakeEngine) -> None:
     engine.hold = True
     with terminal(inventory, "power", "on", "node01", "--yes") as term:
-        assert term.read(LIMIT, b"running (node01: order it)")
+        assert term.read(LIMIT, b": order it")
+        assert re.search(rb"operation 1, \d+s: 0 of 1 done, node01 \[1/2\] [^\r]*: order it", term.output)
         term.send(b"\x03")
         assert term.wait(LIMIT) == 130
         assert b"operation 1 goes on" in term.output

@@ -47,7 +47,7 @@ def begin(lab: Site) -> Screen:
     screen.see(r"at once: 1 ")
     screen.see("y accepts")
     screen.press_until(b"y", "operation 1 power on")
-    screen.see("operation 1 power on .* [1-4]/8  running")
+    screen.see(r"operation 1 power on [1-4]/8 done +\d+% .* node0[2-9]: ")
     return screen
 
 
@@ -68,7 +68,7 @@ def ended_well(lab: Site) -> None:
     second = lab.screen()
     second.see("link ok")
     second.send(b"4")
-    second.see(r"1 . done +power on +8/8 nodes")
+    second.see(r"1 . done +power on node\[02-09\] +8/8 done")
     leave(second)
 
 
@@ -132,7 +132,7 @@ def test_stalled_terminal(lab: Site) -> None:
     # Read again: the present comes, not the past.
     screen.see("9 on")
     screen.send(b"4")
-    screen.see(r"1 . done +power on +8/8 nodes")
+    screen.see(r"1 . done +power on node\[02-09\] +8/8 done")
     leave(screen)
     ended_well(lab)
 
