@@ -26,6 +26,7 @@ _COMMANDS = {
     "certs": "certs",
     "sshkeys": "sshkeys",
     "nodes": "nodes",
+    "health": "health",
     "power": "power",
     "bootdev": "bootdev",
     "identify": "bootdev",

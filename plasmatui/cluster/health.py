@@ -101,8 +101,8 @@ class HealthChecks:
         """Look at every service of the nodes (of all when None); each result also goes to `on_health` at once."""
         inventory = self._clients.inventory
         wanted = list(inventory.nodes) if nodes is None else [node for node in nodes if node in inventory.nodes]
-        self._forget(inventory.nodes.keys())
-        results = await asyncio.gather(*(self._node(node, on_health) for node in wanted))
+        self.forget(inventory.nodes.keys())
+        results = await asyncio.gather(*(self.node(node, on_health) for node in wanted))
         return dict(zip(wanted, results, strict=True))
 
     async def check(self, node: str, service: str) -> ServiceHealth:
@@ -112,13 +112,16 @@ class HealthChecks:
             return ServiceHealth(node, service, message="the inventory has no such service", askable=False)
         return await self._gated(node, known, None)
 
-    def _forget(self, known: Collection[str]) -> None:
+    def forget(self, known: Collection[str]) -> None:
+        """Remember nothing of nodes other than these."""
         for key in [key for key in self._last if key[0] not in known]:
             del self._last[key]
         self._silent.intersection_update(known)
 
-    async def _node(self, node: str, on_health: Callable[[ServiceHealth], None] | None) -> tuple[ServiceHealth, ...]:
-        """The first service shows whether the node is there; the rest is asked at once."""
+    async def node(
+        self, node: str, on_health: Callable[[ServiceHealth], None] | None = None
+    ) -> tuple[ServiceHealth, ...]:
+        """Look at every service of a node. The first one shows whether the node is there; the rest is asked at once."""
         services = self._clients.services_of(node)
         ordered = sorted(services, key=lambda service: service.health_port is None)
         if not ordered:

@@ -19,6 +19,7 @@ from plasmatui.engine.consoles import ConsoleHub
 from plasmatui.engine.devices import make_devices
 from plasmatui.engine.faults import handle_faults, log_stacks
 from plasmatui.engine.guard import QuorumGuard
+from plasmatui.engine.health import HealthWatch
 from plasmatui.engine.heritage import Heritage
 from plasmatui.engine.ledger import JournalLedger
 from plasmatui.engine.meter import Meter
@@ -129,6 +130,14 @@ class Engine:
             paths.jobs,
         )
         self._runner = Runner(site, MemoryLocks(), pace=self._pace, first_number=numbers.operation + 1)
+        self._health = HealthWatch(
+            self._store,
+            lambda: self._inventory,
+            lambda: self._systems.cluster,
+            self._memory,
+            lambda: bool(self._runner.running),
+            lambda: bool(self._server.clients),
+        )
         desk = RequestDesk(
             store=self._store,
             bmcs=self._backend,
@@ -140,6 +149,7 @@ class Engine:
             logs=self._logs,
             systems=self._systems,
             cluster=lambda: self._inventory.cluster,
+            health=self._health,
             checks=ChecksDesk(
                 self._store,
                 self._backend.query,
@@ -190,6 +200,7 @@ class Engine:
         self._watch.recall_consoles(self._consoles)
         await self._heritage.take_up(self._runner, self._ledger, (self._paths.operations, self._paths.jobs))
         self._spawn(self._meter.run(), "meter")
+        self._spawn(self._health.run(), "health")
         self._spawn(self._leave_when_idle(), "idle")
         try:
             await self._server.start()
@@ -247,6 +258,7 @@ class Engine:
             await self._systems.retarget(inventory)
             await self._consoles.replace(inventory.bmcs)
             await self._watch.replace(inventory)
+            self._health.retarget()
             self._store.note("inventory read again")
 
     def reload_soon(self) -> None:

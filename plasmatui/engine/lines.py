@@ -10,6 +10,7 @@ from plasmatui.model.event import (
     Event,
     FindingCleared,
     FindingRaised,
+    HealthSeen,
     IdentifySeen,
     LifecycleChanged,
     Note,
@@ -52,6 +53,9 @@ def describe(before: NodeState, event: Event) -> str:
             text = f"{payload.lifecycle}{flags}" if payload.lifecycle != before.lifecycle else ""
         case StageSeen():
             text = _stage(before.stage, payload.stage)
+        case HealthSeen():
+            why = f": {payload.reason}" if payload.reason else ""
+            text = f"health is {payload.health}{why}" if payload.health != before.health else ""
         case Note():
             text = payload.text
     return clean_line(text)

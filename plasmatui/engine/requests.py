@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from plasmatui.engine.checks import ChecksDesk
 from plasmatui.engine.consoles import ConsoleHub
 from plasmatui.engine.evidence import Collector
+from plasmatui.engine.health import HealthWatch
 from plasmatui.engine.oplogs import OperationLogs
 from plasmatui.engine.opsdesk import ACTING, OperationsDesk
 from plasmatui.engine.ports import ProblemError
@@ -83,6 +84,7 @@ class RequestDesk:
         systems: Systems,
         cluster: Callable[[], str],
         checks: ChecksDesk,
+        health: HealthWatch,
     ) -> None:
         self._store = store
         self._bmcs = bmcs
@@ -110,6 +112,7 @@ class RequestDesk:
             wire.Reload: self._reload,
             **operations.handlers,
             **checks.handlers,
+            **health.handlers,
             **self._watch_desk.handlers,
         }
 

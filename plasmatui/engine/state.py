@@ -12,6 +12,7 @@ from plasmatui.model.event import (
     Event,
     FindingCleared,
     FindingRaised,
+    HealthSeen,
     IdentifySeen,
     LifecycleChanged,
     OperationTouched,
@@ -22,10 +23,10 @@ from plasmatui.model.findings import FINDINGS
 from plasmatui.model.node import Finding, NodeState, PowerState
 from plasmatui.model.words import BmcStatus, Power
 
-ROUTINE = ("BMC answers", "console open", "power is on", "power is off")
+ROUTINE = ("BMC answers", "console open", "power is on", "power is off", "health is ok")
 """What every engine says of every node when it begins: it does not hide what happened to a node before."""
 
-_OF_ROUTINE = ("BMC ", "console ", "power is ")
+_OF_ROUTINE = ("BMC ", "console ", "power is ", "health is ")
 
 _SILENT = (BmcStatus.NONE, BmcStatus.WAITING, BmcStatus.REFUSED)
 
@@ -64,6 +65,8 @@ def _apply(state: NodeState, event: Event) -> NodeState:
             return _different(state, lifecycle=payload.lifecycle, flags=payload.flags)
         case StageSeen():
             return _different(state, stage=payload.stage)
+        case HealthSeen():
+            return _different(state, health=payload.health)
         case _:
             return state if not describe(state, event) else msgspec.structs.replace(state)
 

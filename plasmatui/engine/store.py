@@ -15,6 +15,7 @@ from plasmatui.engine.state import ROUTINE, reduce
 from plasmatui.model import wire
 from plasmatui.model.boot import BootTimeline, SourceState, UnknownClient
 from plasmatui.model.event import AuditLine, Event, EventLine, LifecycleChanged, Note, Payload
+from plasmatui.model.health import GroupState, HealthLook, NodeServices
 from plasmatui.model.node import Finding, Node, NodeState, StageState
 from plasmatui.model.operation import OperationRecord
 from plasmatui.text import clean_line
@@ -42,13 +43,18 @@ class Batch:
     sources: dict[str, SourceState] = field(default_factory=dict)
     unknown: tuple[UnknownClient, ...] | None = None
     timelines: dict[tuple[str, int], BootTimeline] = field(default_factory=dict)
+    services: dict[str, NodeServices] = field(default_factory=dict)
+    groups: tuple[GroupState, ...] | None = None
+    look: HealthLook | None = None
 
     def __bool__(self) -> bool:
         return (
             bool(self.states or self.operations or self.events or self.audit or self.notices)
-            or bool(self.sources or self.timelines)
+            or bool(self.sources or self.timelines or self.services)
             or self.nodes is not None
             or self.unknown is not None
+            or self.groups is not None
+            or self.look is not None
         )
 
     def merge(self, changes: wire.Changes) -> None:
@@ -65,6 +71,9 @@ class Batch:
         self.sources.update((source.name, source) for source in changes.sources)
         self.unknown = self.unknown if changes.unknown is None else changes.unknown
         self.timelines.update(((each.node, each.number), each) for each in changes.timelines)
+        self.services.update((each.node, each) for each in changes.services)
+        self.groups = self.groups if changes.groups is None else changes.groups
+        self.look = self.look if changes.look is None else changes.look
 
     def changes(self, seq: int) -> wire.Changes:
         return wire.Changes(
@@ -78,6 +87,9 @@ class Batch:
             tuple(self.sources.values()),
             self.unknown,
             tuple(self.timelines.values()),
+            tuple(self.services.values()),
+            self.groups,
+            self.look,
         )
 
 
@@ -112,6 +124,9 @@ class Store:
         self.notices: dict[str, str] = {}
         self.sources: dict[str, SourceState] = {}
         self.unknown: tuple[UnknownClient, ...] = ()
+        self.services: dict[str, NodeServices] = {}
+        self.groups: tuple[GroupState, ...] = ()
+        self.look = HealthLook()
         self.seq = 0
         self.on_event: Callable[[NodeState, Event], None] = lambda _, __: (
             None
@@ -233,10 +248,29 @@ class Store:
         self._batch.timelines[timeline.node, timeline.number] = timeline
         self._schedule()
 
+    def node_services(self, services: NodeServices) -> None:
+        """How the services of a node stand."""
+        if self.services.get(services.node, NodeServices(services.node)) != services:
+            self.services[services.node] = self._batch.services[services.node] = services
+            self._schedule()
+
+    def raft_groups(self, groups: tuple[GroupState, ...]) -> None:
+        """How the raft groups stand."""
+        if groups != self.groups:
+            self.groups = self._batch.groups = groups
+            self._schedule()
+
+    def health_look(self, look: HealthLook) -> None:
+        """How and when services were looked at."""
+        if look != self.look:
+            self.look = self._batch.look = look
+            self._schedule()
+
     def replace_nodes(self, nodes: Iterable[Node]) -> None:
         """The inventory was read again: states of nodes that stay are kept."""
         self.nodes = {node.name: node for node in nodes}
         self.states = {name: self.states.get(name) or NodeState(name) for name in self.nodes}
+        self.services = {name: each for name, each in self.services.items() if name in self.nodes}
         self._batch.nodes = tuple(self.nodes.values())
         self._batch.states = dict(self.states)
         self._schedule()
@@ -258,6 +292,9 @@ class Store:
             tuple(self.notices.values()),
             tuple(self.sources.values()),
             self.unknown,
+            tuple(self.services.values()),
+            self.groups,
+            self.look,
         )
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:

@@ -8,6 +8,7 @@ from plasmatui.model.bmc import BootDevice, FruField, SelEntry, SensorReading
 from plasmatui.model.boot import BootTimeline, LogLine, SourceState, UnknownClient
 from plasmatui.model.checks import Certificates, CheckAnswer
 from plasmatui.model.event import AuditLine, EventLine
+from plasmatui.model.health import GroupState, HealthLook, NodeServices
 from plasmatui.model.node import ConsoleState, Node, NodeState
 from plasmatui.model.operation import OperationRecord, Plan
 from plasmatui.model.system import Generation
@@ -51,6 +52,9 @@ class Snapshot(msgspec.Struct, frozen=True, tag="snapshot"):
     notices: tuple[str, ...] = ()
     sources: tuple[SourceState, ...] = ()
     unknown: tuple[UnknownClient, ...] = ()
+    services: tuple[NodeServices, ...] = ()
+    groups: tuple[GroupState, ...] = ()
+    look: HealthLook = HealthLook()
 
 
 class Operations(msgspec.Struct, frozen=True, tag="operations"):
@@ -187,7 +191,7 @@ ItemBody = NodeAnswer | CheckAnswer
 class Changes(msgspec.Struct, frozen=True, tag="changes"):
     """At most ten a second. Whole values: a later one replaces an earlier one of the same key.
 
-    `nodes` is given only when the inventory was read again, and is then complete.
+    `nodes` is given only when the inventory was read again, and is then complete. `groups` are complete when given.
     """
 
     seq: int
@@ -200,6 +204,9 @@ class Changes(msgspec.Struct, frozen=True, tag="changes"):
     sources: tuple[SourceState, ...] = ()
     unknown: tuple[UnknownClient, ...] | None = None
     timelines: tuple[BootTimeline, ...] = ()
+    services: tuple[NodeServices, ...] = ()
+    groups: tuple[GroupState, ...] | None = None
+    look: HealthLook | None = None
 
 
 class LogLines(msgspec.Struct, frozen=True, tag="log-lines"):

@@ -7,7 +7,7 @@ import msgspec
 from plasmatui.model.bmc import BootDevice
 from plasmatui.model.node import BmcState, ConsoleState, Finding, StageState
 from plasmatui.model.operation import NodeRecord
-from plasmatui.model.words import Lifecycle, Power
+from plasmatui.model.words import Health, Lifecycle, Power
 
 
 class PowerSeen(msgspec.Struct, frozen=True, tag="power"):
@@ -64,6 +64,13 @@ class StageSeen(msgspec.Struct, frozen=True, tag="stage"):
     stage: StageState | None
 
 
+class HealthSeen(msgspec.Struct, frozen=True, tag="health"):
+    """What the services of a node say of themselves, taken together. `reason`: which of them is why, "" for none."""
+
+    health: Health
+    reason: str = ""
+
+
 class Note(msgspec.Struct, frozen=True, tag="note"):
     """Something for people to read; changes no state."""
 
@@ -81,6 +88,7 @@ Payload = (
     | OperationTouched
     | LifecycleChanged
     | StageSeen
+    | HealthSeen
     | Note
 )
 

@@ -223,6 +223,11 @@ class EnrolNode(msgspec.Struct, frozen=True, tag="enrol"):
     apply: bool = False
 
 
+class LookHealth(msgspec.Struct, frozen=True, tag="look-health"):
+    """Look at every service and raft group now, also at what is silent. Reply: `Done` when all have told or had their
+    time; what they told comes with `Changes`."""
+
+
 RequestBody = (
     Watch
     | Query
@@ -254,4 +259,5 @@ RequestBody = (
     | EnrolNode
     | AskChecks
     | AskCertificates
+    | LookHealth
 )

@@ -15,7 +15,7 @@ from plasmatui.model.checks import *
 from plasmatui.model.node import Node
 from plasmatui.model.requests import *
 
-PROTOCOL = 5
+PROTOCOL = 6
 """Raised whenever a struct here changes in a way that an older side cannot read."""
 
 MAX_FRAME = 16 * 1024 * 1024

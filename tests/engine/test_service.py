@@ -198,6 +198,7 @@ async def test_every_request_is_answered(start: Start, tmp_path: Path) -> None:
         wire.EnrolNode("n9", "52:54:00:00:00:09"),
         wire.AskChecks(("journal", "quorum-voters")),
         wire.AskCertificates(),
+        wire.LookHealth(),
         wire.Reload(),
         wire.StopEngine(),
     ]

@@ -1,0 +1,269 @@
+"""`plasmatui health`: what the cluster's services say of themselves, node by node, and how its raft groups stand."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import click
+
+from plasmatui.cli.engine_link import Watcher, engine, expect, run_async
+from plasmatui.cli.failure import DONE, FAILED, SOME_FAILED
+from plasmatui.cli.output import LiveLine, clock, duration, json_error, note, print_json, result, table
+from plasmatui.cli.sets import ALL, fold, pick
+from plasmatui.cli.settings import Settings
+from plasmatui.client import EngineClient
+from plasmatui.model import wire
+from plasmatui.model.health import GroupState, NodeServices, ServiceState
+from plasmatui.model.node import NodeState
+from plasmatui.model.words import Health, Power
+
+LOOK_LIMIT = 30.0
+"""Seconds that a look at all services may take: dead nodes are given up before that."""
+
+_URGENCY = {Health.FAILED: 0, Health.DEGRADED: 1, Health.UNKNOWN: 2, Health.OK: 3}
+_OFF = 4
+"""A machine that is off is no problem of the cluster's."""
+
+_SHORT = {Health.OK: "ok", Health.DEGRADED: "degraded", Health.FAILED: "failed"}
+
+
+@click.command()
+@click.argument("node_set", metavar="[SET]", default=ALL)
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+@click.option("--watch", is_flag=True, help="Show it again at every change, until ctrl-c.")
+@click.pass_obj
+def health(settings: Settings, node_set: str, as_json: bool, watch: bool) -> int:
+    """Ask the cluster's services how they are.
+
+    SET is @all when it is left out. Exit code 0: all is ok; 1: something failed; 3: something is degraded or unknown.
+    """
+    if as_json and watch:
+        raise click.UsageError("--json and --watch exclude each other")
+    return run_async(_health(settings, node_set, as_json, watch))
+
+
+class _Seen(Watcher):
+    """What the engine tells of nodes, services and groups."""
+
+    def __init__(self, client: EngineClient) -> None:
+        super().__init__(client)
+        self.services: dict[str, NodeServices] = {}
+        self.groups: tuple[GroupState, ...] = ()
+        self.on_events = self._take
+
+    async def look(self) -> None:
+        """Have everything looked at, and take what is known then."""
+        snapshot = await self.begin()
+        live = LiveLine()
+        live.show(f"asking the services of {len(snapshot.nodes)} nodes")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_LIMIT):
+                expect(await self.client.ask(wire.LookHealth()), wire.Done)
+        live.clear()
+        snapshot = expect(await self.client.ask(wire.Watch()), wire.Snapshot)
+        self.states.update((state.name, state) for state in snapshot.states)
+        self.services = {each.node: each for each in snapshot.services}
+        self.groups = snapshot.groups
+
+    def _take(self, changes: wire.Changes) -> None:
+        self.services.update((each.node, each) for each in changes.services)
+        if changes.groups is not None:
+            self.groups = changes.groups
+
+
+async def _health(settings: Settings, node_set: str, as_json: bool, watch: bool) -> int:
+    async with engine(settings, read_only=True) as client:
+        names = pick(node_set, client.welcome.nodes)
+        seen = _Seen(client)
+        await seen.look()
+        if as_json:
+            nodes = {name: _node_json(seen.states[name], seen.services.get(name)) for name in names}
+            print_json({"nodes": nodes, "groups": {group.name: _group_json(group) for group in seen.groups}})
+            return _code(seen, names)
+        shown = _text(seen, names)
+        result(shown)
+        if watch:
+            await _watch(seen, names, shown)
+        return _code(seen, names)
+
+
+async def _watch(seen: _Seen, names: tuple[str, ...], shown: str) -> None:
+    note("watching; ctrl-c ends")
+    while True:
+        await seen.wait()
+        text = _text(seen, names)
+        if text != shown:
+            shown = text
+            result(f"\n{clock(time.time())}\n{text}")
+
+
+def _of(seen: _Seen, names: Iterable[str]) -> list[NodeServices]:
+    """The nodes of the set that run services."""
+    return [seen.services[name] for name in names if name in seen.services and seen.services[name].services]
+
+
+def _code(seen: _Seen, names: Iterable[str]) -> int:
+    told = [seen.states[each.node].health for each in _of(seen, names)]
+    told += [group.health for group in seen.groups]
+    if Health.FAILED in told:
+        return FAILED
+    return DONE if told and all(each is Health.OK for each in told) else SOME_FAILED
+
+
+# --- for people ------------------------------------------------------------
+
+
+def _text(seen: _Seen, names: tuple[str, ...]) -> str:
+    nodes = _of(seen, names)
+    if not nodes:
+        return "no node of the set runs a service: `services` of its profile in the inventory names them"
+    parts = [_matrix(seen, nodes)]
+    odd = [line for each in nodes for line in _troubles(each, seen.states[each.node])]
+    if odd:
+        parts.append(_folded(odd))
+    if seen.groups:
+        parts.append(_groups(seen.groups))
+    return "\n\n".join(parts)
+
+
+def _matrix(seen: _Seen, nodes: Sequence[NodeServices]) -> str:
+    """Nodes by services; nodes that are alike share a row, odd ones come first."""
+    services = list(dict.fromkeys(each.service for node in nodes for each in node.services))
+    alike: dict[tuple[str, ...], list[str]] = {}
+    urgency: dict[tuple[str, ...], int] = {}
+    for node in nodes:
+        state = seen.states[node.node]
+        cells = (_node_word(state), *(_word(node.service(name), state) for name in services))
+        alike.setdefault(cells, []).append(node.node)
+        urgency[cells] = _OFF if cells[0] == "off" else _URGENCY[state.health]
+    rows = sorted(alike.items(), key=lambda row: urgency[row[0]])
+    header = ("NODES", "HEALTH", *(name.upper() for name in services))
+    return table(header, [(fold(names), *cells) for cells, names in rows])
+
+
+def _node_word(state: NodeState) -> str:
+    return "off" if state.health is Health.UNKNOWN and state.power.value is Power.OFF else str(state.health)
+
+
+def _word(service: ServiceState | None, state: NodeState) -> str:
+    if service is None or not service.askable:
+        return "-"
+    if service.status in _SHORT:
+        return _SHORT[service.status] + (" !tls" if service.verified is False else "")
+    if state.power.value is Power.OFF:
+        return "off"
+    return {"service-silent": "silent", "certificate-expired": "expired", "certificate-untrusted": "untrusted"}.get(
+        service.finding, "unknown"
+    )
+
+
+def _troubles(node: NodeServices, state: NodeState) -> list[tuple[str, str]]:
+    """What is not as it should be, as (node, line)."""
+    if _node_word(state) == "off":
+        return []
+    lines = []
+    for each in node.services:
+        if each.askable and each.status is not Health.OK:
+            remedy = f" -> {each.remedy}" if each.remedy else ""
+            lines.append((node.node, f"{each.service}: {each.message}{remedy}"))
+    return lines
+
+
+def _folded(lines: Sequence[tuple[str, str]]) -> str:
+    """Lines that differ in the node's name alone are one."""
+    alike: dict[str, list[str]] = {}
+    for node, text in lines:
+        alike.setdefault(text.replace(node, "NODE"), []).append(node)
+    return "\n".join(
+        f"{fold(nodes)}: {text if len(nodes) > 1 else text.replace('NODE', nodes[0])}" for text, nodes in alike.items()
+    )
+
+
+def _groups(groups: Sequence[GroupState]) -> str:
+    rows = []
+    for group in sorted(groups, key=lambda each: _URGENCY[each.health]):
+        voters = f"{group.healthy} of {group.voters}" if group.readable else "unknown"
+        verdict = "majority lost" if group.lost else "at risk" if group.at_risk else str(group.health)
+        spare = str(group.margin) if group.readable and group.voters else "-"
+        rows.append((group.name, verdict, group.leader or "none known", voters, str(group.needed or "-"), spare))
+    lines = [table(("RAFT GROUP", "STATE", "LEADER", "HEALTHY VOTERS", "NEEDED", "MARGIN"), rows)]
+    for group in groups:
+        lines += [f"{group.name}: {text}" for text in _group_notes(group)]
+    return "\n".join(lines)
+
+
+def _group_notes(group: GroupState) -> list[str]:
+    missing = [f"{each.id} {each.condition}" for each in group.members if each.voter and not each.healthy]
+    notes = [f"does not count: {', '.join(missing)}"] if missing else []
+    if group.message:
+        notes.append(group.message)
+    if not group.verified:
+        notes.append("told over TLS that was not verified")
+    if group.since and notes:
+        notes[-1] += f" (for {duration(time.time() - group.since)})"
+    return notes
+
+
+# --- for programs ------------------------------------------------------------
+
+
+def _node_json(state: NodeState, services: NodeServices | None) -> dict[str, Any]:
+    told = services.services if services is not None else ()
+    odd = next((each for each in told if each.askable and each.status is not Health.OK), None)
+    ok = state.health is Health.OK or not told
+    error = None
+    if not ok:
+        id_ = odd.finding if odd is not None and odd.finding else "service-unhealthy"
+        if state.health is Health.UNKNOWN and (odd is None or not odd.finding):
+            id_ = "unknown"
+        where = f"{odd.service}: {odd.message}" if odd is not None else "no service of it can be asked from here"
+        error = json_error(id_, f"{state.name}: {where}")
+    return {
+        "ok": ok,
+        "health": state.health,
+        "power": state.power.value,
+        "services": {
+            each.service: {
+                "status": each.status,
+                "message": each.message,
+                "since": each.since or None,
+                "latency_ms": each.latency_ms or None,
+                "verified": each.verified,
+                "finding": each.finding or None,
+                "askable": each.askable,
+            }
+            for each in told
+        },
+        "error": error,
+    }
+
+
+def _group_json(group: GroupState) -> dict[str, Any]:
+    return {
+        "ok": group.health is Health.OK,
+        "health": group.health,
+        "readable": group.readable,
+        "leader": group.leader or None,
+        "healthy": group.healthy,
+        "voters": group.voters,
+        "needed": group.needed,
+        "margin": group.margin if group.readable and group.voters else None,
+        "since": group.since or None,
+        "verified": group.verified,
+        "message": group.message,
+        "members": [
+            {
+                "id": each.id,
+                "node": each.node or None,
+                "role": each.role,
+                "voter": each.voter,
+                "healthy": each.healthy,
+                "condition": each.condition,
+            }
+            for each in group.members
+        ],
+    }

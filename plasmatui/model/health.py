@@ -1,0 +1,123 @@
+"""How the cluster's services and raft groups stand, as the engine tells it to clients. All text is clean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from plasmatui.model.words import Health
+
+_GRAVITY = {Health.UNKNOWN: 0, Health.OK: 1, Health.DEGRADED: 2, Health.FAILED: 3}
+
+
+class ServiceState(msgspec.Struct, frozen=True):
+    """One service on one node.
+
+    Attributes:
+        status: what it says of itself; silence is `unknown`.
+        message: one line: what it says, or why it is not known.
+        since: Unix seconds since when `status` holds.
+        latency_ms: of an answer, 0 without one. Updated only when it changes notably.
+        verified: False when TLS was not verified, by the inventory's own setting; None without an answer.
+        finding: id of the finding that explains why it is not known, "" for none. remedy: what to do about it.
+        askable: False for what cannot be asked from here; it does not count for the node's health.
+    """
+
+    service: str
+    status: Health = Health.UNKNOWN
+    message: str = ""
+    since: float = 0.0
+    latency_ms: float = 0.0
+    verified: bool | None = None
+    finding: str = ""
+    remedy: str = ""
+    askable: bool = True
+
+
+class NodeServices(msgspec.Struct, frozen=True):
+    """The services of a node in the order of its profile; none when it runs none any more."""
+
+    node: str
+    services: tuple[ServiceState, ...] = ()
+
+    def service(self, name: str) -> ServiceState | None:
+        return next((each for each in self.services if each.service == name), None)
+
+
+class MemberState(msgspec.Struct, frozen=True):
+    """A member of a raft group. `node`: "" when no node of the inventory fits; `condition`: why it counts or not."""
+
+    id: str
+    node: str = ""
+    role: str = ""
+    voter: bool = True
+    healthy: bool = False
+    condition: str = ""
+
+
+class GroupState(msgspec.Struct, frozen=True):
+    """A raft group.
+
+    Attributes:
+        name: of its service.
+        leader: name or id of the leader that a majority of the voters names, "" when there is none or it is not known.
+        healthy, voters, needed: voters that are known to be healthy, all voters, how many are a majority.
+        readable: False when no member tells anything: nothing is known then, and the counts are 0.
+        message: why it is not readable, or what its members tell differently; "" when nothing is odd.
+        since: Unix seconds since when counts and leader are as they are.
+        verified: False when an answer came over TLS that was not verified.
+    """
+
+    name: str
+    members: tuple[MemberState, ...] = ()
+    leader: str = ""
+    healthy: int = 0
+    voters: int = 0
+    needed: int = 0
+    readable: bool = False
+    message: str = ""
+    since: float = 0.0
+    verified: bool = True
+
+    @property
+    def margin(self) -> int:
+        """How many healthy voters may be lost before the majority is; negative: it is lost."""
+        return self.healthy - self.needed
+
+    @property
+    def lost(self) -> bool:
+        """Whether the majority is known to be lost."""
+        return self.readable and self.voters > 0 and self.margin < 0
+
+    @property
+    def at_risk(self) -> bool:
+        """Whether a voter is missing and the next one would take the majority along."""
+        return self.readable and self.margin == 0 and self.healthy < self.voters
+
+    @property
+    def health(self) -> Health:
+        if not self.readable or not self.voters:
+            return Health.UNKNOWN
+        if self.lost:
+            return Health.FAILED
+        return Health.OK if self.leader and self.healthy == self.voters else Health.DEGRADED
+
+
+class HealthLook(msgspec.Struct, frozen=True):
+    """How the engine looks at services.
+
+    Attributes:
+        active: False while it does not look by itself: the inventory names no CA, and no service ever answered.
+        at: Unix seconds of the end of the last look at all that were due, 0 before the first.
+        pace: seconds between the begins of two looks.
+    """
+
+    active: bool = False
+    at: float = 0.0
+    pace: float = 0.0
+
+
+def gravest(found: Iterable[Health]) -> Health:
+    """The gravest of these; `unknown` weighs less than `ok`, for it is said beside it."""
+    return max(found, key=_GRAVITY.__getitem__, default=Health.UNKNOWN)
