@@ -139,7 +139,8 @@ async def test_the_bar_is_loud_about_who_waits_and_what_failed(cockpit) -> None:
         bar = ui.main.bars.jobs[0].plain
         for words in ("▲ HELD: node02 asks", "✗ 1 failed", "3/6 done", "node01: install 40s 2.0x usual"):
             assert words in bar
-        assert any("operation 7 waits for you: node02: Wipe the disks" in toast for toast in ui.toasts())
+        told = "operation 7 waits for you: node02: Wipe the disks"
+        await ui.settle(lambda: any(told in toast for toast in ui.toasts()))
         ui.world.push(operations=(msgspec.structs.replace(install(), by="bob"),))
         await ui.settle()
         assert sum("waits for you" in toast for toast in ui.toasts()) == 1, "the same question is told once"
