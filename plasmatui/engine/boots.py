@@ -37,7 +37,7 @@ INTERVAL = 0.1
 SLICE = 0.004
 """Seconds of work after which the loop gets its turn."""
 
-SHARE = 4
+SHARE = 8
 """Looking at nodes may take one part in this many of the time, so that a flood does not leave the logs behind."""
 
 LATE = 2.0

@@ -51,7 +51,7 @@ class Case:
     usual: Callable[[str, Stage], float | None] | None = None
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True, frozen=True, eq=False)
 class Rule:
     """`ask` says whether, and with which facts, the finding `id` holds; `stage` is where it stops a boot. Of a boot
     that shows none of the kinds in `needs` it is not asked; empty: it always is."""
