@@ -51,12 +51,13 @@ class CommandLine:
     def __init__(self, main: MainScreen) -> None:
         self._main = main
         self._orders = OrderWords(main, self._set)
-        self._commands: dict[str, Callable[[list[str]], None]] = {
+        self._commands: dict[str, Callable[[list[str]], object]] = {
             "nodes": self._nodes,
             "consoles": self._consoles,
             "console": self._console,
             "logs": self._logs,
             "events": lambda words: self._view("boot", words),
+            "check": self._check,
             "power": self._power,
             "bootdev": self._bootdev,
             "identify": self._identify,
@@ -180,6 +181,11 @@ class CommandLine:
         self._main.spawn(self._main.open_consoles((name,)), f"console {name}")
         if flags:
             self._main.orders.reopen(name)
+
+    def _check(self, words: list[str]) -> None:
+        if words:
+            raise CommandError(f"nothing more is expected after this word, found {words[0]!r}")
+        self._main.spawn(self._main.action_checks(), "checklist")
 
     def _power(self, words: list[str]) -> None:
         self._allowed("nodes.power")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from plasmatui.model.checks import CheckState
 from plasmatui.model.node import NodeState
 from plasmatui.model.words import BmcStatus, ConsoleStatus, OperationState, Power, Severity, StepResult
 
@@ -109,6 +110,14 @@ STEP = {
     StepResult.SKIPPED: ("none", "muted"),
     StepResult.FAILED: ("error", "error"),
     StepResult.UNCERTAIN: ("warning", "warning"),
+}
+
+CHECK = {
+    CheckState.OK: ("ok", "ok"),
+    CheckState.WARNING: ("warning", "warning"),
+    CheckState.FAILED: ("error", "error"),
+    CheckState.UNKNOWN: ("unknown", "unknown"),
+    CheckState.SKIPPED: ("none", "muted"),
 }
 
 _RANK = {Severity.INFO: 0, Severity.WARNING: 1, Severity.ERROR: 2}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
+from typing import overload
 
 from plasmatui.client import EngineError, EngineUnreachableError
 from plasmatui.model import wire
@@ -123,8 +124,14 @@ class Link:
         """
         return await self._current().ask(body)
 
-    async def stream(self, body: wire.Query) -> AsyncIterator[wire.NodeAnswer]:
-        """Ask the nodes' BMCs through the engine. Raises: as `ask`."""
+    @overload
+    def stream(self, body: wire.Query) -> AsyncIterator[wire.NodeAnswer]: ...
+
+    @overload
+    def stream(self, body: wire.AskChecks) -> AsyncIterator[wire.CheckAnswer]: ...
+
+    async def stream(self, body: wire.Query | wire.AskChecks) -> AsyncIterator[wire.ItemBody]:
+        """Ask what is answered bit by bit: the nodes' BMCs, the checklist. Raises: as `ask`."""
         async for answer in self._current().stream(body):
             yield answer
 

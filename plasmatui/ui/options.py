@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, overload
 
 from plasmatui.client import EngineClient, connect_or_start
 from plasmatui.model import wire
@@ -23,7 +23,11 @@ class Engine(Protocol):
 
     async def ask(self, body: wire.RequestBody) -> wire.ReplyBody: ...
 
+    @overload
     def stream(self, body: wire.Query) -> AsyncIterator[wire.NodeAnswer]: ...
+
+    @overload
+    def stream(self, body: wire.AskChecks) -> AsyncIterator[wire.CheckAnswer]: ...
 
     async def close(self) -> None: ...
 

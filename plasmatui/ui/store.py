@@ -18,6 +18,7 @@ from plasmatui.model.event import AuditLine, EventLine
 from plasmatui.model.node import Node, NodeState
 from plasmatui.model.operation import OperationRecord
 from plasmatui.text import clean_line
+from plasmatui.ui.checklist import Checklist
 
 EVENTS_KEPT = 2000
 AUDIT_KEPT = 1000
@@ -36,6 +37,7 @@ class Topic(Enum):
     BOOTS = "boots"
     SOURCES = "sources"
     UNKNOWN = "unknown"
+    CHECKS = "checks"
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,7 @@ class Store:
     sources: dict[str, SourceState] = field(default_factory=dict)
     unknown: tuple[UnknownClient, ...] = ()
     boots: dict[str, tuple[BootTimeline, ...]] = field(default_factory=dict)
+    checklist: Checklist = field(default_factory=Checklist)
     link: LinkState = LinkState()
     seq: int = 0
     _watchers: list[Watcher] = field(default_factory=list)
@@ -206,6 +209,21 @@ class Store:
         """An operation as an answer gave it; a push may bring the same again."""
         self.operations[record.number] = record
         self._tell(frozenset(), frozenset((Topic.OPERATIONS,)))
+
+    def begin_checks(self) -> None:
+        """The checklist is asked for."""
+        self.checklist.start(self.clock())
+        self._tell(frozenset(), frozenset((Topic.CHECKS,)))
+
+    def take_check(self, answer: wire.CheckAnswer) -> None:
+        """A check of the checklist is answered."""
+        self.checklist.take(answer, self.clock())
+        self._tell(frozenset(), frozenset((Topic.CHECKS,)))
+
+    def end_checks(self, problem: str) -> None:
+        """The checklist is done; `problem`: why not all of it, "" when all is."""
+        self.checklist.stop(self.clock(), clean_line(problem, 400))
+        self._tell(frozenset(), frozenset((Topic.CHECKS,)))
 
     def offline(self, reason: str, retry_at: float = 0.0) -> None:
         """The engine is gone (or is being looked for); what is known stays and counts as stale."""

@@ -14,6 +14,7 @@ from plasmatui.client import EngineError, EngineUnreachableError
 from plasmatui.model import wire
 from plasmatui.model.bmc import BootDevice, Device, SensorReading
 from plasmatui.model.boot import LogFilter, LogLine, SourceState, UnknownClient
+from plasmatui.model.checks import CHECKS, CheckAnswer, CheckState
 from plasmatui.model.event import AuditLine, EventLine
 from plasmatui.model.node import BmcState, ConsoleState, Finding, Node, NodeState, PenHolder, PowerState
 from plasmatui.model.operation import NodePlan, NodeRecord, OperationRecord, Pace, Plan, PowerOrder, Step
@@ -111,8 +112,15 @@ class FakeEngine:
             raise EngineUnreachableError("closed")
         return self.world.answer(self, body)
 
-    async def stream(self, body: wire.RequestBody) -> AsyncIterator[wire.NodeAnswer]:
+    async def stream(self, body: wire.RequestBody) -> AsyncIterator[Any]:
         self.world.asked.append(body)
+        if isinstance(body, wire.AskChecks):
+            for check in CHECKS:
+                await asyncio.sleep(0)
+                if check.id in self.world.silent:
+                    await self.world.speak.wait()
+                yield self.world.checked.get(check.id) or CheckAnswer(check.id, check.group, check.what, CheckState.OK)
+            return
         assert isinstance(body, wire.Query)
         for name in body.nodes:
             await asyncio.sleep(0)
@@ -155,6 +163,9 @@ class FakeWorld:
             EventLine(i, NOW - 600 + i, f"node{1 + i % 9:02d}", "ipmi", "power", f"power {'on' if i % 2 else 'off'}")
             for i in range(1, 9)
         )
+        self.checked: dict[str, CheckAnswer] = {}
+        self.silent: frozenset[str] = frozenset()
+        self.speak = asyncio.Event()
         self.logs: list[LogLine] = []
         self.followed: LogFilter | None = None
         self.sources: tuple[SourceState, ...] = (

@@ -16,6 +16,7 @@ from plasmatui.ui.dialogs.base import Dialog
 from plasmatui.ui.keymap import load_keymap, typed
 from plasmatui.ui.keysdoc import keys_document
 from plasmatui.ui.screens.boot import BootView
+from plasmatui.ui.screens.checks import ChecksView
 from plasmatui.ui.screens.consoles import ConsolesView
 from plasmatui.ui.screens.logs import LogsView
 from plasmatui.ui.screens.main import MainScreen
@@ -31,6 +32,7 @@ OWNERS = {
     "logs": LogsView,
     "operations": OperationsView,
     "boot": BootView,
+    "checks": ChecksView,
 }
 
 

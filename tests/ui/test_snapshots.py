@@ -11,6 +11,7 @@ from plasmatui.model.operation import InstallOrder, NodeRecord, OperationRecord,
 from plasmatui.model.system import Disk
 from plasmatui.model.words import OperationState, PowerAction, StepResult
 from tests.ui.fake import NOW, FakeWorld, make_app
+from tests.ui.test_checks import troubled
 
 SIZES = [(80, 24), (120, 40), (200, 60)]
 LOOKS = ["dark", "ascii"]
@@ -126,6 +127,15 @@ def test_operations(snap_compare: Any, size: tuple[int, int], look: str) -> None
 def test_install_dialog(snap_compare: Any, size: tuple[int, int], look: str) -> None:
     planned = prepare("space", "space", "I", "i", wait=lambda app: app.screen.plan is not None)
     assert snap_compare(installing(look), terminal_size=size, run_before=planned)
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("size", SIZES)
+def test_checklist(snap_compare: Any, size: tuple[int, int], look: str) -> None:
+    made = troubled()
+    made.silent = frozenset(("flake-nodes",))
+    asked = prepare("6", "c", wait=lambda app: len(app.context.store.checklist.seen) > 30)
+    assert snap_compare(make_app(made, ascii=look == "ascii"), terminal_size=size, run_before=asked)
 
 
 @pytest.mark.parametrize("look", LOOKS)

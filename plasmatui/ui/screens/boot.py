@@ -145,6 +145,9 @@ class BootView(ActingView):
         await self.context.link.ask(request)
         self.main.tell(f"{request.name} is in the inventory, with MAC {request.mac}")
 
+    async def action_checks(self) -> None:
+        await self.main.action_checks()
+
     def action_filter(self) -> None:
         before = self._filter
 

@@ -248,7 +248,7 @@ class MainScreen(PacedScreen[object]):
         level = severity if severity in ("warning", "error") else "information"
         self.notify(self.context.glyphs.text(text), severity=level, markup=False)  # type: ignore[arg-type]
 
-    def spawn(self, work: Coroutine[object, object, None], name: str) -> None:
+    def spawn(self, work: Coroutine[object, object, None], name: str) -> asyncio.Task[None]:
         """Do something that waits for the engine, in a task that is held; its problems become toasts."""
 
         async def guarded() -> None:
@@ -262,6 +262,7 @@ class MainScreen(PacedScreen[object]):
         task = asyncio.create_task(guarded(), name=name)
         self._tasks.add(task)
         task.add_done_callback(self._done)
+        return task
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -361,6 +362,9 @@ class MainScreen(PacedScreen[object]):
         view = await self.show_view("logs", step=True)
         assert isinstance(view, LogsView)
         view.only(names, kinds)
+
+    async def action_checks(self) -> None:
+        await self.show_view("checks", step=True)
 
     def action_freeze(self) -> None:
         self.context.frozen = not self.context.frozen

@@ -27,6 +27,10 @@ def make_view(name: str) -> View:
         from plasmatui.ui.screens.boot import BootView
 
         return BootView(id="boot")
+    if name == "checks":
+        from plasmatui.ui.screens.checks import ChecksView
+
+        return ChecksView(id="checks")
     from plasmatui.ui.screens.node import NodeView
 
     return NodeView(id="node")
