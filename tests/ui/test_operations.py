@@ -142,7 +142,7 @@ async def test_the_bar_is_loud_about_who_waits_and_what_failed(cockpit) -> None:
         told = "operation 7 waits for you: node02: Wipe the disks"
         await ui.settle(lambda: any(told in toast for toast in ui.toasts()))
         ui.world.push(operations=(msgspec.structs.replace(install(), by="bob"),))
-        await ui.settle()
+        await ui.settle(lambda: ui.context.store.operations[7].by == "bob" and not ui.main._pending)
         assert sum("waits for you" in toast for toast in ui.toasts()) == 1, "the same question is told once"
 
 
