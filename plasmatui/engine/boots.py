@@ -38,7 +38,8 @@ SLICE = 0.004
 """Seconds of work after which the loop gets its turn."""
 
 SHARE = 8
-"""Looking at nodes may take one part in this many of the time, so that a flood does not leave the logs behind."""
+"""Looking at nodes takes one part in this many of the time, so that a flood does not leave the logs behind; more where
+the next look would come too late."""
 
 LATE = 2.0
 """Seconds between two looks in a flood, at most."""
