@@ -48,7 +48,7 @@ def tour(screen: Screen) -> bytes:
     screen.see("Power: 1 node")
     screen.send(b"o")
     screen.see("y accepts")
-    assert "Cancel" in screen.text, f"the way out is not reachable:\n{screen.text}"
+    screen.see("Cancel")
     screen.escape("Power: 1 node")
     screen.send(b"B")
     screen.see("Boot: 1 node")

@@ -3,6 +3,7 @@ engine keeps."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable
 from dataclasses import replace as changed
 
@@ -50,6 +51,7 @@ class LogsView(ActingView):
         self._here = 0
         self._loading = False
         self._opens = 0
+        self._opening = asyncio.Lock()
         self._pushing: Timer | None = None
 
     def compose(self) -> ComposeResult:
@@ -97,13 +99,9 @@ class LogsView(ActingView):
         self._opens += 1
         this, self._loading = self._opens, True
         try:
-            wanted = lanes(self.order, self.wanted, self.context.store, tuple(self.context.marks))
-            await self._arrange(wanted)
-            await self.feed.follow(self.wanted)
-            for column, lane in zip(self.columns, wanted, strict=True):
-                if self._opens != this:
-                    return  # another filter was chosen meanwhile
-                await column.open(lane)
+            async with self._opening:  # one at a time takes columns away and puts others there
+                if self._opens != this or not await self._fill(this):
+                    return  # another filter or order was chosen meanwhile
         finally:
             self._loading = self._opens != this
         self.new = 0
@@ -111,6 +109,18 @@ class LogsView(ActingView):
         self._draw_around()
         if self.search.pattern:
             await self._search(self.search.pattern)
+
+    async def _fill(self, this: int) -> bool:
+        """Arrange the columns and read each one's newest lines; False when a later opening wants something else."""
+        marked = self.context.targets() if self.context.marks else ()
+        wanted = lanes(self.order, self.wanted, self.context.store, marked)
+        await self._arrange(wanted)
+        await self.feed.follow(self.wanted)
+        for column, lane in zip(self.columns, wanted, strict=True):
+            if self._opens != this:
+                return False
+            await column.open(lane)
+        return self._opens == this
 
     async def _close(self) -> None:
         try:
