@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,9 @@ REQUIRE_LAB = os.environ.get("PLASMATUI_REQUIRE_LAB") == "1"
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell gives jobs in the background an ignored ctrl-c, which the programs under test would inherit.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line(
         "markers",
         "needs(*programs): third-party programs on PATH; without them the test is skipped by name, "
