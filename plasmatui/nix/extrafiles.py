@@ -13,8 +13,9 @@ import shlex
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -152,10 +153,13 @@ def make_host_key(source: Source) -> str:
     return _public_key(path)
 
 
-def build(source: Source, parent: Path | None = None) -> Tree | None:
+def build(
+    source: Source, parent: Path | None = None, *, instead: Mapping[str, bytes] = MappingProxyType({})
+) -> Tree | None:
     """Copy a node's secrets into a private tree; None when there are none.
 
     Args:
+        instead: content that takes the place of a file's, by the file's name in the secrets.
         parent: where the tree is made, the usual place of temporary files by default.
 
     Raises:
@@ -168,7 +172,11 @@ def build(source: Source, parent: Path | None = None) -> Tree | None:
     try:
         for entry in source.manifest:
             if entry.path.startswith(f"{SECRETS_AT}/"):
-                _copy(directory / entry.path.removeprefix(f"{SECRETS_AT}/"), root / entry.path, entry.mode)
+                name = entry.path.removeprefix(f"{SECRETS_AT}/")
+                if name in instead:
+                    _write(root / entry.path, instead[name], entry.mode)
+                else:
+                    _copy(directory / name, root / entry.path, entry.mode)
         (root / SECRETS_AT).mkdir(mode=0o700, parents=True, exist_ok=True)
         if source.host_key:
             _copy(directory / HOST_KEY, root / HOST_KEY_AT, 0o600)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from plasmatui.nix.lines import LineSplitter, shown
 from plasmatui.nix.progress import AnywhereProgress
 from plasmatui.nix.tools import tool_path
 from plasmatui.operations.endings import NodeFailedError
+from plasmatui.operations.firstboot import fitted
 from plasmatui.operations.flake import Tools, build
 from plasmatui.operations.local import JobRun
 from plasmatui.operations.ssh import installer
@@ -173,7 +175,10 @@ class Calls:
         host = installer(work)
         await host.boot_id()  # connects: its key is checked by us, and then the only one that ssh takes
         front = await asyncio.to_thread(self._front, inventory, host.target, host.host_key)
-        tree = await asyncio.to_thread(build_tree, self.source) if phase is Phase.INSTALL else None
+        tree = None
+        if phase is Phase.INSTALL:
+            instead = await fitted(work, self.source)
+            tree = await asyncio.to_thread(partial(build_tree, self.source, instead=instead))
         installation = Installation(
             self.tools.anywhere,
             self.tools.features,

@@ -33,20 +33,33 @@ def join_steps(node: str, site: Site) -> tuple[Step, ...]:
     """What is seen of the first boot of a node of this profile; nothing for one without services."""
     from plasmatui.cluster.join import UNITS
 
-    groups = groups_of(node, site)
-    units = " ".join(UNITS[group] for group in groups)
+    services, groups = _services(node, site), groups_of(node, site)
     found: list[Step] = []
-    if groups:
+    joins = groups or (groups_in(site) if services else ())
+    units = " ".join(UNITS[group] for group in joins)
+    if joins:
         text = "Start join units again that failed before"
         found.append(Step("start-join", text, f"ssh {node} systemctl restart {units}", READ_LIMIT))
+    if groups:
         text = "Watch the join units of the first boot"
         found.append(Step("wait-first-boot", text, f"ssh {node} journalctl -o json -u ... ({units})", FIRST_BOOT_LIMIT))
-    if _services(node, site):
+    if services:
         found.append(Step("see-health", "Wait until its services are healthy", "GET /health of each", health.LIMIT))
     if groups:
         text = f"See it as a healthy voter of {' and '.join(groups)}"
         found.append(Step("see-joined", text, "GET /admin/cluster/members", JOIN_LIMIT))
+    elif joins:
+        text = "See it as a healthy member without a vote, where it has a join unit"
+        found.append(Step("see-listed", text, "GET /admin/cluster/members", JOIN_LIMIT))
     return tuple(found)
+
+
+def groups_in(site: Site) -> tuple[str, ...]:
+    """The raft groups of the cluster by the inventory."""
+    from plasmatui.cluster.members import GROUPS
+
+    profiles = site.inventory().profiles.values()
+    return tuple(group for group in GROUPS if any(group in profile.services for profile in profiles))
 
 
 def groups_of(node: str, site: Site) -> tuple[str, ...]:
@@ -67,17 +80,18 @@ def _services(node: str, site: Site) -> tuple[str, ...]:
 async def see_join(work: NodeWork) -> None:
     """Do the steps of `join_steps`."""
     node, boots = work.node, work.site.boots
-    groups = groups_of(node, work.site)
+    services, groups = _services(node, work.site), groups_of(node, work.site)
+    joins = groups or (groups_in(work.site) if services else ())
     work.tell(LifecycleChanged(Lifecycle.JOINING))
+    if joins and work.again:
+        await work.act("start-join", lambda: _start_again(work, joins), seen=_may_be_repeated)
+    elif joins:
+        work.skip("start-join", "it is their first start")
     if groups:
-        if work.again:
-            await work.act("start-join", lambda: _start_again(work, groups), seen=_may_be_repeated)
-        else:
-            work.skip("start-join", "it is their first start")
         boots.stage(node, Stage.FIRST_BOOT, "running", "the join units of the first boot")
         await work.look("wait-first-boot", lambda: _first_boot(work, groups))
         boots.stage(node, Stage.FIRST_BOOT, "done", "the join units are through")
-    if _services(node, work.site):
+    if services:
         boots.stage(node, Stage.SERVICES_UP, "running", "the services of its profile")
         seen = await work.look("see-health", lambda: health.wait_healthy(work))
         boots.stage(node, Stage.SERVICES_UP, "done", seen)
@@ -86,6 +100,10 @@ async def see_join(work: NodeWork) -> None:
         told = await work.look("see-joined", lambda: _joined(work, groups))
         boots.stage(node, Stage.JOINING, "done", told)
         boots.stage(node, Stage.VOTER, "done", told)
+    elif joins:
+        boots.stage(node, Stage.JOINING, "running", "as a member without a vote")
+        told = await work.look("see-listed", lambda: _listed(work, joins))
+        boots.stage(node, Stage.JOINING, "done", told)
     boots.stage(node, Stage.HEALTHY, "done", "in service")
     work.tell(LifecycleChanged(Lifecycle.ACTIVE))
 
@@ -144,8 +162,20 @@ def _refused(work: NodeWork, found: JoinProgress) -> NodeFailedError:
     return NodeFailedError(found.finding, text.strip(), (found.message,))
 
 
+async def _listed(work: NodeWork, groups: tuple[str, ...]) -> str:
+    """As `_joined`, for a node without a vote: those groups count for which it has a join unit that says something."""
+    from plasmatui.cluster.join import JoinState
+
+    found = [await _progress(work, group) for group in groups]
+    joins = tuple(each.group for each in found if each.state is not JoinState.UNKNOWN)
+    if not joins:
+        return "no join unit of the node says anything"
+    await _first_boot(work, joins)
+    return await _joined(work, joins)
+
+
 async def _joined(work: NodeWork, groups: tuple[str, ...]) -> str:
-    """Wait until every group lists the node as a healthy voter; what was seen.
+    """Wait until every group lists the node as a healthy voter, or member where it has no vote; what was seen.
 
     Raises:
         NodeFailedError: "join-refused" when the step's limit nears.
@@ -154,13 +184,14 @@ async def _joined(work: NodeWork, groups: tuple[str, ...]) -> str:
     from plasmatui.cluster.services import joined
 
     end = asyncio.get_running_loop().time() + JOIN_LIMIT * 0.95
+    votes = groups_of(work.node, work.site)
     while True:
         seen = []
         for group in groups:
             told = await read_group(work.site.cluster(), group)
             member = told.member(work.node)
             shown = joined(told, work.node)
-            seen.append((bool(shown.ok) and member is not None and member.voter, shown.message))
+            seen.append((bool(shown.ok) and member is not None and (member.voter or group not in votes), shown.message))
         text = "; ".join(message for _, message in seen)
         if all(ok for ok, _ in seen):
             return text

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
+import msgspec
+
 from plasmatui.model.operation import Step
 from plasmatui.operations.endings import NodeFailedError
-from plasmatui.operations.joining import groups_of
+from plasmatui.operations.joining import groups_in
 from plasmatui.operations.site import Site
 from plasmatui.operations.work import NodeWork
 
@@ -16,8 +18,8 @@ PACE = 1.0
 
 
 def leave_steps(node: str, site: Site) -> tuple[Step, ...]:
-    """One step for each group that the node votes in."""
-    return tuple(
+    """One step for each group of the cluster. The last one settles: a further try does not drain a node that is out."""
+    steps = tuple(
         Step(
             f"leave-{group}",
             f"Remove it from the members of {group}",
@@ -26,13 +28,14 @@ def leave_steps(node: str, site: Site) -> tuple[Step, ...]:
             disruptive=True,
             proof=f"{group} does not list it",
         )
-        for group in groups_of(node, site)
+        for group in groups_in(site)
     )
+    return (*steps[:-1], *(msgspec.structs.replace(step, settles=True) for step in steps[-1:]))
 
 
 async def leave_groups(work: NodeWork) -> None:
     """Do the steps of `leave_steps`."""
-    for group in groups_of(work.node, work.site):
+    for group in groups_in(work.site):
         await work.act(f"leave-{group}", partial(_leave, work, group), seen=partial(_is_out, work, group))
 
 

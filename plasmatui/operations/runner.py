@@ -243,12 +243,12 @@ def _last(steps: tuple[StepRecord, ...]) -> dict[str, StepRecord]:
 
 
 def _kept(order: Order, node: NodeRecord, site: Site) -> dict[str, StepRecord]:
-    """What a further try need not do again: what destroyed data, and what nobody knows of; all of it once it is
-    settled."""
+    """What a further try need not do again: what destroyed data, and what nobody knows of; all up to the last step that
+    settled it."""
     planned = kind_of(order).steps(order, node.node, site)
     last = _last(node.steps)
-    settled = any(step.settles and step.id in last and last[step.id].result is StepResult.DONE for step in planned)
-    kept = {step.id for step in planned if step.destroys or settled}
+    settled = [step.settles and step.id in last and last[step.id].result is StepResult.DONE for step in planned]
+    kept = {step.id for place, step in enumerate(planned) if step.destroys or any(settled[place:])}
     return {
         id_: step
         for id_, step in last.items()

@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 from plasmatui.sim.cluster_node import ClusterNode
+from plasmatui.sim.cluster_ports import RAFT_PORTS
 from plasmatui.sim.cluster_raft import Group, NoMemberError, NoQuorumError, RaftError
 from plasmatui.sim.cluster_vms import Vm, VmError
 from plasmatui.sim.webserver import Json, Request, Response
@@ -90,8 +91,10 @@ class Api:
     async def _raft(self, node: ClusterNode, group: Group, request: Request, path: str) -> Response:
         method, body = request.method, request.body or {}
         if (method, path) == ("GET", "/admin/cluster/members"):
-            return Response(200, {"members": _members(group)})
+            return Response(200, {"members": _own(group, node) if group.alone(node.name) else _members(group)})
         if (method, path) == ("GET", "/admin/cluster/leader"):
+            if group.alone(node.name):
+                return Response(200, {"id": node.name, "term": 1})
             if group.leader is None:
                 raise NoQuorumError("no leader")
             member = group.members[group.leader]
@@ -209,6 +212,8 @@ def _need_data(group: Group, node: str) -> None:
 
 
 def _raft_health(group: Group, node: str) -> Json:
+    if group.alone(node):
+        return {"status": "healthy", "raft": "leader", "cluster_size": 1}
     if not group.reachable(node):
         return {"status": "unhealthy", "cluster_size": 0, "error": f"{node} is no member of the cluster"}
     body: Json = {
@@ -224,6 +229,12 @@ def _raft_health(group: Group, node: str) -> Json:
     if status == "lagging":
         return body | {"status": "degraded", "error": "the replica lags behind the leader"}
     return body if status == "healthy" else body | {"status": status, "error": "the replica copies what it missed"}
+
+
+def _own(group: Group, node: ClusterNode) -> list[Json]:
+    """What a node tells that began a cluster for itself."""
+    address = f"{node.address}:{RAFT_PORTS[group.name]}"
+    return [{"id": node.name, "raft_addr": address, "status": "healthy", "role": "leader", "voter": True}]
 
 
 def _members(group: Group) -> list[Json]:

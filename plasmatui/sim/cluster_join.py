@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from plasmatui.sim.cluster_node import ClusterNode, System
 from plasmatui.sim.cluster_ports import RAFT_PORTS
-from plasmatui.sim.cluster_raft import Group, MemberExistsError, NoQuorumError
+from plasmatui.sim.cluster_raft import OWN, Group, MemberExistsError, NoQuorumError
 from plasmatui.sim.units import Units, UnitState
 
 if TYPE_CHECKING:
@@ -134,6 +134,8 @@ class Joins:
         replica = group.replicas.get(node)
         if replica is None or not replica.incarnation:
             return False
+        if replica.incarnation == OWN:
+            return True
         if replica.incarnation != group.incarnation:
             raise _RefusedError(f"Join request failed: the data of {node} are those of another cluster")
         if node not in group.members:
@@ -153,8 +155,12 @@ class Joins:
                 if bootstrap:
                     join.log("Bootstrap node, cluster initialized")
                 return None
+            if alive and bootstrap:
+                group.split(node.name)
+                join.log("Bootstrap node, cluster initialized")
+                return None
             if alive:
-                if not bootstrap and not self._leader_answers(join, config):
+                if not self._leader_answers(join, config):
                     return "Join request failed: connection refused"
                 group.add(node.name, address, now, voting=config.get("node_role", "control-plane") != "worker")
                 group.adopt(node.name, address, now)

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 
 ELECTION = (0.3, 1.5)
 """Machine seconds from the loss of a leader to the next one."""
+OWN = -1
+"""Incarnation of a cluster that a node began for itself while this one lived."""
 CATCH_UP = (0.5, 2.0)
 """Machine seconds that a restarted replica needs to copy what it missed."""
 
@@ -56,7 +58,7 @@ class Replica:
 
     Attributes:
         running: its process runs.
-        incarnation: of the group whose data it has; 0: none.
+        incarnation: of the group whose data it has; 0: none; `OWN`: of one that it began for itself.
         applied: how many entries it has.
         ready: it has caught up; ready_at: when it will have.
         lagging: it cannot keep up, for whatever reason.
@@ -98,6 +100,7 @@ class Group:
         name: `chainfire` or `flaredb`.
         incarnation: counts bootstraps; 0 before the first.
         elections, losses: everything that happened to leadership and majority, oldest first.
+        splits: nodes that began a group of their own while this one lived, oldest first.
     """
 
     name: str
@@ -110,6 +113,7 @@ class Group:
     commit: int = 0
     elections: list[Election] = field(default_factory=list)
     losses: list[Loss] = field(default_factory=list)
+    splits: list[str] = field(default_factory=list)
     _values: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
     _election_at: float | None = None
     _leaderless: float = 0.0
@@ -237,6 +241,16 @@ class Group:
         member.started, member.raft_addr = True, raft_addr
         replica.incarnation, replica.applied, replica.ready, replica.ready_at = self.incarnation, 0, False, None
         self._settle(now)
+
+    def split(self, node: str) -> None:
+        """An empty replica that is no member bootstraps although this group lives: there are two from now on."""
+        self._replica(node).incarnation = OWN
+        self.splits.append(node)
+
+    def alone(self, node: str) -> bool:
+        """It runs a group of its own."""
+        replica = self.replicas.get(node)
+        return replica is not None and replica.running and replica.incarnation == OWN
 
     def add(self, node: str, raft_addr: str, now: float, *, voting: bool = True) -> None:
         """Add a member. It votes once it has caught up. Whatever an earlier member of this id held is void.

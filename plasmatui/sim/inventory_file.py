@@ -58,8 +58,8 @@ def voters(count: int) -> int:
     return 3 if count >= 3 else 1
 
 
-def profile_of(index: int, count: int) -> str:
-    return "control-plane" if index < voters(count) else "worker"
+def profile_of(index: int, voters: int) -> str:
+    return "control-plane" if index < voters else "worker"
 
 
 def rack_of(index: int, count: int) -> tuple[str, int]:

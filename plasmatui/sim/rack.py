@@ -49,6 +49,7 @@ class RackOptions:
         redfish: how many of them, counted from the last, have a Redfish BMC (and IPMI for the console).
         faults: by node, or as `NODE=FAULT` words.
         on: how many machines run already, counted from the first; None: a third.
+        voters: how many of them, counted from the first, have the profile that votes; None: see `inventory_file`.
         address, port: see `addresses.reserve`.
         directory: where inventory, password and certificates are written; None: a temporary directory.
         username, password: of the account with administrator privilege; password None: a random one. The user
@@ -67,6 +68,7 @@ class RackOptions:
     redfish: int = 0
     faults: Mapping[str, str | Iterable[str]] | tuple[str, ...] = field(default_factory=dict)
     on: int | None = None
+    voters: int | None = None
     address: str | None = None
     port: int | None = None
     directory: Path | None = None
@@ -286,7 +288,7 @@ class Rack:
         identity = make_identity(index, options.nodes, options.seed)
         if self._addresses is not None:
             identity = replace(identity, production=IPv4Address(self._addresses.addresses[index]))
-        profile = inventory_file.profile_of(index, options.nodes)
+        profile = inventory_file.profile_of(index, self._voters)
         machine = Machine(identity, self.clock, NodeFaults(), self.services, profile, options.console_rate)
         machine.address = str(identity.production)
         machine.furnish = lambda files: self.provisioning.furnish(self._member(identity, profile), files)
@@ -310,8 +312,13 @@ class Rack:
 
     def _member(self, identity: Identity, profile: str) -> Member:
         count = self.options.nodes
-        voters = [node_name(index, count) for index in range(inventory_file.voters(count))]
+        voters = [node_name(index, count) for index in range(self._voters)]
         return Member(identity, profile, siteconfig.cluster_config(identity, profile, voters))
+
+    @property
+    def _voters(self) -> int:
+        """How many machines have the profile that votes."""
+        return inventory_file.voters(self.options.nodes) if self.options.voters is None else self.options.voters
 
     @property
     def _running(self) -> int:

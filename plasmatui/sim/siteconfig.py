@@ -9,6 +9,8 @@ from plasmatui.sim.identity import Identity
 
 CLUSTER = "sim"
 DOMAIN = "sim.example.com"
+BOOTSTRAP = 3
+"""Voters that bootstrap the cluster, where there are as many."""
 CHAINFIRE_PORT, CHAINFIRE_RAFT, FLAREDB_RAFT = 2379, 2380, 2480
 
 
@@ -16,10 +18,11 @@ def cluster_config(identity: Identity, profile: str, voters: Sequence[str]) -> d
     """A node's first-boot configuration.
 
     Args:
-        profile: of the inventory; the control plane bootstraps the cluster, the rest joins it.
+        profile: of the inventory; the first of the control plane bootstrap the cluster, the rest joins it.
         voters: names of the control plane's nodes.
     """
-    bootstrap = identity.name in voters
+    first = voters[:BOOTSTRAP]
+    bootstrap = identity.name in first
     config: dict[str, object] = {
         "node_id": identity.name,
         "node_role": profile,
@@ -29,8 +32,8 @@ def cluster_config(identity: Identity, profile: str, voters: Sequence[str]) -> d
         "raft_addr": f"{identity.production}:{CHAINFIRE_RAFT}",
     }
     if bootstrap:
-        config["initial_peers"] = [f"{name}.{DOMAIN}:{CHAINFIRE_RAFT}" for name in voters]
-        config["flaredb_peers"] = [f"{name}.{DOMAIN}:{FLAREDB_RAFT}" for name in voters]
+        config["initial_peers"] = [f"{name}.{DOMAIN}:{CHAINFIRE_RAFT}" for name in first]
+        config["flaredb_peers"] = [f"{name}.{DOMAIN}:{FLAREDB_RAFT}" for name in first]
     return config
 
 

@@ -46,11 +46,13 @@ def test_three_bare_nodes_become_a_cluster_and_a_fourth_joins() -> None:
         fourth = operator.run(ProvisionOrder(), "node04")
         assert fourth.state is DONE, told(fourth)
         assert operator.states()["node04"].lifecycle is Lifecycle.ACTIVE
+        assert all(group.healthy("node04") for group in cluster.groups.values()), "a member without a vote"
 
         again = operator.run(ReprovisionOrder(), "node02")
         assert again.state is DONE, told(again)
         assert wipes(rack, "node02") == 2
         for group in cluster.groups.values():
+            assert group.splits == []
             assert group.losses == []
             assert {member for member in group.voters if group.healthy(member)} == set(VOTERS)
 

@@ -66,6 +66,15 @@ def test_the_tree(site: Inventory, tmp_path: Path) -> None:
     assert not root.exists()
 
 
+def test_content_in_the_place_of_a_files(site: Inventory, tmp_path: Path) -> None:
+    tree = build(inspect("node01", site), tmp_path, instead={"cluster-config.json": b"other", "unknown": b"x"})
+    assert tree is not None
+    written = Path(tree.path) / "etc/nixos/secrets/cluster-config.json"
+    assert written.read_bytes() == b"other"
+    assert stat.S_IMODE(written.stat().st_mode) == 0o640
+    assert not (written.parent / "unknown").exists()
+
+
 def test_host_key(site: Inventory, tmp_path: Path) -> None:
     assert inspect("node01", site).host_key == ""
     public = make_host_key(inspect("node01", site))

@@ -50,7 +50,7 @@ async def test_a_reboot_joins_nothing_anew(tmp_path: Path) -> None:
 async def test_a_node_reinstalled_while_it_still_is_a_member_is_refused_until_it_is_removed(tmp_path: Path) -> None:
     async with site(tmp_path, 3) as rack:
         await rack.established(VOTERS)
-        rack.install("node02")
+        rack.install("node02", config={**rack.config("node02"), "bootstrap": False})
         rack.boot("node02")
         await until(lambda: state(rack, "node02") == "failed")
         assert "Join request failed: member node02 exists" in rack.journal("node02", JOIN)[-1]
@@ -72,11 +72,27 @@ async def test_a_replaced_node_joins_by_itself(tmp_path: Path) -> None:
         rack.halt("node02")
         for service in ("chainfire", "flaredb"):
             await rack.ask("DELETE", "node01", service, "/admin/member/node02")
-        rack.install("node02")
+        rack.install("node02", config={**rack.config("node02"), "bootstrap": False})
         rack.boot("node02")
         await until(lambda: rack.healthy("node02"))
         assert sorted(rack.cluster.groups["chainfire"].voters) == list(VOTERS)
         assert rack.cluster.groups["chainfire"].losses == []
+
+
+async def test_a_node_that_bootstraps_beside_a_cluster_that_lives_begins_one_of_its_own(tmp_path: Path) -> None:
+    async with site(tmp_path, 3) as rack:
+        await rack.established(VOTERS)
+        rack.halt("node02")
+        for service in ("chainfire", "flaredb"):
+            await rack.ask("DELETE", "node01", service, "/admin/member/node02")
+        rack.install("node02")
+        rack.boot("node02")
+        await until(lambda: state(rack, "node02") == "active")
+        group = rack.cluster.groups["chainfire"]
+        assert group.splits == ["node02"]
+        assert group.voters == ("node01", "node03")
+        told = await rack.get("node02", "chainfire", "/admin/cluster/members")
+        assert [(member["id"], member["role"]) for member in told["members"]] == [("node02", "leader")]
 
 
 async def test_a_removed_node_that_comes_back_with_its_data_is_refused(tmp_path: Path) -> None:

@@ -98,7 +98,8 @@ def test_racks_and_units() -> None:
     places = [inventory_file.rack_of(index, 100) for index in range(100)]
     assert len(set(places)) == 100
     assert max(unit for _, unit in places) <= 40
-    assert [inventory_file.profile_of(index, 2) for index in range(2)] == ["control-plane", "worker"]
+    voters = inventory_file.voters(2)
+    assert [inventory_file.profile_of(index, voters) for index in range(2)] == ["control-plane", "worker"]
 
 
 def test_faults_are_read_strictly() -> None:
