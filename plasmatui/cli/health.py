@@ -17,9 +17,9 @@ from plasmatui.cli.sets import ALL, fold, pick
 from plasmatui.cli.settings import Settings
 from plasmatui.client import EngineClient
 from plasmatui.model import wire
-from plasmatui.model.health import GroupState, NodeServices, ServiceState
+from plasmatui.model.health import GroupState, NodeServices, ServiceState, node_word, service_word
 from plasmatui.model.node import NodeState
-from plasmatui.model.words import Health, Power
+from plasmatui.model.words import Health
 
 LOOK_LIMIT = 30.0
 """Seconds that a look at all services may take: dead nodes are given up before that."""
@@ -27,8 +27,6 @@ LOOK_LIMIT = 30.0
 _URGENCY = {Health.FAILED: 0, Health.DEGRADED: 1, Health.UNKNOWN: 2, Health.OK: 3}
 _OFF = 4
 """A machine that is off is no problem of the cluster's."""
-
-_SHORT = {Health.OK: "ok", Health.DEGRADED: "degraded", Health.FAILED: "failed"}
 
 
 @click.command()
@@ -137,7 +135,7 @@ def _matrix(seen: _Seen, nodes: Sequence[NodeServices]) -> str:
     urgency: dict[tuple[str, ...], int] = {}
     for node in nodes:
         state = seen.states[node.node]
-        cells = (_node_word(state), *(_word(node.service(name), state) for name in services))
+        cells = (node_word(state.health, state.power.value), *(_word(node.service(name), state) for name in services))
         alike.setdefault(cells, []).append(node.node)
         urgency[cells] = _OFF if cells[0] == "off" else _URGENCY[state.health]
     rows = sorted(alike.items(), key=lambda row: urgency[row[0]])
@@ -145,25 +143,14 @@ def _matrix(seen: _Seen, nodes: Sequence[NodeServices]) -> str:
     return table(header, [(fold(names), *cells) for cells, names in rows])
 
 
-def _node_word(state: NodeState) -> str:
-    return "off" if state.health is Health.UNKNOWN and state.power.value is Power.OFF else str(state.health)
-
-
 def _word(service: ServiceState | None, state: NodeState) -> str:
-    if service is None or not service.askable:
-        return "-"
-    if service.status in _SHORT:
-        return _SHORT[service.status] + (" !tls" if service.verified is False else "")
-    if state.power.value is Power.OFF:
-        return "off"
-    return {"service-silent": "silent", "certificate-expired": "expired", "certificate-untrusted": "untrusted"}.get(
-        service.finding, "unknown"
-    )
+    unverified = service is not None and service.verified is False
+    return service_word(service, state.power.value) + (" !tls" if unverified else "")
 
 
 def _troubles(node: NodeServices, state: NodeState) -> list[tuple[str, str]]:
     """What is not as it should be, as (node, line)."""
-    if _node_word(state) == "off":
+    if node_word(state.health, state.power.value) == "off":
         return []
     lines = []
     for each in node.services:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import msgspec
 
-from plasmatui.model.words import Health
+from plasmatui.model.words import Health, Power
 
-_GRAVITY = {Health.UNKNOWN: 0, Health.OK: 1, Health.DEGRADED: 2, Health.FAILED: 3}
+_WHY = {"service-silent": "silent", "certificate-expired": "expired", "certificate-untrusted": "untrusted"}
 
 
 class ServiceState(msgspec.Struct, frozen=True):
@@ -118,6 +116,15 @@ class HealthLook(msgspec.Struct, frozen=True):
     pace: float = 0.0
 
 
-def gravest(found: Iterable[Health]) -> Health:
-    """The gravest of these; `unknown` weighs less than `ok`, for it is said beside it."""
-    return max(found, key=_GRAVITY.__getitem__, default=Health.UNKNOWN)
+def service_word(service: ServiceState | None, power: Power) -> str:
+    """A service in a word: its status, or why that is not known; "-" where there is nothing to ask."""
+    if service is None or not service.askable:
+        return "-"
+    if service.status is not Health.UNKNOWN:
+        return str(service.status)
+    return "off" if power is Power.OFF else _WHY.get(service.finding, "unknown")
+
+
+def node_word(health: Health, power: Power) -> str:
+    """A node's health in a word; one that is off and tells nothing is off, not unknown."""
+    return "off" if health is Health.UNKNOWN and power is Power.OFF else str(health)

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from plasmatui.model.health import node_word
 from plasmatui.model.node import Node, NodeState
 from plasmatui.model.operation import NodeRecord, OperationRecord
-from plasmatui.model.words import BmcStatus, Lifecycle, OperationState
+from plasmatui.model.words import BmcStatus, Health, Lifecycle, OperationState
 from plasmatui.text import clean_line
 from plasmatui.ui import glyphs
 from plasmatui.ui.glyphs import Glyphs
@@ -24,6 +25,8 @@ from plasmatui.ui.works import running_step
 _CHANGING = frozenset(
     (Lifecycle.DEPLOYING, Lifecycle.JOINING, Lifecycle.DRAINING, Lifecycle.UPDATING, Lifecycle.ROLLING_BACK)
 )
+
+_USUAL = frozenset((Lifecycle.ACTIVE, Lifecycle.READY, Lifecycle.ENROLLED))
 
 
 @dataclass(frozen=True)
@@ -147,9 +150,24 @@ def _console(node: Node, state: NodeState, glyph: Glyphs) -> Cell:
 
 def _lifecycle(node: Node, state: NodeState, glyph: Glyphs) -> Cell:
     text = " ".join((str(state.lifecycle), *(clean_line(flag, 16) for flag in state.flags)))
-    usual = state.lifecycle in (Lifecycle.ACTIVE, Lifecycle.READY, Lifecycle.ENROLLED) and not state.flags
+    usual = state.lifecycle in _USUAL and not state.flags
     busy = state.lifecycle in _CHANGING
     return _cell(text, "busy" if busy else "muted" if usual else "warning")
+
+
+def _health(node: Node, state: NodeState, glyph: Glyphs) -> Cell:
+    word = node_word(state.health, state.power.value)
+    if word == "off":
+        return _cell(glyph["none"], "muted")
+    name, role = glyphs.HEALTH[state.health]
+    return _cell(f"{glyph[name]} {word}", role)
+
+
+def _standing(node: Node, state: NodeState, glyph: Glyphs) -> Cell:
+    """The lifecycle; of a node that is where it should be, and whose services are not well, their health instead."""
+    if state.health in (Health.FAILED, Health.DEGRADED) and state.lifecycle in _USUAL and not state.flags:
+        return _health(node, state, glyph)
+    return _lifecycle(node, state, glyph)
 
 
 def _findings(node: Node, state: NodeState, glyph: Glyphs) -> Cell:
@@ -177,6 +195,11 @@ def _plain(text: str, limit: int = 40) -> Cell:
 STAGE = 22
 """Cells for the longest stage with its percentage, or with how it compares with the usual."""
 
+HEALTH_LEAST = 152
+"""Narrowest screen with a column for the health; below, an unwell node shows it in place of its lifecycle."""
+
+HEALTH_RANK = {Health.OK: 0, Health.UNKNOWN: 1, Health.DEGRADED: 2, Health.FAILED: 3}
+
 COLUMNS: tuple[Field, ...] = (
     Field("node", "NODE", 14, 0, _node, lambda node, state: natural(node.name)),
     Field("power", "POWER", 10, 0, _power, lambda node, state: str(state.power.value)),
@@ -185,11 +208,12 @@ COLUMNS: tuple[Field, ...] = (
     Field("console", "CONSOLE", 14, 100, _console, lambda node, state: str(state.console.status)),
     Field("boot", "BOOT", 16, 130, _boot, lambda node, state: boot_text(state)),
     Field("lifecycle", "LIFECYCLE", 14, 116, _lifecycle, lambda node, state: str(state.lifecycle)),
-    Field("profile", "PROFILE", 14, 205, lambda node, state, glyph: _plain(node.profile),
+    Field("health", "HEALTH", 10, HEALTH_LEAST, _health, lambda node, state: -HEALTH_RANK[state.health]),
+    Field("profile", "PROFILE", 14, 226, lambda node, state, glyph: _plain(node.profile),
            lambda node, state: node.profile),
     Field("place", "RACK", 8, 140, _place, lambda node, state: (natural(node.rack), node.unit or 0)),
-    Field("findings", "FINDINGS", 24, 170, _findings, lambda node, state: -glyphs.rank(glyphs.worst(state))),
-    Field("address", "BMC ADDRESS", 20, 190, lambda node, state, glyph: _plain(node.bmc_address),
+    Field("findings", "FINDINGS", 24, 182, _findings, lambda node, state: -glyphs.rank(glyphs.worst(state))),
+    Field("address", "BMC ADDRESS", 20, 200, lambda node, state, glyph: _plain(node.bmc_address),
            lambda node, state: natural(node.bmc_address)),
     Field("event", "LAST EVENT", 0, 0, _event, lambda node, state: -state.last_event_at),
 )  # fmt: skip
@@ -234,6 +258,8 @@ def row_cells(
     """The cells of one row, by column. `now`: Unix seconds, for what takes longer than usual. `work`: the operation
     that works on the node, with the node's part."""
     cells = {field.id: field.cell(node, state, glyph) for field in fields}
+    if "lifecycle" in cells and "health" not in cells:
+        cells["lifecycle"] = _standing(node, state, glyph)
     if "stage" in cells and state.stage is not None:
         cells["stage"] = stage_cell(state, glyph, now)
     if "stage" in cells and work is not None:

@@ -56,6 +56,7 @@ class CommandLine:
             "consoles": self._consoles,
             "console": self._console,
             "logs": self._logs,
+            "health": lambda words: self._view("health", words),
             "events": lambda words: self._view("boot", words),
             "check": self._check,
             "power": self._power,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from plasmatui.model.checks import CheckState
 from plasmatui.model.node import NodeState
-from plasmatui.model.words import BmcStatus, ConsoleStatus, OperationState, Power, Severity, StepResult
+from plasmatui.model.words import BmcStatus, ConsoleStatus, Health, OperationState, Power, Severity, StepResult
 
 _UNICODE = {
     "on": "●",
@@ -91,6 +91,13 @@ CONSOLE = {
     ConsoleStatus.WAITING: ("wait", "warning"),
     ConsoleStatus.HELD: ("warning", "warning"),
     ConsoleStatus.UNAVAILABLE: ("error", "muted"),
+}
+
+HEALTH = {
+    Health.UNKNOWN: ("unknown", "unknown"),
+    Health.OK: ("ok", "ok"),
+    Health.DEGRADED: ("warning", "warning"),
+    Health.FAILED: ("error", "error"),
 }
 
 SEVERITY = {Severity.INFO: ("ok", "busy"), Severity.WARNING: ("warning", "warning"), Severity.ERROR: ("error", "error")}

@@ -15,6 +15,7 @@ from enum import Enum
 from plasmatui.model import wire
 from plasmatui.model.boot import BootTimeline, SourceState, UnknownClient
 from plasmatui.model.event import AuditLine, EventLine
+from plasmatui.model.health import GroupState, HealthLook, NodeServices
 from plasmatui.model.node import Node, NodeState
 from plasmatui.model.operation import OperationRecord
 from plasmatui.text import clean_line
@@ -38,6 +39,7 @@ class Topic(Enum):
     SOURCES = "sources"
     UNKNOWN = "unknown"
     CHECKS = "checks"
+    HEALTH = "health"
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,9 @@ class Store:
     notices: tuple[str, ...] = ()
     sources: dict[str, SourceState] = field(default_factory=dict)
     unknown: tuple[UnknownClient, ...] = ()
+    services: dict[str, NodeServices] = field(default_factory=dict)
+    groups: tuple[GroupState, ...] = ()
+    look: HealthLook = field(default_factory=HealthLook)
     boots: dict[str, tuple[BootTimeline, ...]] = field(default_factory=dict)
     checklist: Checklist = field(default_factory=Checklist)
     link: LinkState = LinkState()
@@ -142,6 +147,8 @@ class Store:
             self.notices = snapshot.notices
         self.sources = {source.name: source for source in snapshot.sources}
         self.unknown = snapshot.unknown
+        self.services = {each.node: each for each in snapshot.services}
+        self.groups, self.look = snapshot.groups, snapshot.look
         self.boots.clear()  # asked for again; numbers may have begun anew
         self.seq = snapshot.seq
         now = self.clock()
@@ -175,12 +182,23 @@ class Store:
         if changes.unknown is not None:
             self.unknown = changes.unknown
             topics.add(Topic.UNKNOWN)
+        if self._take_health(changes):
+            topics.add(Topic.HEALTH)
         for boot in changes.timelines:
             self._take_boots((boot,))
             topics.add(Topic.BOOTS)
         self.seq = changes.seq
         self.link = LinkState(True, "", self.link.since, 0.0, self.clock())
         self._tell(frozenset(state.name for state in changes.states), frozenset(topics))
+
+    def _take_health(self, changes: wire.Changes) -> bool:
+        """Take over how services and groups stand; whether that changed."""
+        self.services |= {each.node: each for each in changes.services}
+        if changes.groups is not None:
+            self.groups = changes.groups
+        if changes.look is not None:
+            self.look = changes.look
+        return bool(changes.services) or changes.groups is not None or changes.look is not None
 
     def remember_audit(self, lines: tuple[AuditLine, ...]) -> None:
         """The command log as the engine has it; lines that came meanwhile are kept once."""
@@ -244,6 +262,8 @@ class Store:
         self.nodes = {node.name: node for node in nodes}
         for name in set(self.states) - set(self.nodes):
             del self.states[name]
+        for name in set(self.services) - set(self.nodes):
+            del self.services[name]
 
     def _tell(self, names: frozenset[str], topics: frozenset[Topic]) -> None:
         for watcher in tuple(self._watchers):

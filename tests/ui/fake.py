@@ -16,6 +16,7 @@ from plasmatui.model.bmc import BootDevice, Device, SensorReading
 from plasmatui.model.boot import LogFilter, LogLine, SourceState, UnknownClient
 from plasmatui.model.checks import CHECKS, CheckAnswer, CheckState
 from plasmatui.model.event import AuditLine, EventLine
+from plasmatui.model.health import GroupState, HealthLook, NodeServices
 from plasmatui.model.node import BmcState, ConsoleState, Finding, Node, NodeState, PenHolder, PowerState
 from plasmatui.model.operation import NodePlan, NodeRecord, OperationRecord, Pace, Plan, PowerOrder, Step
 from plasmatui.model.system import Disk, Generation
@@ -179,6 +180,9 @@ class FakeWorld:
                 "52:54:00:aa:bb:cc", "10.0.100.150", "PXEClient:Arch:00007", 7, NOW - 90, NOW - 3, 4, "spare[/]"
             ),
         )
+        self.services: tuple[NodeServices, ...] = ()
+        self.groups: tuple[GroupState, ...] = ()
+        self.look = HealthLook()
         self.operations: dict[int, OperationRecord] = {}
         self.audit: tuple[AuditLine, ...] = (AuditLine(1, NOW - 50, "anna", "node01", "chassis control 1", "done"),)
 
@@ -268,7 +272,7 @@ class FakeWorld:
         if isinstance(body, wire.Watch):
             return wire.Snapshot(
                 self.seq, self.nodes, tuple(self.states.values()), tuple(self.operations.values()), self.events,
-                (), self.sources, self.unknown,
+                (), self.sources, self.unknown, self.services, self.groups, self.look,
             )  # fmt: skip
         if isinstance(body, wire.ListLogs):
             return self.log_page(body)

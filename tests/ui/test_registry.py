@@ -18,6 +18,7 @@ from plasmatui.ui.keysdoc import keys_document
 from plasmatui.ui.screens.boot import BootView
 from plasmatui.ui.screens.checks import ChecksView
 from plasmatui.ui.screens.consoles import ConsolesView
+from plasmatui.ui.screens.health import HealthView
 from plasmatui.ui.screens.logs import LogsView
 from plasmatui.ui.screens.main import MainScreen
 from plasmatui.ui.screens.node import NodeView
@@ -31,6 +32,7 @@ OWNERS = {
     "consoles": ConsolesView,
     "logs": LogsView,
     "operations": OperationsView,
+    "health": HealthView,
     "boot": BootView,
     "checks": ChecksView,
 }

@@ -10,6 +10,7 @@ import pytest
 from plasmatui.model.operation import InstallOrder, NodeRecord, OperationRecord, Pace, PowerOrder, StepRecord
 from plasmatui.model.system import Disk
 from plasmatui.model.words import OperationState, PowerAction, StepResult
+from tests.ui.clusters import cluster
 from tests.ui.fake import NOW, FakeWorld, make_app
 from tests.ui.test_checks import troubled
 
@@ -120,6 +121,13 @@ def installing(look: str) -> Any:
 @pytest.mark.parametrize("size", SIZES)
 def test_operations(snap_compare: Any, size: tuple[int, int], look: str) -> None:
     assert snap_compare(installing(look), terminal_size=size, run_before=prepare("4", "down", "down", "enter"))
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("size", SIZES)
+def test_health(snap_compare: Any, size: tuple[int, int], look: str) -> None:
+    app = make_app(cluster(), ascii=look == "ascii")
+    assert snap_compare(app, terminal_size=size, run_before=prepare("5", "down", "right", "right"))
 
 
 @pytest.mark.parametrize("look", LOOKS)

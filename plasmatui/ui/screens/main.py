@@ -378,7 +378,7 @@ class MainScreen(PacedScreen[object]):
             self.context.link.retry()
             return
         names = self.view.targets()
-        if names and not self.view.ask_again():
+        if not self.view.ask_again() and names:
             self.orders.refresh(names)
 
     async def action_back(self) -> None:

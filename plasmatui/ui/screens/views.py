@@ -23,6 +23,10 @@ def make_view(name: str) -> View:
         from plasmatui.ui.screens.operations import OperationsView
 
         return OperationsView(id="operations")
+    if name == "health":
+        from plasmatui.ui.screens.health import HealthView
+
+        return HealthView(id="health")
     if name == "boot":
         from plasmatui.ui.screens.boot import BootView
 

@@ -1,0 +1,270 @@
+"""The Health view: raft groups with their margins, nodes by services with problems first, what one service says."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from rich.cells import cell_len
+from textual.app import ComposeResult
+
+from plasmatui.model import wire
+from plasmatui.model.health import NodeServices, node_word
+from plasmatui.ui import glyphs, healthlines
+from plasmatui.ui.bars import clock_text
+from plasmatui.ui.columns import natural
+from plasmatui.ui.filter import Filter, FilterError, parse_filter
+from plasmatui.ui.lines import LinesPane, Part, text_line
+from plasmatui.ui.prompt import PromptUse
+from plasmatui.ui.screens.acting import ActingView
+from plasmatui.ui.store import Dirt, Topic
+from plasmatui.ui.widgets.grid import NodeGrid
+from plasmatui.ui.widgets.gridlayout import Cell, Row
+
+AGES = 5.0
+"""Seconds between two updates of what only time changes."""
+
+
+class HealthView(ActingView):
+    """See the module."""
+
+    SCOPE = "health"
+
+    def compose(self) -> ComposeResult:
+        self.filter = Filter()
+        self.only_problems = False
+        self.column = ""
+        self._services: tuple[str, ...] = ()
+        self._words = False
+        self._row = ""
+        self.groups = LinesPane(id="groups", wrap=True)
+        self.groups.can_focus = False
+        self.grid = NodeGrid((), mark=self.context.glyphs["mark"], id="matrix")
+        self.cell = LinesPane(id="cell", wrap=True)
+        self.cell.can_focus = False
+        yield self.groups
+        yield self.grid
+        yield self.cell
+
+    def on_mount(self) -> None:
+        self.set_interval(AGES, self._tick, name="health-ages")
+
+    def on_resize(self) -> None:
+        self._lay_out()
+        self._fill()
+        self._show_groups()
+
+    def focus_view(self) -> None:
+        self.grid.focus()
+
+    # What is shown
+
+    def update_view(self, dirt: Dirt) -> None:
+        if Topic.HEALTH in dirt.topics or Topic.NODES in dirt.topics:
+            self._show_groups()
+            self._fill()
+            self.main.refresh_bars()
+        elif dirt.names:
+            for name in dirt.names & self._serving().keys():
+                self.grid.update_cells(name, self._cells(name))
+            self._arrange()
+        self._show_cell()
+
+    def _serving(self) -> dict[str, NodeServices]:
+        """The nodes that run services."""
+        return {name: each for name, each in self.context.store.services.items() if each.services}
+
+    def _lay_out(self) -> None:
+        names = self.context.store.services
+        longest = max((cell_len(name) for name in names), default=0)
+        layout = healthlines.columns(self._services, self.app.size.width, longest, self.column)
+        self._words = healthlines.worded(layout)
+        self.grid.set_columns(layout)
+
+    def _fill(self) -> None:
+        running = self._serving()
+        services = healthlines.services_of(running.values())
+        if services != self._services:
+            self._services = services
+            if self.column not in services:
+                self.column = services[0] if services else ""
+            self._lay_out()
+        self.grid.set_rows(Row(name, self._cells(name)) for name in self._order(running))
+        self._row = self.grid.cursor_key or ""
+
+    def _arrange(self) -> None:
+        self.grid.set_order(self._order(self._serving()))
+
+    def _order(self, running: dict[str, NodeServices]) -> list[str]:
+        """The nodes that pass the filter, problems first."""
+        store = self.context.store
+        shown = [name for name in running if self._passes(name)]
+        shown.sort(key=natural)
+        shown.sort(key=lambda name: healthlines.urgency(running[name], store.state(name)))
+        return shown
+
+    def _passes(self, name: str) -> bool:
+        store = self.context.store
+        node, state = store.nodes.get(name), store.state(name)
+        if node is None or (self.only_problems and healthlines.urgency(store.services[name], state) > 2):
+            return False
+        return not self.filter or self.filter.matches(node, state)
+
+    def _cells(self, name: str) -> dict[str, Cell]:
+        store = self.context.store
+        return healthlines.row_cells(
+            store.services[name],
+            store.state(name),
+            self.context.glyphs,
+            self._services,
+            words=self._words,
+            chosen=self.column if name == self.grid.cursor_key else "",
+        )
+
+    def _show_groups(self) -> None:
+        lines = healthlines.group_lines(self.context, self.context.store.groups)
+        if not self._serving():
+            lines += [text_line((f" {text}", "role-muted")) for text in self._why_empty()]
+        self.groups.set_lines(lines)
+        self.groups.styles.height = min(len(self.groups.lines), max(3, self.app.size.height // 3))
+
+    def _why_empty(self) -> list[str]:
+        if self.context.store.look.active and not self.context.store.look.at:
+            return ["the services are being asked"]
+        if self.context.store.look.active:
+            return ["no profile of the inventory runs a service: `services` under `profiles`"]
+        key = self.context.keymap.first("global.refresh")
+        return [
+            "The engine does not look at services by itself: the inventory names no CA (`cluster.ca`), and no service "
+            "has answered yet.",
+            f"{key} asks them now.",
+        ]
+
+    def _show_cell(self) -> None:
+        services = self.context.store.services.get(self.grid.cursor_key or "")
+        self.cell.set_lines(healthlines.cell_lines(self.context, services, self.column) if self.column else [])
+
+    def _tick(self) -> None:
+        if self.is_in_sight and not self.context.frozen:
+            self._show_cell()
+
+    def on_node_grid_cursor_moved(self, event: NodeGrid.CursorMoved) -> None:
+        event.stop()
+        for name in {self._row, event.key or ""} & self._serving().keys():
+            self.grid.update_cells(name, self._cells(name))
+        self._row = event.key or ""
+        self._show_cell()
+
+    def on_node_grid_marks_changed(self, event: NodeGrid.MarksChanged) -> None:
+        event.stop()
+
+    async def on_node_grid_row_opened(self, event: NodeGrid.RowOpened) -> None:
+        event.stop()
+        await self.main.open_node(event.key)
+
+    # What it says
+
+    def crumbs(self) -> list[Part]:
+        store, glyph = self.context.store, self.context.glyphs
+        running = self._serving()
+        words = Counter(node_word(store.state(name).health, store.state(name).power.value) for name in running)
+        parts: list[Part] = [(f" health {len(self.grid.order)}/{len(running)}", "bold")]
+        for health, (name, role) in reversed(glyphs.HEALTH.items()):
+            if words[health]:
+                parts.append((f"  {glyph[name]} {words[health]} {health}", f"role-{role}"))
+        if self.filter:
+            parts.append((f"  /{self.filter.text}", "role-busy"))
+        if self.only_problems:
+            parts.append(("  problems only", "role-warning"))
+        if store.look.at:
+            pace = f", every {store.look.pace:.0f} s" if store.look.active else ""
+            parts.append((f"  looked {clock_text(store.look.at)}{pace}", "role-muted"))
+        return parts
+
+    def targets(self) -> tuple[str, ...]:
+        name = self.grid.cursor_key or ""
+        return (name,) if name in self.context.store.nodes else ()
+
+    def copy_source(self) -> str:
+        return self.grid.cursor_key or ""
+
+    def row_text(self, name: str) -> str:
+        services = self.context.store.services.get(name)
+        found = services.services if services is not None else ()
+        return "\n".join(f"{name}\t{each.service}\t{each.status}\t{each.message}" for each in found)
+
+    def ask_again(self) -> bool:
+        self.main.spawn(self._look(), "look at services")
+        return True
+
+    async def _look(self) -> None:
+        await self.context.link.ask(wire.LookHealth())
+
+    def back(self) -> bool:
+        if self.filter:
+            self._use(Filter())
+        elif self.only_problems:
+            self.action_problems_only()
+        else:
+            return False
+        return True
+
+    # Looking
+
+    def action_move(self, rows: int) -> None:
+        self.grid.action_move(rows)
+
+    def action_ends(self, direction: int) -> None:
+        self.grid.action_first() if direction < 0 else self.grid.action_last()
+
+    def action_page(self, pages: float) -> None:
+        self.grid.action_move(int(pages * max(2, self.grid.size.height - 2)))
+
+    def action_column(self, step: int) -> None:
+        if self.column not in self._services:
+            return
+        place = self._services.index(self.column) + step
+        self.column = self._services[max(0, min(place, len(self._services) - 1))]
+        self._lay_out()
+        name = self.grid.cursor_key or ""
+        if name in self._serving():
+            self.grid.update_cells(name, self._cells(name))
+        self._show_cell()
+
+    async def action_open(self) -> None:
+        if self.grid.cursor_key:
+            await self.main.open_node(self.grid.cursor_key)
+
+    async def action_console(self) -> None:
+        if targets := self.targets():
+            await self.main.open_consoles(targets)
+
+    async def action_boot_tab(self) -> None:
+        if self.grid.cursor_key:
+            await self.main.open_node(self.grid.cursor_key, "boot")
+
+    def action_problems_only(self) -> None:
+        self.only_problems = not self.only_problems
+        self._use(self.filter)
+
+    def action_filter(self) -> None:
+        before = self.filter
+        self.main.ask(
+            PromptUse("/", self.set_filter, change=self.set_filter, cancel=lambda: self._use(before), value=before.text)
+        )
+
+    def set_filter(self, text: str) -> str:
+        """Filter the rows; returns what is wrong with the text, "" when nothing is."""
+        from plasmatui.inventory.nodesets import resolve
+
+        nodes = tuple(self.context.store.nodes.values())
+        try:
+            self._use(parse_filter(text, lambda words: frozenset(resolve(words, nodes))))
+        except FilterError as error:
+            return str(error)
+        return ""
+
+    def _use(self, new: Filter) -> None:
+        self.filter = new
+        self._fill()
+        self._show_cell()
+        self.main.refresh_bars()

@@ -1,0 +1,66 @@
+"""A rack whose cluster has a bit of everything: well, degraded, failed, silent, off, unread."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from plasmatui.model.health import GroupState, HealthLook, MemberState, NodeServices, ServiceState
+from plasmatui.model.node import Finding, PowerState
+from plasmatui.model.words import Health, Power, Severity
+from tests.ui.fake import NOW, FakeWorld, rack
+
+CONTROL_PLANE = ("chainfire", "flaredb", "iam", "plasmavmc", "prismnet", "flashdns", "fiberlb", "k8shost")
+WORKER = ("plasmavmc", "prismnet")
+UNASKED = "asked with `kubectl get nodes` on a control-plane node, not from here"
+SILENT = Finding("service-silent", Severity.ERROR, "A service of the cluster does not answer.",
+                 "Look at its journal.", NOW - 65, ("iam: no answer within 3 s",))  # fmt: skip
+
+
+def service(name: str, status: Health = Health.OK, message: str = "healthy", **more: Any) -> ServiceState:
+    if name == "k8shost":
+        return ServiceState(name, Health.UNKNOWN, UNASKED, askable=False)
+    latency = 0.0 if status is Health.UNKNOWN else 12.0
+    return ServiceState(name, status, message, NOW - 3600, latency, True, **more)
+
+
+def cluster(size: int = 12) -> FakeWorld:
+    """node01 is silent in one service, node02 failed, node03 degraded and unverified, every second worker off."""
+    world = FakeWorld(rack(size))
+    services = {}
+    for i, node in enumerate(world.nodes, 1):
+        found = [service(name) for name in (CONTROL_PLANE if i <= 3 else WORKER)]
+        health, findings = Health.OK, world.states[node.name].findings
+        if i == 1:
+            found[2] = service("iam", Health.UNKNOWN, "no answer within 3 s", finding="service-silent",
+                               remedy="Look at `systemctl status iam.service` on node01.")  # fmt: skip
+            health, findings = Health.DEGRADED, (SILENT,)
+        elif i == 2:
+            failed = service("chainfire", Health.FAILED, "failed, raft follower")
+            found[0] = msgspec.structs.replace(failed, since=NOW - 42, latency_ms=1200.0)
+            health = Health.FAILED
+        elif i == 3:
+            found[4] = service("prismnet", Health.DEGRADED, "degraded, networks [/] 3")
+            found[1] = msgspec.structs.replace(found[1], verified=False)
+            health = Health.DEGRADED
+        elif i % 2 == 0:
+            found = [service(name, Health.UNKNOWN, "the node is off") for name in WORKER]
+            health = Health.UNKNOWN
+        power = PowerState(Power.OFF if i > 3 and i % 2 == 0 else Power.ON, NOW - 3600, "ipmi")
+        world.states[node.name] = msgspec.structs.replace(
+            world.states[node.name], health=health, findings=findings, power=power
+        )
+        services[node.name] = NodeServices(node.name, tuple(found))
+    world.services = tuple(services.values())
+    members = tuple(
+        MemberState(f"node{i:02d}", f"node{i:02d}", "leader" if i == 1 else "follower", True, i != 2,
+                    "healthy" if i != 2 else "unreachable")
+        for i in (1, 2, 3)
+    )  # fmt: skip
+    world.groups = (
+        GroupState("chainfire", members, "node01", 2, 3, 2, True, "", NOW - 42),
+        GroupState("flaredb", members[::2], "", 1, 3, 2, True, "its members disagree on the leader", NOW - 30),
+    )
+    world.look = HealthLook(True, NOW - 4, 10.0)
+    return world

@@ -1,0 +1,124 @@
+"""The Health view and what is told of health."""
+
+from __future__ import annotations
+
+import msgspec
+
+from plasmatui.model import wire
+from plasmatui.model.health import HealthLook, NodeServices
+from plasmatui.model.words import Health
+from tests.ui.clusters import cluster, service
+from tests.ui.fake import FakeWorld
+
+
+def matrix(ui):
+    return ui.main.query_one("#matrix")
+
+
+async def opened(ui):
+    await ui.press("5")
+    await ui.settle(lambda: matrix(ui).order)
+
+
+async def test_problems_come_first_and_the_service_under_the_cursor_is_told(cockpit) -> None:
+    async with cockpit(cluster()) as ui:
+        await opened(ui)
+        assert matrix(ui).order[:4] == ["node02", "node01", "node03", "node05"]
+        assert matrix(ui).order[-1] == "node12", "what is off is no problem"
+        text = ui.text()
+        assert "chainfire at risk  leader node01  2 of 3 healthy, 2 needed, margin 0" in text
+        assert "does not count: node02 unreachable" in text
+        assert "flaredb   majority lost  no leader  1 of 3 healthy, 2 needed, margin -1" in text
+        assert "node02 chainfire  ✗ failed  since 22:12:38, 42s ago  1200 ms" in text
+        await ui.press("down", "right", "right")
+        assert "node01 iam  ? silent" in ui.text()
+        assert "→ Look at `systemctl status iam.service` on node01." in ui.text()
+        assert "✓!" in ui.text(), "that TLS was not verified"
+        await ui.press("down", "left")
+        assert "TLS not verified" in ui.text()
+        await ui.press("end", *["right"] * 7)
+        assert "the node's profile does not run it" in ui.text()
+        await ui.press("left", "left", "left")
+        assert "node12 prismnet  ○ off" in ui.text()
+
+
+async def test_changes_are_followed_and_told(cockpit) -> None:
+    async with cockpit(cluster()) as ui:
+        await opened(ui)
+        await ui.press("down")
+        world = ui.world
+        well = NodeServices("node02", tuple(service(each.service) for each in world.services[1].services))
+        states = [
+            msgspec.structs.replace(world.states[name], health=health)
+            for name, health in (("node02", Health.OK), ("node05", Health.DEGRADED))
+        ]
+        odd = NodeServices("node05", (service("plasmavmc", Health.DEGRADED, "degraded"), service("prismnet")))
+        world.push(*states, services=(well, odd), look=HealthLook(True, 5.0, 10.0))
+        await ui.settle(lambda: matrix(ui).order[:3] == ["node01", "node03", "node05"])
+        assert matrix(ui).cursor_key == "node01", "the cursor stays with its row"
+        await ui.settle(lambda: len(ui.toasts()) == 2)
+        assert ui.toasts() == ["node05: services degraded: plasmavmc degraded", "node02: its services are well again"]
+
+
+async def test_it_leads_to_the_node_its_console_its_logs_and_its_boot(cockpit) -> None:
+    async with cockpit(cluster()) as ui:
+        await opened(ui)
+        for key, view in (("enter", "node"), ("c", "consoles"), ("l", "logs"), ("b", "node")):
+            await ui.press(key)
+            await ui.settle(lambda view=view: ui.main.view_name == view)
+            for _ in range(3):  # of logs, the first one takes back what narrows them
+                if ui.main.view_name != "health":
+                    await ui.press("escape")
+            assert ui.main.view_name == "health"
+        assert ui.main.view.targets() == ("node02",)
+
+
+async def test_filter_and_problems_narrow_it_and_escape_widens(cockpit) -> None:
+    async with cockpit(cluster()) as ui:
+        await opened(ui)
+        await ui.press("x")
+        assert matrix(ui).order == ["node02", "node01", "node03"]
+        await ui.press("slash")
+        await ui.type("health=failed")
+        await ui.press("enter")
+        assert matrix(ui).order == ["node02"]
+        await ui.press("escape", "escape")
+        assert len(matrix(ui).order) == 12
+
+
+async def test_without_a_cluster_it_says_so_and_asks_when_told(cockpit) -> None:
+    async with cockpit(FakeWorld()) as ui:
+        await ui.press("5")
+        await ui.settle(lambda: "names no CA" in ui.text())
+        await ui.press("down", "right", "enter", "ctrl+r")
+        await ui.settle(lambda: ui.world.of(wire.LookHealth))
+
+
+async def test_hidden_it_draws_nothing(cockpit) -> None:
+    async with cockpit(cluster()) as ui:
+        await opened(ui)
+        await ui.press("1")
+        view = ui.main.switcher.get_child_by_id("health")
+        drawn: list[int] = []
+        view.grid.update_cells = lambda *_: drawn.append(1)
+        view.grid.set_rows = lambda *_: drawn.append(1)
+        ui.world.push(services=(NodeServices("node01", (service("iam", Health.FAILED, "x"),)),))
+        await ui.settle(lambda: ui.context.store.services["node01"].services[0].status is Health.FAILED)
+        await ui.pilot.pause(0.4)
+        assert drawn == []
+
+
+async def test_it_works_in_the_smallest_terminal_and_with_many_nodes(cockpit) -> None:
+    async with cockpit(cluster(256), size=(60, 15), ascii=True) as ui:
+        await opened(ui)
+        assert "[x]" in ui.text(), "the glyph of the service under the cursor"
+        await ui.press("end")
+        assert len(matrix(ui).order) == 256
+
+
+async def test_the_grid_of_nodes_tells_of_health_where_there_is_room(cockpit) -> None:
+    for width, header in ((120, False), (160, True)):
+        async with cockpit(cluster(), size=(width, 40)) as ui:
+            assert ("HEALTH" in ui.text()) is header
+            assert "✗ failed" in ui.text()
+            assert "LAST EVENT" in ui.text()
