@@ -39,11 +39,11 @@ _SOURCES_START = 5.0
 _LOOK = 0.1
 
 
-async def _run(argv: tuple[str, ...], limit: float, path: str) -> tuple[int, bytes, bytes]:
-    """Run a program without input to its end. Raises OSError, TimeoutError."""
+async def run(argv: tuple[str, ...], limit: float, path: str | None = None) -> tuple[int, bytes, bytes]:
+    """Run a program without input to its end; `path`: PATH instead of this process's. Raises OSError, TimeoutError."""
     process = await asyncio.create_subprocess_exec(
         *argv, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "PATH": path},
+        env=None if path is None else {**os.environ, "PATH": path},
     )  # fmt: skip
     try:
         async with asyncio.timeout(limit):
@@ -62,7 +62,7 @@ async def flake(context: Context) -> Found:
     try:
         nix = str(find_tool("nix", inventory))
         argv = flakes.names_argv(nix, flakes.reference(inventory))
-        code, out, errors = await _run(argv, FLAKE_LIMIT, tool_path(inventory))
+        code, out, errors = await run(argv, FLAKE_LIMIT, tool_path(inventory))
         if code:
             lines = [line for line in errors.decode("utf-8", "replace").splitlines() if "error" in line]
             told = clean_line(lines[-1].strip() if lines else "no reason given", 200)
@@ -113,7 +113,7 @@ async def tools(context: Context) -> Found:
         if name != "nix":
             return Found(OK)
         try:
-            _, out, _ = await _run((path, "--version"), VERSION_LIMIT, tool_path(inventory))
+            _, out, _ = await run((path, "--version"), VERSION_LIMIT, tool_path(inventory))
             version = parse_version(out.decode("utf-8", "replace"))
         except (OSError, OutputError) as error:  # TimeoutError is an OSError
             return Found(UNKNOWN, f"{path} tells no version: {clean_line(str(error), 80)}", "nix --version")
@@ -219,17 +219,29 @@ async def dhcp_port(context: Context) -> Found:
     return Found(
         FAILED,
         "nothing listens on UDP port 67",
-        f"systemctl status {_UNITS.get(context.inventory.pxe.dhcp, 'dnsmasq')}",
+        f"systemctl status {dhcp_unit(context.inventory.pxe.dhcp)}",
     )
 
 
-def _here(address: str) -> tuple[bool, bool]:
+def dhcp_unit(server: str) -> str:
+    """Debian's unit of a DHCP server."""
+    return _UNITS.get(server, "dnsmasq")
+
+
+def is_here(address: str) -> bool:
+    """Whether this host has an IPv4 address."""
     import socket
 
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.bind((address, 0))
     except OSError:
+        return False
+    return True
+
+
+def _here(address: str) -> tuple[bool, bool]:
+    if not is_here(address):
         return False, False
     lines = Path("/proc/net/udp").read_text(encoding="ascii").splitlines()[1:]
     return True, any(line.split()[1].endswith(":0043") for line in lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -112,6 +113,32 @@ async def boot_service(context: Context) -> Found:
     return await connects(
         host.strip("[]") or "127.0.0.1", int(number), "plasmatui serve; systemctl status plasmatui-serve"
     )
+
+
+async def boot_service_health(context: Context) -> Found:
+    """What the boot service says of itself (docs/bootservice.md)."""
+    from plasmatui.checks import web
+
+    connected = await boot_service(context)
+    if connected.state is not OK:
+        return connected
+    place = context.inventory.pxe.boot_service
+    place = f"127.0.0.1{place}" if place.startswith(":") else place
+    async with web.make_client() as client:
+        try:
+            part = await web.first(client, f"http://{place}/health", web.TEXT_MOST, ranged=False)
+        except web.WebError as error:
+            return Found(FAILED, f"http://{place}/health: {error}", "systemctl status plasmatui-serve")
+    try:
+        told = json.loads(part.data)
+        status, problems = str(told["status"]), [str(each) for each in told.get("problems", ())]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return Found(UNKNOWN, f"http://{place}/health: HTTP {part.status}, and no health: another boot service?")
+    if status != "healthy":
+        return Found(
+            FAILED, f"{place} is {status}: {'; '.join(problems[:3]) or 'no reason given'}", "plasmatui serve explain"
+        )
+    return Found(OK, f"{place} is healthy")
 
 
 async def script(context: Context) -> Found:

@@ -7,17 +7,17 @@ import asyncio
 from plasmatui.checks.context import Context
 from plasmatui.checks.found import FAILED, OK, UNKNOWN, WARNING, Found, skipped, together
 from plasmatui.pxe.preflight import loader
-from plasmatui.pxe.preflight.tftp import Fetched, TftpError, fetch
+from plasmatui.pxe.preflight.tftp import LIMIT, Fetched, TftpError, fetch
 
 NO_SERVER = "the inventory names no PXE server (pxe.server)"
 
 
-async def _one(context: Context, name: str) -> Fetched | Found:
+async def _one(context: Context, name: str, limit: float = LIMIT) -> Fetched | Found:
     pxe = context.inventory.pxe
     where = f"{pxe.server} port {context.tftp_port}"
     root = f"{pxe.tftp.root.rstrip('/')}/{name}"
     try:
-        return await fetch(str(pxe.server), name, port=context.tftp_port)
+        return await fetch(str(pxe.server), name, port=context.tftp_port, limit=limit)
     except TftpError as error:
         return Found(FAILED, f"{where}: {error}", f"ls -l {root} on the PXE server; it must be there for all to read")
     except TimeoutError:
@@ -38,6 +38,18 @@ async def _all(context: Context) -> dict[str, tuple[str, Fetched | Found]]:
 
 async def fetched(context: Context) -> dict[str, tuple[str, Fetched | Found]]:
     return await context.once("loaders", lambda: _all(context))
+
+
+async def answers(context: Context, limit: float) -> Found:
+    """Whether the first loader comes within some seconds: a question that may be asked often."""
+    pxe = context.inventory.pxe
+    if pxe.server is None:
+        return skipped(NO_SERVER)
+    name = next(iter(pxe.loaders.values()), "")
+    if not name:
+        return skipped("the inventory names no loader (pxe.loaders)")
+    got = await _one(context, name, limit)
+    return got if isinstance(got, Found) else Found(OK, f"{name} comes from {pxe.server}")
 
 
 async def loaders(context: Context) -> Found:

@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from plasmatui.cli.output import duration, note, result, table
 from plasmatui.cli.settings import Settings
 from plasmatui.model import wire
-from plasmatui.model.boot import BootTimeline
-from plasmatui.model.words import Stage
 
 if TYPE_CHECKING:
-    from plasmatui.pxe.assets import Activation, Store, Version
+    from plasmatui.pxe.assets import Store, Version
 
-BOOTS = 5
-"""Newest boots of a node that are looked at: the last ones may have been from its disk."""
 ASK_LIMIT = 10.0
 """Seconds for asking a running engine about all nodes."""
-
-_FETCHES = (Stage.HTTP_KERNEL, Stage.HTTP_INITRD)
-_PROFILE = re.compile(r"/nixos/([A-Za-z0-9][A-Za-z0-9._-]*)/")
 
 Booted = Mapping[str, str | None]
 """Version by node; None where it is not known which one a node booted."""
@@ -39,6 +31,7 @@ async def _booted_versions(settings: Settings, store: Store) -> Booted | None:
     from plasmatui.client import EngineClient, EngineError, EngineUnreachableError
     from plasmatui.paths import engine_paths
     from plasmatui.pxe.assets import StoreError
+    from plasmatui.pxe.booted import BOOTS, booted_version
 
     try:
         history = store.history()
@@ -55,27 +48,6 @@ async def _booted_versions(settings: Settings, store: Store) -> Booted | None:
                 return found
     except (EngineUnreachableError, EngineError, TimeoutError):
         return None
-
-
-def booted_version(boots: Iterable[BootTimeline], history: Sequence[Activation]) -> str | None:
-    """The version of the newest boot that fetched a kernel: named in its URL, else the one that was active then.
-
-    Args:
-        boots: newest first.
-    """
-    from plasmatui.pxe.assets import active_at, version_of_path
-
-    for boot in boots:
-        spans = [span for span in boot.stages if span.stage in _FETCHES and span.evidence]
-        texts = [(evidence.text, span.begin) for span in spans for evidence in span.evidence]
-        for text, begin in texts:
-            if version := version_of_path(text):
-                return version
-            if begin is not None and (profile := _PROFILE.search(text)):
-                return active_at(history, profile[1], begin) or None
-        if spans:
-            return None
-    return None
 
 
 def print_versions(versions: Sequence[Version], booted: Booted | None, nodes: int | None, rate: int) -> None:

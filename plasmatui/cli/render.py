@@ -62,28 +62,17 @@ def render(
 
 def _load(path: Path, engine: str | None) -> tuple[Inventory, Site, tuple[Diagnostic, ...]]:
     """The inventory and its site, with every error at once."""
-    from dataclasses import replace
-
-    from plasmatui.inventory.checks import cross_check
     from plasmatui.inventory.inventory import InventoryError
-    from plasmatui.inventory.loader import DHCP_SERVERS, read, read_text
-    from plasmatui.pxe.lint import lint
+    from plasmatui.inventory.loader import DHCP_SERVERS
+    from plasmatui.pxe.rendering import prepare
 
     if engine is not None and engine not in DHCP_SERVERS:
         raise Failure(USAGE, f"--engine: found {engine!r}, expected one of: {', '.join(DHCP_SERVERS)}")
     try:
-        reading = read(path, read_text(path))
+        prepared = prepare(path, engine or "")
     except InventoryError as error:
         raise _wrong(error.diagnostics) from None
-    inventory, site = reading.inventory, None
-    if engine is not None:
-        inventory = replace(inventory, pxe=replace(inventory.pxe, dhcp=engine))
-    if reading.complete:
-        cross_check(inventory, reading.places, reading.problems)
-        site = lint(inventory, reading.places, reading.problems)
-    if reading.problems.failed or site is None:
-        raise _wrong(reading.problems.diagnostics())
-    return inventory, site, reading.problems.diagnostics("warning")
+    return prepared.inventory, prepared.site, prepared.warnings
 
 
 def _wrong(diagnostics: tuple[Diagnostic, ...]) -> Failure:
@@ -112,18 +101,12 @@ def _render(
 
 def _images(directory: Path, site: Site) -> dict[str, Netboot]:
     """What the builds' own scripts say, for the profiles that have one there."""
-    from plasmatui.pxe.ipxe import RESCUE
-    from plasmatui.pxe.netboot import NetbootError, parse_netboot
+    from plasmatui.pxe.rendering import ImagesError, images_in
 
-    found: dict[str, Netboot] = {}
-    for profile in dict.fromkeys((*site.profiles, RESCUE)):
-        path = directory / profile / "netboot.ipxe"
-        try:
-            found[profile] = parse_netboot(path.read_text(encoding="utf-8", errors="replace"))
-        except FileNotFoundError:
-            continue
-        except (OSError, NetbootError) as error:
-            raise Failure(USAGE, f"{path} cannot be used: {error}", "build the image again, or leave it out") from None
+    try:
+        found = images_in(directory, site)
+    except ImagesError as error:
+        raise Failure(USAGE, str(error), "build the image again, or leave it out") from None
     if not found:
         raise Failure(USAGE, f"{directory} has no PROFILE/netboot.ipxe", f"profiles: {', '.join(site.profiles)}")
     return found
@@ -145,7 +128,7 @@ def _check(files: tuple[File, ...]) -> tuple[Checked, ...]:
 
 
 def _diff(files: tuple[File, ...], deployed: Path) -> tuple[str, ...]:
-    from plasmatui.pxe.files import drift
+    from plasmatui.pxe.drift import drift
 
     if not deployed.is_dir():
         raise Failure(USAGE, f"--diff: {deployed} is no directory", "name the directory that holds deployed files")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _ROOMS = ("plasmatui.checks.run", "plasmatui.checks.web", "plasmatui.cluster.clients", "plasmatui.remote.hosts")
 
 
-def _import_rooms() -> None:
+def import_rooms() -> None:
     """What checks need, imported where it delays nobody: it takes half a second, and not every engine is asked."""
     for name in _ROOMS:
         importlib.import_module(name)
@@ -56,7 +56,7 @@ class ChecksDesk:
         }
 
     async def _checks(self, session: Session, number: int, body: wire.AskChecks) -> wire.ReplyBody:
-        await asyncio.to_thread(_import_rooms)
+        await asyncio.to_thread(import_rooms)
         from plasmatui.checks.run import WORK, run
 
         unknown = [name for name in body.only if name not in WORK]
@@ -67,21 +67,22 @@ class ChecksDesk:
             await session.outbound.room()
             session.item(number, answer)
 
-        await run(self._context(), body.only, tell)
+        await run(self.context(), body.only, tell)
         return wire.Done()
 
     async def _certificates(self, _: Session, __: int, body: wire.AskCertificates) -> wire.ReplyBody:
-        await asyncio.to_thread(_import_rooms)
+        await asyncio.to_thread(import_rooms)
         from plasmatui.checks.certificates import live
 
-        context = self._context()
+        context = self.context()
         try:
             nodes = tuple(name for name in body.nodes or context.running if name in context.inventory.nodes)
             return wire.Certificates(await live(context, nodes))
         finally:
             await context.close()
 
-    def _context(self) -> Context:
+    def context(self) -> Context:
+        """What a run of checks looks at; close it."""
         from plasmatui.checks.context import Context
 
         return Context(

@@ -35,6 +35,7 @@ from plasmatui.engine.process import (
     set_up_log,
     watchdog_interval,
 )
+from plasmatui.engine.pxe import PxeDesk
 from plasmatui.engine.requests import RequestDesk
 from plasmatui.engine.server import Server
 from plasmatui.engine.store import KEPT_EVENTS, KEPT_OPERATIONS, Store
@@ -138,6 +139,15 @@ class Engine:
             lambda: bool(self._runner.running),
             lambda: bool(self._server.clients),
         )
+        checks = ChecksDesk(
+            self._store,
+            self._backend.query,
+            self._systems,
+            lambda: self._inventory,
+            paths,
+            lambda: journal.problem,
+        )
+        self._pxe = PxeDesk(self._store, self._watch.boots, checks, lambda: self._inventory)
         desk = RequestDesk(
             store=self._store,
             bmcs=self._backend,
@@ -150,14 +160,8 @@ class Engine:
             systems=self._systems,
             cluster=lambda: self._inventory.cluster,
             health=self._health,
-            checks=ChecksDesk(
-                self._store,
-                self._backend.query,
-                self._systems,
-                lambda: self._inventory,
-                paths,
-                lambda: journal.problem,
-            ),
+            checks=checks,
+            pxe=self._pxe,
         )
         self._server = Server(paths.socket, desk, self._welcome, on_clients=self._used)
 
@@ -221,6 +225,7 @@ class Engine:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._runner.close()
         await self._logs.close()
+        await self._pxe.close()
         await self._systems.close()
         try:
             async with asyncio.timeout(BACKEND_LIMIT):

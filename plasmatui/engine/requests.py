@@ -13,6 +13,7 @@ from plasmatui.engine.health import HealthWatch
 from plasmatui.engine.oplogs import OperationLogs
 from plasmatui.engine.opsdesk import ACTING, OperationsDesk
 from plasmatui.engine.ports import ProblemError
+from plasmatui.engine.pxe import PxeDesk
 from plasmatui.engine.session import Session
 from plasmatui.engine.store import Store
 from plasmatui.engine.watch import WatchHub
@@ -38,6 +39,8 @@ _ACTING = (
     wire.ConsoleReopen,
     wire.StopEngine,
     wire.Reload,
+    wire.ActivateImage,
+    wire.RollBackImage,
 )
 
 
@@ -84,6 +87,7 @@ class RequestDesk:
         systems: Systems,
         cluster: Callable[[], str],
         checks: ChecksDesk,
+        pxe: PxeDesk,
         health: HealthWatch,
     ) -> None:
         self._store = store
@@ -112,6 +116,7 @@ class RequestDesk:
             wire.Reload: self._reload,
             **operations.handlers,
             **checks.handlers,
+            **pxe.handlers,
             **health.handlers,
             **self._watch_desk.handlers,
         }

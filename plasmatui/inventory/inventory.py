@@ -72,6 +72,7 @@ class Pxe:
         lease: seconds of a DHCP lease.
         relayed: names of further networks whose DHCP requests come through a relay.
         boot_service: `HOST:PORT` that nginx passes on what is not a file; empty for none.
+        deployed: directory in which rendered files are deployed, on this host; empty for `/`, on the PXE server.
     """
 
     server: IPv4Address | None = None
@@ -85,6 +86,7 @@ class Pxe:
     lease: int = 3600
     relayed: tuple[str, ...] = ()
     boot_service: str = ""
+    deployed: str = ""
 
 
 @dataclass(frozen=True)

@@ -279,6 +279,7 @@ class _Reader:
             lease=section.get("lease", fields.as_text(values.seconds(120, 604800)), default.lease),
             relayed=tuple(dict.fromkeys(name for name, _ in relayed)),
             boot_service=section.get("boot_service", fields.as_text(values.socket), default.boot_service),
+            deployed=section.get("deployed", fields.as_text(values.absolute_path), default.deployed),
         )
 
     def _loaders(self, pxe: Section, default: dict[str, str]) -> dict[str, str]:
@@ -374,6 +375,6 @@ class _Reader:
 
 _PXE_KEYS = (
     "server", "interface", "http_port", "dhcp", "tftp", "assets", "loaders", "menu_timeout", "lease", "relayed",
-    "boot_service",
+    "boot_service", "deployed",
 )  # fmt: skip
 _LOG_KEYS = ("kind", "format", "file", "journal", "ssh")

@@ -11,6 +11,7 @@ from plasmatui.model.event import AuditLine, EventLine
 from plasmatui.model.health import GroupState, HealthLook, NodeServices
 from plasmatui.model.node import ConsoleState, Node, NodeState
 from plasmatui.model.operation import OperationRecord, Plan
+from plasmatui.model.pxe import PxeReply
 from plasmatui.model.system import Generation
 from plasmatui.model.words import Power
 
@@ -183,6 +184,7 @@ ReplyBody = (
     | BundleReply
     | EnrolReply
     | Certificates
+    | PxeReply
 )
 
 ItemBody = NodeAnswer | CheckAnswer

@@ -7,6 +7,7 @@ import msgspec
 from plasmatui.model.boot import LogFilter
 from plasmatui.model.checks import AskCertificates, AskChecks
 from plasmatui.model.operation import Order, Pace
+from plasmatui.model.pxe import PxeRequest
 
 
 class Watch(msgspec.Struct, frozen=True, tag="watch"):
@@ -260,4 +261,5 @@ RequestBody = (
     | AskChecks
     | AskCertificates
     | LookHealth
+    | PxeRequest
 )

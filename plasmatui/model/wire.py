@@ -13,9 +13,10 @@ import msgspec
 from plasmatui.model.answers import *
 from plasmatui.model.checks import *
 from plasmatui.model.node import Node
+from plasmatui.model.pxe import *
 from plasmatui.model.requests import *
 
-PROTOCOL = 6
+PROTOCOL = 7
 """Raised whenever a struct here changes in a way that an older side cannot read."""
 
 MAX_FRAME = 16 * 1024 * 1024

@@ -239,6 +239,21 @@ class Store:
             raise StoreError(f"{directory} cannot be read: {error.strerror}", "run it as a user who may") from error
 
 
+def damage(version: Version) -> str:
+    """Why a version cannot be booted, as far as the sizes of its files tell; "" when they are as the manifest says."""
+    if version.manifest is None:
+        return version.problem
+    for name, facts in version.manifest.files.items():
+        path = version.directory / name
+        try:
+            size = path.stat().st_size
+        except OSError as error:
+            return f"{path}: {error.strerror}"
+        if size != facts.size:
+            return f"{name} has {size} bytes, the manifest says {facts.size}"
+    return ""
+
+
 def active_at(history: Sequence[Activation], profile: str, wall: float) -> str:
     """The version that was served at a time; empty when the history does not go back so far."""
     return next((each.version for each in reversed(history) if each.profile == profile and each.at <= wall), "")

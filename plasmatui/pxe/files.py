@@ -1,20 +1,18 @@
-"""Rendered files in a directory: written so that no file is ever half there, compared with what is deployed.
+"""Rendered files in a directory: written so that no file is ever half there.
 
 A manifest in the directory names what was rendered into it. Only what it names is ever overwritten or removed.
 """
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import secrets
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from plasmatui.pxe.output import SERVER, File
-from plasmatui.text import clean_line
+from plasmatui.pxe.output import File
 
 MANIFEST = ".plasmatui-render.json"
 
@@ -136,32 +134,3 @@ def _remove(directory: Path, path: str) -> bool:
         parent.rmdir()
         parent = parent.parent
     return True
-
-
-def drift(files: Iterable[File], deployed: Path) -> tuple[str, ...]:
-    """How deployed files differ from the rendered ones: lines of a unified diff, safe for a terminal; none when equal.
-
-    Args:
-        deployed: a directory that was rendered into, or the root of a PXE server's file system (`/`), of which only
-            the server's files are looked at; for other files the directory that holds them.
-
-    Raises:
-        OSError: a file there cannot be read.
-    """
-    rendered = (deployed / MANIFEST).exists()
-    files = list(files)
-    places = {file.place for file in files}
-    lines: list[str] = []
-    for file in files:
-        if not rendered and len(places) > 1 and file.place != SERVER:
-            continue
-        path = deployed / (file.relative if rendered else file.path)
-        there = _text(path)
-        lines += difflib.unified_diff(
-            (there or "").splitlines(),
-            file.text.splitlines(),
-            f"{path}{'' if there is not None else ' (missing)'}",
-            f"rendered {file.relative}",
-            lineterm="",
-        )
-    return tuple(clean_line(line) for line in lines)

@@ -33,6 +33,7 @@ from plasmatui.pxe.assets import (
     Store,
     StoreError,
     Version,
+    damage,
     hashed,
     profile_name,
     script_of,
@@ -148,19 +149,8 @@ def rollback(store: Store, profile: str, now: Callable[[], float] = time.time) -
 
 
 def _switch(store: Store, version: Version, by: str, now: float) -> str:
-    if version.manifest is None:
-        raise StoreError(f"{version.name} is not activated: {version.problem}", "activate another, or deploy it again")
-    for name, facts in version.manifest.files.items():
-        path = version.directory / name
-        try:
-            size = path.stat().st_size
-        except OSError as error:
-            raise StoreError(f"{version.name} is not activated: {path}: {error.strerror}", "deploy it again") from error
-        if size != facts.size:
-            raise StoreError(
-                f"{version.name} is not activated: {name} has {size} bytes, the manifest says {facts.size}",
-                f"plasmatui images verify {version.name}",
-            )
+    if why := damage(version):
+        raise StoreError(f"{version.name} is not activated: {why}", "activate another, or deploy it again")
     before = store.active().get(version.profile, "")
     _linkable(store, version.profile)
     if before != version.name:

@@ -18,8 +18,10 @@ from plasmatui.model.event import AuditLine, EventLine
 from plasmatui.model.health import GroupState, HealthLook, NodeServices
 from plasmatui.model.node import Node, NodeState
 from plasmatui.model.operation import OperationRecord
+from plasmatui.model.pxe import PxeReply, PxeRequest
 from plasmatui.text import clean_line
 from plasmatui.ui.checklist import Checklist
+from plasmatui.ui.pxeside import PxeSide
 
 EVENTS_KEPT = 2000
 AUDIT_KEPT = 1000
@@ -40,6 +42,7 @@ class Topic(Enum):
     UNKNOWN = "unknown"
     CHECKS = "checks"
     HEALTH = "health"
+    PXE = "pxe"
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,7 @@ class Store:
     look: HealthLook = field(default_factory=HealthLook)
     boots: dict[str, tuple[BootTimeline, ...]] = field(default_factory=dict)
     checklist: Checklist = field(default_factory=Checklist)
+    pxe: PxeSide = field(default_factory=PxeSide)
     link: LinkState = LinkState()
     seq: int = 0
     _watchers: list[Watcher] = field(default_factory=list)
@@ -242,6 +246,21 @@ class Store:
         """The checklist is done; `problem`: why not all of it, "" when all is."""
         self.checklist.stop(self.clock(), clean_line(problem, 400))
         self._tell(frozenset(), frozenset((Topic.CHECKS,)))
+
+    def take_pxe(self, answer: PxeReply) -> None:
+        """Something of the PXE side is answered."""
+        self.pxe.take(answer)
+        self._tell(frozenset(), frozenset((Topic.PXE,)))
+
+    def fail_pxe(self, kind: type[PxeRequest], problem: str) -> None:
+        """Why a question about the PXE side has no answer."""
+        self.pxe.problems[kind] = clean_line(problem, 400)
+        self._tell(frozenset(), frozenset((Topic.PXE,)))
+
+    def read_image(self, version: str, begins: bool) -> None:
+        """The reading of an image begins or ends."""
+        (self.pxe.reading.add if begins else self.pxe.reading.discard)(version)
+        self._tell(frozenset(), frozenset((Topic.PXE,)))
 
     def offline(self, reason: str, retry_at: float = 0.0) -> None:
         """The engine is gone (or is being looked for); what is known stays and counts as stale."""

@@ -82,6 +82,70 @@ def states(nodes: tuple[Node, ...]) -> dict[str, NodeState]:
     return result
 
 
+def pxe_services() -> wire.PxeServices:
+    """DHCP is heard, TFTP does not answer."""
+    services = (
+        wire.PxeService("dhcp", "kea", CheckState.OK, "UDP port 67 is taken; last line of its log 2s ago"),
+        wire.PxeService("tftp", "tftpd-hpa", CheckState.FAILED, "10.0.100.10 port 69 does not answer",
+                        "systemctl status tftpd-hpa on the PXE server"),
+        wire.PxeService("http", "nginx", CheckState.OK, "http://10.0.100.10:8080/boot/ipxe/boot.ipxe, 4711 bytes"),
+    )  # fmt: skip
+    return wire.PxeServices(services, NOW - 4)
+
+
+def pxe_images() -> wire.Images:
+    """Two versions of worker's image, the older one damaged; one of control-plane's, verified."""
+    files = (wire.ImageFile("bzImage", 12_100_000, "ab" * 32), wire.ImageFile("initrd", 402_000_000, "cd" * 32))
+    init = "/nix/store/7rrs0q1dmv2x3z4y5w6v7a8b9c0d1f2g-nixos-system-netboot-25.11/init"
+    facts = {"files": files, "init": init, "architecture": "x86_64", "revision": "4f1c2d3e4a5b", "built": NOW - 9000}
+    return wire.Images(
+        "/var/lib/pxe-boot",
+        NOW - 4,
+        (
+            wire.ImageVersion(
+                name="control-plane.20231114T100000Z-0123abcd", profile="control-plane", active=True,
+                deployed=NOW - 90_000, state=wire.ImageState.VERIFIED, verified=NOW - 60,
+                nodes=("node01", "node02", "node03"),
+                fix="plasmatui images verify control-plane.20231114T100000Z-0123abcd", **facts,
+            ),
+            wire.ImageVersion(
+                name="worker.20231114T200000Z-89abcdef", profile="worker", active=True, state=wire.ImageState.WHOLE,
+                deployed=NOW - 7200, nodes=("node04", "node05"),
+                fix="plasmatui images verify worker.20231114T200000Z-89abcdef", **facts,
+            ),
+            wire.ImageVersion(
+                name="worker.20231101T080000Z-00112233", profile="worker", active=False, state=wire.ImageState.WHOLE,
+                deployed=NOW - 1_000_000, fix="plasmatui images activate worker.20231101T080000Z-00112233", **facts,
+            ),
+            wire.ImageVersion(
+                name="worker.20231001T080000Z-44556677", profile="worker", active=False, state=wire.ImageState.DAMAGED,
+                deployed=NOW - 4_000_000, reason="initrd has 12 bytes, the manifest says [/] 402000000",
+                fix="plasmatui images deploy worker", **facts,
+            ),
+        ),
+        {"worker": "worker.20231101T080000Z-00112233"},
+        ("rescue",),
+        ("node06",),
+        (wire.ImageCheck("boot-script", True, "what /var/lib/pxe-boot/ipxe/boot.ipxe asks for is there"),),
+    )  # fmt: skip
+
+
+def pxe_drift() -> wire.Drift:
+    """Kea's configuration was edited, a file of the firewall is not there."""
+    return wire.Drift(
+        "/",
+        NOW - 4,
+        (
+            wire.DriftFile("dhcp", "server/etc/kea/kea-dhcp4.conf", "/etc/kea/kea-dhcp4.conf", wire.DriftState.DIFFERS,
+                           fix="plasmatui render --only dhcp -o rendered"),
+            wire.DriftFile("firewall", "server/etc/iptables/rules.v4", "/etc/iptables/rules.v4",
+                           wire.DriftState.MISSING, fix="plasmatui render --only firewall -o rendered"),
+        ),
+        {"same": 9, "differs": 1, "missing": 1},
+        images=True,
+    )  # fmt: skip
+
+
 class FakeEngine:
     """One connection; `asked` holds every request. Set `answers[type]` to a function for another answer."""
 
@@ -183,6 +247,9 @@ class FakeWorld:
         self.services: tuple[NodeServices, ...] = ()
         self.groups: tuple[GroupState, ...] = ()
         self.look = HealthLook()
+        self.pxe_services = pxe_services()
+        self.images = pxe_images()
+        self.drift = pxe_drift()
         self.operations: dict[int, OperationRecord] = {}
         self.audit: tuple[AuditLine, ...] = (AuditLine(1, NOW - 50, "anna", "node01", "chassis control 1", "done"),)
 
@@ -287,6 +354,12 @@ class FakeWorld:
             return wire.EnrolReply(f"--- inventory.yaml\n+  {body.name}:\n+    mac: {body.mac}\n", body.apply)
         if isinstance(body, wire.AskTimeline):
             return wire.Timelines(())
+        if isinstance(body, wire.AskPxeServices):
+            return self.pxe_services
+        if isinstance(body, wire.AskImages):
+            return self.images
+        if isinstance(body, wire.AskDrift):
+            return self.drift
         if isinstance(body, wire.PlanOrder):
             return wire.PlanReply(self.plan(body))
         if isinstance(body, wire.StartOrder):

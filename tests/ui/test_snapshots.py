@@ -148,6 +148,13 @@ def test_checklist(snap_compare: Any, size: tuple[int, int], look: str) -> None:
 
 @pytest.mark.parametrize("look", LOOKS)
 @pytest.mark.parametrize("size", SIZES)
+def test_boot(snap_compare: Any, size: tuple[int, int], look: str) -> None:
+    told = prepare("6", "tab", "down", wait=lambda app: app.context.store.pxe.drift is not None)
+    assert snap_compare(app_for(look), terminal_size=size, run_before=told)
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("size", SIZES)
 def test_consoles(snap_compare: Any, size: tuple[int, int], look: str) -> None:
     writing = prepare("2", "i", wait=lambda app: app.screen.view.tile.console.writing)
     assert snap_compare(app_for(look), terminal_size=size, run_before=writing)
@@ -159,7 +166,7 @@ def test_consoles(snap_compare: Any, size: tuple[int, int], look: str) -> None:
         ("detail-pane", ("down", "down", "down", "down", "down", "down")),
         ("node-details", ("end", "up", "up", "up", "enter", *["right_square_bracket"] * 4)),
         ("operations", ("4",)),
-        ("events", ("6",)),
+        ("image", ("6", "tab", "enter")),
         ("help", ("question_mark",)),
         ("problems", ("exclamation_mark",)),
         ("palette", ("ctrl+p", "p", "o", "w")),

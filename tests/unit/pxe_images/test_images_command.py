@@ -17,11 +17,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from plasmatui.cli.images_list import booted_version
 from plasmatui.cli.main import run
 from plasmatui.model.boot import BootTimeline, Evidence, StageSpan
 from plasmatui.model.words import Stage
 from plasmatui.pxe.assets import Activation
+from plasmatui.pxe.booted import booted_version
 from plasmatui.sim import toyflake
 from plasmatui.sim.tools import site
 from tests.support.images import write_image
