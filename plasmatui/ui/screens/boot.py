@@ -50,7 +50,7 @@ class BootView(ActingView):
 
     def on_resize(self) -> None:
         self._share()
-        self.call_after_refresh(lambda: self.sections.choose(self.sections.cursor))  # other lines wrap: keep it in sight
+        self.call_after_refresh(lambda: self.sections.choose(self.sections.cursor))  # other lines are wrapped now
 
     def _tick(self) -> None:
         if self.is_in_sight and not self.context.frozen:
