@@ -42,10 +42,10 @@ def _pe(data: bytearray, machine: int) -> None:
     struct.pack_into("<II", data, 0x58 + 16, len(data) - 512, 512)
 
 
-def cpio(files: dict[str, bytes]) -> bytes:
+def cpio(files: dict[str, bytes], mode: int = 0o644) -> bytes:
     data = bytearray()
     for name, content in [*files.items(), ("TRAILER!!!", b"")]:
-        fields = [0, 0o100644, 0, 0, 1, 0, len(content), 0, 0, 0, 0, len(name) + 1, 0]
+        fields = [0, 0o100000 | mode, 0, 0, 1, 0, len(content), 0, 0, 0, 0, len(name) + 1, 0]
         data += b"070701" + b"".join(b"%08X" % field for field in fields)
         data += name.encode() + b"\0"
         data += b"\0" * (-len(data) % 4) + content
