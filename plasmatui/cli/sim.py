@@ -6,12 +6,17 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING
 
 import click
 
 from plasmatui.cli.failure import FAILED, USAGE, Failure
 from plasmatui.cli.output import note, result
 from plasmatui.cli.rack import serving
+
+if TYPE_CHECKING:
+    from plasmatui.sim.main import Work
 
 
 def _list_faults(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
@@ -47,6 +52,7 @@ def _list_faults(context: click.Context, _option: click.Parameter, wanted: bool)
 )
 @click.option("--boot-url", metavar="URL", help="The iPXE script of a boot service to boot from; else the rack's own.")
 @click.option("--strangers", type=click.IntRange(0, 100), default=0, help="Machines that no inventory knows.")
+@click.option("--drill", is_flag=True, help="Fire drill: something breaks, find out where and what.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Where the inventory is written.")
 @click.option("--idle-exit", type=click.FloatRange(min=0, min_open=True), hidden=True)
 @click.option("--detached", is_flag=True, hidden=True)
@@ -61,6 +67,7 @@ def sim(
     tftp: str,
     boot_url: str | None,
     strangers: int,
+    drill: bool,
     output: Path | None,
     idle_exit: float | None,
     detached: bool,
@@ -100,6 +107,7 @@ def sim(
                         exit_when_idle=idle_exit,
                     ),
                     ready,
+                    _drills() if drill else None,
                 )
     except BlockingIOError as error:
         raise Failure(USAGE, f"another simulated rack already serves {output}") from error
@@ -107,6 +115,16 @@ def sim(
         raise Failure(USAGE, str(error)) from error
     except AddressError as error:
         raise Failure(FAILED, str(error), "stop another simulated rack, or ask for fewer nodes") from error
+
+
+def _drills() -> Work:
+    """Of a seed that was asked for the same drills each time, else others."""
+    from plasmatui.cli.drill import drills
+
+    context = click.get_current_context()
+    asked = context.get_parameter_source("seed") is not click.core.ParameterSource.DEFAULT
+    random = Random(context.params["seed"] if asked else None)  # noqa: S311 - which drill
+    return lambda rack: drills(rack, random)
 
 
 def _directory(path: Path) -> Path:

@@ -208,9 +208,11 @@ class BootWatch:
                 self._preludes.override(node, wall, Evidence(event.source, 0, text), shown, failed=not verified)
             case PowerSeen(value=Power.ON) if before.power.value is Power.OFF:
                 self._preludes.power(node, wall, _told(event, f"power on{_by(payload.by)}"), shown, on=True)
-            case PowerSeen(value=Power.OFF) if before.power.value is Power.ON:
+            case PowerSeen(value=Power.OFF) if before.power.value is not Power.OFF:
                 self._preludes.off(node)
-                if node in self._shown:
+                told_last = self._shown.get(node)
+                # After a silence of the BMC or an absence of the engine only what still seemed to go on ends.
+                if told_last is not None and (before.power.value is Power.ON or told_last.outcome == "running"):
                     told = _told(event, f"power off{_by(payload.by)}")
                     self.feed(Signal(kind=SignalKind.POWER_OFF, evidence=told, wall=wall, node=node), wall)
             case _:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import resource
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 
 from plasmatui.sim.rack import Rack, RackOptions
 
 _FILES = 65536
 
 
-async def serve(options: RackOptions, ready: Callable[[Rack], None]) -> int:
-    """Run a rack; `ready` is called once, when every BMC answers. Ends on SIGINT, SIGTERM or when it was idle.
+Work = Callable[[Rack], Coroutine[object, object, None]]
+
+
+async def serve(options: RackOptions, ready: Callable[[Rack], None], work: Work | None = None) -> int:
+    """Run a rack; `ready` is called once, when every BMC answers. Ends on SIGINT, SIGTERM, when it was idle, or with
+    `work`, which is done beside it.
 
     Returns:
         0.
@@ -30,15 +34,20 @@ async def serve(options: RackOptions, ready: Callable[[Rack], None]) -> int:
     try:
         async with Rack(options) as rack:
             ready(rack)
-            waits = [
+            waits: list[asyncio.Task[object]] = [
                 asyncio.create_task(stop.wait(), name="sim-stop"),
                 asyncio.create_task(rack.idle.wait(), name="sim-idle"),
             ]
+            if work is not None:
+                waits.append(asyncio.create_task(work(rack), name="sim-work"))
             try:
-                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+                ended, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+                for task in ended:
+                    task.result()
             finally:
                 for wait in waits:
                     wait.cancel()
+                await asyncio.gather(*waits, return_exceptions=True)
     finally:
         for number in signals:
             loop.remove_signal_handler(number)
@@ -53,6 +62,6 @@ def _allow_many_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def run(options: RackOptions, ready: Callable[[Rack], None]) -> int:
+def run(options: RackOptions, ready: Callable[[Rack], None], work: Work | None = None) -> int:
     """`serve` with an event loop of its own; returns the exit code."""
-    return asyncio.run(serve(options, ready))
+    return asyncio.run(serve(options, ready, work))

@@ -98,6 +98,7 @@ class Rack:
     Attributes:
         machines: by node name.
         inventory_path, password, token_path, ca_path, control_path: for those who connect.
+        attached: set when somebody has asked a BMC.
         idle: set when `exit_when_idle` has passed.
 
     Raises:
@@ -117,6 +118,7 @@ class Rack:
         self.clock = Clock(self.options.speed)
         self.password = self.options.password or secrets.token_hex(8)
         self.nodes: dict[str, Node] = {}
+        self.attached = asyncio.Event()
         self.idle = asyncio.Event()
         self.ca_path = Path()
         self._services: BootServices | None = None
@@ -387,6 +389,7 @@ class Rack:
 
     def _touched(self) -> None:
         self._busy_at = time.monotonic()
+        self.attached.set()
 
     async def _housekeeping(self) -> None:
         """Ends idle sessions, restarts BMCs that have to, and notices that nobody is connected."""

@@ -33,6 +33,8 @@ def starts_boot(facts: BootFacts, signal: Signal) -> bool:
         return _console_starts(facts, signal)
     if kind is K.KERNEL:
         return facts.console == 3 or (facts.ended and facts.console >= 2)
+    if (kind in _QUESTIONS or kind is K.TFTP_REQUEST) and _was_off(facts, signal):
+        return True
     if kind in _QUESTIONS:
         asks = signal.ipxe is True or signal.arch is not None or signal.vendor.startswith(_NETWORK_ROM)
         return asks and _came_far(facts) and _later(facts, signal)
@@ -57,6 +59,11 @@ def _console_starts(facts: BootFacts, signal: Signal) -> bool:
     # come back when iPXE gave up.
     banner = signal.kind is K.FIRMWARE and _POWER_ON.search(signal.evidence.text) is not None
     return banner and any(kind is K.IPXE_START for kind, _, _ in facts.marks)
+
+
+def _was_off(facts: BootFacts, signal: Signal) -> bool:
+    """Later than the machine had power, by more than the clocks were seen to differ."""
+    return signal.wall is not None and facts.off_wall is not None and signal.wall > facts.off_wall + facts.skew
 
 
 def _came_far(facts: BootFacts) -> bool:

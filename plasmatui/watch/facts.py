@@ -207,6 +207,7 @@ class BootFacts:
         self.console_wall: float | None = None
         self.beside_logs = False  # something was seen that no server's log tells: on its console, or by ourselves
         self.ended = False  # its console saw a reboot, power-off or panic
+        self.off_wall: float | None = None  # when it had no power any more
         self.host_keys: set[str] = set()  # fingerprints that its console showed
 
     def record(self, signal: Signal, now: float) -> bool:
@@ -329,6 +330,8 @@ class BootFacts:
             self.host_keys.add(signal.text)
         if signal.kind in (SignalKind.REBOOT, SignalKind.POWER_OFF, SignalKind.PANIC):
             self.ended = True
+        if signal.kind is SignalKind.POWER_OFF:
+            self.off_wall = signal.wall
 
 
 _CONSOLE_LEVEL = {

@@ -11,8 +11,9 @@ from plasmatui.engine.preludes import Preludes
 from plasmatui.inventory.inventory import Inventory
 from plasmatui.model import wire
 from plasmatui.model.boot import BootTimeline, Evidence, StageSpan
+from plasmatui.model.event import PowerSeen
 from plasmatui.model.operation import PowerOrder
-from plasmatui.model.words import PowerAction, Stage
+from plasmatui.model.words import Power, PowerAction, Stage
 from tests.engine.bootserver import S, Server, boots, following, stage
 from tests.engine.conftest import Start, until
 
@@ -91,6 +92,22 @@ async def test_a_cycle_of_a_machine_that_is_off_says_so_and_is_no_boot_that_goes
     assert boot.begin is not None
     assert boot.begin < begun
     assert (boot.stages[0].stage, boot.stages[0].state) == (S.POWERING_ON, "done")
+
+
+async def test_a_machine_that_was_off_while_its_bmc_was_silent_begins_a_new_boot(
+    start: Start, inventory: Inventory, server: Server
+) -> None:
+    running = await start(inventory=inventory)
+    await following(running)
+    server.boot("n1", upto=0)
+    await until(lambda: stage(running, "n1") is S.DHCP_LOADER)
+    for power in (Power.UNKNOWN, Power.OFF, Power.ON):
+        running.backend.tell("n1", PowerSeen(power))
+    server.boot("n1")
+    await until(lambda: stage(running, "n1") is S.HTTP_INITRD)
+    new, old = await boots(running, "n1")
+    assert (old.number, old.outcome, old.reached) == (1, "stopped", S.DHCP_LOADER)
+    assert (new.number, new.outcome) == (2, "running")
 
 
 async def test_machines_that_nobody_knows_stay_known_when_another_is_enrolled(
