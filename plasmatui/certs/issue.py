@@ -214,16 +214,50 @@ def _load_key(path: Path, secret: bytes | None, ca: Certificate) -> _Key:
 def _issue_one(
     inventory: Inventory, directory: Path, node: str, ca_key: _Key, ca: x509.Certificate
 ) -> tuple[Path, ...]:
-    place = directory / node
-    make_directory(place)
+    return put_pair(directory, node, sign_pair(inventory, node, ca_key, ca))
+
+
+@dataclass(frozen=True, repr=False)
+class Pair:
+    """A node's key and certificate with the CA that signed it, as PEM. Its text forms hold none of them."""
+
+    key: bytes
+    certificate: bytes
+    ca: bytes
+
+    def files(self, node: str) -> tuple[tuple[str, bytes, int], ...]:
+        """Name, content and mode of each file of a node's secrets."""
+        return (
+            (f"{node}-key.pem", self.key, KEY_MODE),
+            (f"{node}-cert.pem", self.certificate, CERT_MODE),
+            (CA_CERT, self.ca, CERT_MODE),
+        )
+
+
+def open_authority(inventory: Inventory, passphrase: Secret) -> tuple[_Key, x509.Certificate]:
+    """The key and the certificate of the authority that is there. Raises IssueError: there is none, or none usable."""
+    plan = make_plan(inventory, (), renew=False)
+    if plan.ca is None:
+        raise IssueError(f"there is no CA in {plan.directory / AUTHORITY}: plasmatui certs issue makes one")
+    try:
+        return _load_key(plan.directory / AUTHORITY / CA_KEY, _revealed(passphrase), plan.ca), plan.ca.parsed
+    except OSError as error:
+        raise IssueError(f"{error.filename}: {error.strerror or error}") from None
+
+
+def sign_pair(inventory: Inventory, node: str, ca_key: _Key, ca: x509.Certificate) -> Pair:
+    """A new key and certificate for a node; writes nothing. Raises IssueError: the CA ends too soon."""
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = _sign_node(names(inventory, node), key, ca_key, ca)
     pem = serialization.Encoding.PEM
-    files = (
-        (place / f"{node}-key.pem", _pem(key, None), KEY_MODE),
-        (place / f"{node}-cert.pem", certificate.public_bytes(pem), CERT_MODE),
-        (place / CA_CERT, ca.public_bytes(pem), CERT_MODE),
-    )
+    return Pair(_pem(key, None), certificate.public_bytes(pem), ca.public_bytes(pem))
+
+
+def put_pair(directory: Path, node: str, pair: Pair) -> tuple[Path, ...]:
+    """Put a pair into a node's secrets; what it replaces is kept. Twice is as once. Raises OSError."""
+    place = directory / node
+    make_directory(place)
+    files = [(place / name, data, mode) for name, data, mode in pair.files(node)]
     _keep(directory / OLD / node, [path for path, data, _ in files if path.exists() and path.read_bytes() != data])
     for path, data, mode in files:
         replace(path, data, mode)

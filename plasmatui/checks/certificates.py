@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ssl
 import time
 from pathlib import Path
 
 from plasmatui.certs.read import SOON, Certificate, CertificateError, missing_names, parse_der, read_file
+from plasmatui.certs.shown import shown_certificate
 from plasmatui.checks.context import Context
 from plasmatui.checks.found import FAILED, OK, UNKNOWN, WARNING, Found, skipped, together
 from plasmatui.cluster.trust import Trust, TrustError
@@ -17,22 +17,7 @@ from plasmatui.model.checks import CertificateSeen
 from plasmatui.text import clean_line
 from plasmatui.tls import REASONS, FingerprintError, unverified
 
-CONNECT_LIMIT = 5.0
 _NONE_RUNS = "no node with services is on"
-
-
-async def _shown(address: str, port: int, name: str, context: ssl.SSLContext) -> bytes:
-    """The certificate of a server, DER, after a handshake. Raises OSError (with ssl.SSLError), TimeoutError."""
-    async with asyncio.timeout(CONNECT_LIMIT):
-        _, writer = await asyncio.open_connection(address, port, ssl=context, server_hostname=name)
-    try:
-        found: bytes = writer.get_extra_info("ssl_object").getpeercert(binary_form=True) or b""
-        return found
-    finally:
-        writer.close()
-        with contextlib.suppress(OSError, TimeoutError):
-            async with asyncio.timeout(1.0):
-                await writer.wait_closed()
 
 
 async def look(context: Context, node: str, service: Service) -> tuple[Certificate | None, str, bool]:
@@ -43,7 +28,7 @@ async def look(context: Context, node: str, service: Service) -> tuple[Certifica
     problem = ""
     try:
         trust = await context.once("trust", lambda: _trust(context))
-        data = await _shown(*place, await trust.get(service.verify_tls))
+        data = await shown_certificate(*place, await trust.get(service.verify_tls))
     except TrustError as error:
         problem, data = f"the CA cannot be used: {error}", b""
     except ssl.SSLCertVerificationError as error:
@@ -56,7 +41,7 @@ async def look(context: Context, node: str, service: Service) -> tuple[Certifica
         return None, f"port {place[1]}: {clean_line(error.strerror or str(error), 120)}", False
     if not data:
         try:
-            data = await _shown(*place, unverified())
+            data = await shown_certificate(*place, unverified())
         except OSError as error:  # TimeoutError is one
             return None, problem or str(error), True
     try:

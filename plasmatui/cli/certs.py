@@ -1,4 +1,4 @@
-"""`plasmatui certs`: which certificates there are and how long they last; a CA of the cluster's own."""
+"""`plasmatui certs`: which certificates there are and how long they last, a CA of the cluster's own, new ones."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ import click
 from plasmatui.cli.check import load_inventory
 from plasmatui.cli.engine_link import engine, expect, require_writable, run_async
 from plasmatui.cli.failure import DONE, FAILED, SOME_FAILED, USAGE, Failure
+from plasmatui.cli.order_options import OrderOptions, order_options
+from plasmatui.cli.orders import give_order
 from plasmatui.cli.output import clean, note, print_json, result, table
+from plasmatui.cli.records import outcome_json
 from plasmatui.cli.sets import ALL, pick
 from plasmatui.cli.settings import Settings
 from plasmatui.model import wire
 from plasmatui.model.checks import CertificateSeen
+from plasmatui.model.operation import CertsRotateOrder
 
 if TYPE_CHECKING:
     from plasmatui.certs.issue import Plan
@@ -25,7 +29,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def certs() -> None:
-    """List and issue certificates."""
+    """List, issue and rotate certificates."""
 
 
 @certs.command()
@@ -94,19 +98,28 @@ def issue(
     return DONE
 
 
-def _reference(text: str | None) -> Secret:
-    """A secret by reference: `env:NAME` or `file:PATH`, so that none stands in a command line."""
-    from plasmatui.inventory.secrets import Secret
+@certs.command()
+@click.argument("node_set", metavar="[SET]", default=ALL)
+@click.option("--passphrase", metavar="REF", default="", help="Of the CA's key: env:NAME of the engine, or file:PATH.")
+@order_options
+@click.pass_obj
+def rotate(settings: Settings, node_set: str, passphrase: str, options: OrderOptions) -> int:
+    """Give nodes new certificates, one service after the other.
 
-    if text is None:
-        return Secret()
-    kind, _, value = text.partition(":")
-    if kind == "env" and value.isidentifier():
-        return Secret(env=value)
-    if kind == "file" and value:
-        return Secret(file=value)
-    # What was given is not printed: it may be the passphrase itself.
-    raise Failure(USAGE, "--passphrase: found something else, expected env:NAME or file:PATH")
+    Issued with the cluster's CA, seen on the wire; what does not take it gets the old one back. SET is @all when it is
+    left out.
+    """
+    _reference(passphrase)
+    return give_order(settings, CertsRotateOrder(passphrase), node_set, options, outcome_json)
+
+
+def _reference(text: str | None) -> Secret:
+    from plasmatui.inventory.secrets import reference
+
+    try:
+        return reference(text or "")
+    except ValueError as error:
+        raise Failure(USAGE, f"--passphrase: {error}") from None
 
 
 def _confirm(yes: bool) -> None:

@@ -74,6 +74,22 @@ class Secret:
         raise SecretError("no secret is given")
 
 
+def reference(text: str) -> Secret:
+    """A secret of `env:NAME` or `file:PATH`, so that none stands in a command line; "" for none.
+
+    Raises:
+        ValueError: it is neither. What was given is not repeated: it may be the secret itself.
+    """
+    kind, _, value = text.partition(":")
+    if kind == "env" and value.isidentifier():
+        return Secret(env=value)
+    if kind == "file" and value:
+        return Secret(file=value)
+    if text:
+        raise ValueError("found something else, expected env:NAME or file:PATH")
+    return Secret()
+
+
 def _from_file(path: Path) -> str:
     try:
         with path.open("rb") as file:

@@ -87,6 +87,16 @@ class RollbackOrder(msgspec.Struct, frozen=True, tag="rollback"):
     next_boot: bool = False
 
 
+class CertsRotateOrder(msgspec.Struct, frozen=True, tag="certs-rotate"):
+    """Give nodes new certificates from the cluster's CA, their services one after the other.
+
+    Attributes:
+        passphrase: where that of the CA's key is found: "env:NAME" or "file:PATH"; empty for none.
+    """
+
+    passphrase: str = ""
+
+
 Order = (
     PowerOrder
     | BootDeviceOrder
@@ -98,6 +108,7 @@ Order = (
     | DrainOrder
     | UndrainOrder
     | RollbackOrder
+    | CertsRotateOrder
 )
 
 

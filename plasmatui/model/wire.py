@@ -16,7 +16,7 @@ from plasmatui.model.node import Node
 from plasmatui.model.pxe import *
 from plasmatui.model.requests import *
 
-PROTOCOL = 7
+PROTOCOL = 8
 """Raised whenever a struct here changes in a way that an older side cannot read."""
 
 MAX_FRAME = 16 * 1024 * 1024

@@ -9,6 +9,7 @@ from typing import Any
 from plasmatui.model.operation import (
     BootDeviceOrder,
     BootOrder,
+    CertsRotateOrder,
     DrainOrder,
     IdentifyOrder,
     InstallOrder,
@@ -21,7 +22,7 @@ from plasmatui.model.operation import (
     Step,
     UndrainOrder,
 )
-from plasmatui.operations import boot, bootdev, drain, identify, install, power, provision, rollback
+from plasmatui.operations import boot, bootdev, certificates, drain, identify, install, power, provision, rollback
 from plasmatui.operations.site import Site
 from plasmatui.operations.work import NodeWork
 
@@ -89,6 +90,9 @@ KINDS: dict[type, Kind] = {
     UndrainOrder: Kind(drain.undrain, drain.undrain_steps, drain.undrain_command, lambda _: 1, bmc=False),
     RollbackOrder: Kind(
         rollback.rollback, rollback.steps, rollback.command, lambda _: 2, bmc=False, look=rollback.look
+    ),
+    CertsRotateOrder: Kind(
+        certificates.rotate, certificates.steps, certificates.command, lambda _: 2, bmc=False, look=certificates.look
     ),
 }
 

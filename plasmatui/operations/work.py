@@ -167,6 +167,11 @@ class NodeWork:
         """Why the operation was cancelled, "" when it was not."""
         return self._leave
 
+    @property
+    def overridden(self) -> bool:
+        """The guard was overridden by the cluster's name."""
+        return self._desk.override
+
     def begun(self, id_: str) -> float:
         """When a step was begun, in this run or an earlier one: Unix seconds, 0 when it was not."""
         steps = [step.begin for step in self.record.steps if step.id == id_]

@@ -138,6 +138,7 @@ class Cluster:
             self.wiped(name)
         self.backends.setdefault(name, "active")
         system.units.on_change(partial(self._unit_changed, node, system.units))
+        system.units.on_reload(partial(self._unit_reloaded, node, system.units))
 
     def wiped(self, name: str) -> None:
         """A node's data are gone: its disk was wiped."""
@@ -180,6 +181,17 @@ class Cluster:
                 self.vms.kill(node.name, "plasmavmc stopped")
         elif name.startswith(_VM_UNIT) and not active:
             self.vms.kill(node.name, f"{unit} stopped", name.removeprefix(_VM_UNIT))
+
+    def _unit_reloaded(self, node: ClusterNode, units: Units, unit: str) -> None:
+        """A service reads its certificate again, and goes on with the old one when it cannot."""
+        service = unit.removesuffix(".service")
+        if node.units is not units or service not in node.servers:
+            return
+        try:
+            self._certificates.started(node, service)
+        except ssl.SSLError as error:
+            message = f"certificate {node.name}-cert.pem: {error.reason or error}; the old one stays"
+            units.log(service, {"level": "ERROR", "message": message}, priority=3)
 
     def raft_unit(self, node: ClusterNode, group: str) -> str:
         """The unit that keeps a node's membership: workers run no chainfire, and their plasmavmc does."""

@@ -66,6 +66,7 @@ class Certificates:
         self._directory = directory
         self._stranger: Authority | None = None
         self._contexts: dict[tuple[str, str], ssl.SSLContext] = {}
+        self._known: dict[tuple[str, str], bytes] = {}
         self._own: dict[tuple[str, str], ssl.SSLContext] = {}
 
     def started(self, node: ClusterNode, service: str) -> None:
@@ -73,17 +74,24 @@ class Certificates:
         if they are there; otherwise it has one of the rack's authority.
 
         Raises:
-            ssl.SSLError: they are no certificate and key that belong together.
+            ssl.SSLError: they are no certificate and key that belong together, or the node's fault makes it so.
         """
-        self._own.pop((node.name, service), None)
         secrets = node.system.secrets if node.system is not None else {}
         pair = [secrets.get(f"{node.name}-{part}.pem") for part in ("cert", "key")]
-        if pair[0] is not None and pair[1] is not None:
+        if pair[0] is None or pair[1] is None:
+            self._own.pop((node.name, service), None)
+        else:
             with tempfile.NamedTemporaryFile(dir=self._directory) as file:
                 file.write(pair[0][0].rstrip() + b"\n" + pair[1][0])
                 file.flush()
                 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
                 context.load_cert_chain(file.name)
+            known = self._known.get((node.name, service))
+            if known not in (None, pair[0][0]) and "certificate-refused" in node.faults:
+                error = ssl.SSLError(1, "key values mismatch (fault certificate-refused)")
+                error.reason = "KEY_VALUES_MISMATCH"
+                raise error
+            self._known[node.name, service] = pair[0][0]
             self._own[node.name, service] = context
 
     def context(self, node: ClusterNode, service: str) -> ssl.SSLContext:

@@ -237,7 +237,11 @@ async def _mv(call: Call) -> int:
 
 async def _ln(call: Call) -> int:
     options = Options(call.arguments)
-    call.files.link(options.rest[1], options.rest[0])
+    source, target = options.rest
+    if "s" in options:
+        call.files.link(target, source)
+    else:
+        call.files.join(target, source)
     return 0
 
 

@@ -105,8 +105,13 @@ async def _change(call: Call, options: Options, names: list[str]) -> int:
             continue
         if verb == "restart":
             units.stop(unit_name)
-        if verb != "reload":
-            units.start(unit_name)
+        if verb == "reload":
+            if not units.reload(unit_name):
+                code = call.fail(
+                    f"Failed to reload {unit_name}: Job type reload is not applicable for unit {unit_name}."
+                )
+            continue
+        units.start(unit_name)
         if units[unit_name].state is UnitState.FAILED:
             code = call.fail(
                 f"Job for {unit_name} failed because the control process exited with error code.\n"
@@ -158,7 +163,7 @@ def _properties(unit: Unit | None, name: str) -> dict[str, str]:
     if unit is None:
         return {"Id": full_name(name), "LoadState": "not-found", "ActiveState": "inactive", "SubState": "dead",
                 "Result": "success", "ExecMainCode": "0", "ExecMainStatus": "0", "MainPID": "0",
-                "Description": full_name(name), "UnitFileState": "", "NRestarts": "0"}  # fmt: skip
+                "Description": full_name(name), "UnitFileState": "", "NRestarts": "0", "CanReload": "no"}  # fmt: skip
     since = time.strftime("%a %Y-%m-%d %H:%M:%S UTC", time.gmtime(unit.since))
     ended = unit.state in (UnitState.FAILED, UnitState.INACTIVE) or unit.substate == "exited"
     return {
@@ -167,6 +172,7 @@ def _properties(unit: Unit | None, name: str) -> dict[str, str]:
         "ExecMainCode": "1" if ended else "0", "ExecMainStatus": str(unit.code), "MainPID": str(unit.pid),
         "Type": "oneshot" if unit.oneshot else "simple", "NRestarts": "0",
         "UnitFileState": "transient" if unit.transient else "enabled" if unit.enabled else "disabled",
+        "CanReload": "yes" if unit.reloads else "no",
         "ActiveEnterTimestamp": since if unit.state is UnitState.ACTIVE else "", "StateChangeTimestamp": since,
     }  # fmt: skip
 

@@ -36,6 +36,7 @@ CATALOGUE: dict[str, FaultKind] = {
         FaultKind("hostile-console", "the console sends what breaks terminals and markup"),
         FaultKind("certificate-expired", "the TLS certificates of the BMC (Redfish) and of the services have expired"),
         FaultKind("certificate-untrusted", "the services' TLS certificates are of another CA"),
+        FaultKind("certificate-refused", "services do not start with a certificate that is new to them"),
         FaultKind("service-silent", "the services take connections and do not answer"),
         FaultKind("service-degraded", "the services say that they are degraded"),
         FaultKind("raft-lagging", "the node's raft replicas fall behind"),

@@ -109,6 +109,13 @@ class FileTree:
         self.mkdir(posixpath.dirname(path), parents=True)
         self._files[self.resolve(path, last=False)] = File(stat.S_IFLNK | 0o777, target.encode(), modified=self._wall())
 
+    def join(self, path: str, existing: str) -> None:
+        """Give a file a second name."""
+        where = self.resolve(path, last=False)
+        if where in self._files:
+            raise FileExistsError(17, "File exists", path)
+        self._files[where] = self.stat(existing)
+
     def mkdir(self, path: str, mode: int = 0o755, *, parents: bool = False) -> None:
         where = self.resolve(path)
         there = self._files.get(where)

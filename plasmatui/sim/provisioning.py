@@ -19,6 +19,9 @@ from plasmatui.sim.system import SECRETS
 from plasmatui.sim.tls import Authority
 from plasmatui.sim.tools import site
 
+AUTHORITY = "_ca"
+"""Below the secrets: the CA with its key, as `plasmatui certs issue` keeps them."""
+
 AT_ONCE = 32
 """Nodes whose secrets are written before the rack serves; those of the rest follow while it does."""
 
@@ -92,6 +95,10 @@ class ProvisioningHost:
         }
         toyflake.create(self.flake, nodes)
         self.secrets.mkdir(mode=0o700, exist_ok=True)
+        authority = self.secrets / AUTHORITY
+        authority.mkdir(mode=0o700, exist_ok=True)
+        write_private(authority / "ca-key.pem", self._authority.ca_key.decode())
+        write_private(authority / "ca-cert.pem", self._authority.ca_path.read_text())
         for member in members[:AT_ONCE]:
             self._write(member)
         if len(members) > AT_ONCE:

@@ -14,6 +14,9 @@ from plasmatui.sim.units import Units, UnitState
 
 SECRETS = "/etc/nixos/secrets"
 CLUSTER_CONFIG = f"{SECRETS}/cluster-config.json"
+RELOADING = ("fiberlb",)
+"""Services that take a new certificate without a restart."""
+
 JOIN_UNITS = ("chainfire-cluster-join.service", "flaredb-cluster-join.service")
 BASE_UNITS = (
     ("systemd-journald.service", "Journal Service"),
@@ -189,7 +192,7 @@ class InstalledSystem:
         for name, description in BASE_UNITS:
             self.units.define(name, description)
         for service in self.booted.services:
-            self.units.define(service)
+            self.units.define(service).reloads = service in RELOADING
         if self.cluster_config is not None:
             for name in JOIN_UNITS:
                 self.units.define(name, f"{name.removesuffix('.service')} service", oneshot=True)

@@ -20,7 +20,8 @@ class Authority:
     """A certificate authority that lives in a directory of its own; made anew for each rack.
 
     Attributes:
-        ca_path: its certificate, for those who verify. server_key: of all its certificates, as PEM.
+        ca_path: its certificate, for those who verify. ca_key: its private key, as PEM.
+        server_key: of all its certificates, as PEM.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -46,8 +47,11 @@ class Authority:
         self.ca_path = directory / "ca.pem"
         self.ca_path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
         self._key_path = directory / "server.key"
-        self.server_key = self._server_key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        self.ca_key, self.server_key = (
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+            for key in (self._key, self._server_key)
         )
         descriptor = os.open(self._key_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:

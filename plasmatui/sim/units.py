@@ -33,6 +33,7 @@ class Unit:
         pid: of the main process, 0 when none runs. code: its exit code.
         transient: made by systemd-run; gone when it is stopped.
         stuck: it never gets further than activating.
+        reloads: it knows how to read its files again while it runs.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Unit:
     code: int = 0
     transient: bool = False
     stuck: bool = False
+    reloads: bool = False
 
     @property
     def substate(self) -> str:
@@ -81,6 +83,7 @@ class Units:
         self._wall = wall
         self._units: dict[str, Unit] = {}
         self._listeners: list[Changed] = []
+        self._reloaders: list[Callable[[str], None]] = []
         self._pids = 700
 
     def __contains__(self, name: str) -> bool:
@@ -148,6 +151,24 @@ class Units:
         """Stop, then start."""
         self.stop(name)
         self.start(name)
+
+    def reload(self, name: str) -> bool:
+        """Let an active unit read its files again; False when it cannot.
+
+        Raises:
+            NoSuchUnitError: there is none of this name.
+        """
+        unit = self[name]
+        if not unit.reloads or unit.state is not UnitState.ACTIVE:
+            return False
+        self._journal.write(unit.name, f"Reloaded {unit.description}.", identifier=SYSTEMD)
+        for reloader in tuple(self._reloaders):
+            reloader(unit.name)
+        return True
+
+    def on_reload(self, callback: Callable[[str], None]) -> None:
+        """Call `callback(name)` with the full name whenever a unit is reloaded."""
+        self._reloaders.append(callback)
 
     def fail(self, name: str, result: str = "exit-code", code: int = 1) -> None:
         """Let a unit fail."""

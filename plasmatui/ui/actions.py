@@ -94,6 +94,8 @@ def _acts(scope: str, which: str = "the marked nodes") -> tuple[Action, ...]:
            word="reprovision SET", help="Drained, taken out of the raft groups, and provisioned anew."),
         _a(f"{scope}.bootdev", "", "Boot device ...", "bootdev", confirm=1, dialog="BootDeviceDialog",
            word="bootdev pxe SET", help="Sets the override for the next boot and does nothing else."),
+        _a(f"{scope}.certs", "", "Rotate certificates ...", "rotate_certs", confirm=2, dialog="CertsRotateDialog",
+           word="certs rotate SET", help="New ones from the cluster's CA, taken by one service after the other."),
         _a(f"{scope}.all", "A", f"All actions for {which} ...", "all_actions", confirm=1, dialog="ActionMenu",
            footer="all"),
     )  # fmt: skip

@@ -11,7 +11,7 @@ from plasmatui.model import wire
 from plasmatui.model.bmc import BootDevice, Device
 from plasmatui.model.words import PowerAction
 from plasmatui.ui.actions import BY_ID
-from plasmatui.ui.commandorders import ORDER_FLAGS, OrderWords
+from plasmatui.ui.commandorders import ORDER_FLAGS, ROTATE, ROTATED, OrderWords
 
 if TYPE_CHECKING:
     from plasmatui.ui.app import PlasmatuiApp
@@ -115,6 +115,8 @@ class CommandLine:
             return list(cast("PlasmatuiApp", self._main.app).theme_names) if not arguments else []
         if name in ("power", "bootdev") and not arguments:
             return [str(action) for action in PowerAction] if name == "power" else list(DEVICES)
+        if name in ROTATED and not arguments:
+            return [ROTATE]
         if name == "ops":
             return self._orders.candidates(arguments)
         if name in WITH_NODES:

@@ -27,7 +27,11 @@ ORDER_FLAGS: dict[str, tuple[str, ...]] = {
     "drain": (),
     "undrain": (),
     "rollback": ("--to", "--next-boot"),
+    "certs": (),
 }
+ROTATED = ("certs",)
+ROTATE = "rotate"
+"""The word after those that name what is rotated."""
 OPS = ("show", "log", "cancel", "hold", "release", "resume", "retry")
 LOOKING = ("show", "log")
 
@@ -52,6 +56,7 @@ class OrderWords:
             "drain": lambda words: self._main.orders.drain(self._nodes("drain", words)[0]),
             "undrain": lambda words: self._main.orders.undrain(self._nodes("undrain", words)[0]),
             "rollback": self._rollback,
+            "certs": lambda words: self._main.orders.rotate_certs(self._rotated("certs", words)),
             "ops": self._ops,
         }
 
@@ -104,6 +109,11 @@ class OrderWords:
         nodes, flags = self._nodes("rollback", words)
         chosen = RollbackOrder(int(to or 0), "--next-boot" in flags)
         self._main.orders.rollback(nodes, chosen if to or flags else None)
+
+    def _rotated(self, name: str, words: list[str]) -> tuple[str, ...]:
+        if words[:1] != [ROTATE]:
+            raise OrderError(f"expected {name} {ROTATE} SET; the command line has more of it")
+        return self._nodes(name, words[1:])[0]
 
     # Operations
 

@@ -87,6 +87,12 @@ class Orders:
         else:
             self._ask(targets, lambda hidden: RollbackDialog(targets, hidden, order or RollbackOrder()))
 
+    def rotate_certs(self, targets: tuple[str, ...]) -> None:
+        """Ask for new certificates."""
+        from plasmatui.ui.dialogs.system import CertsRotateDialog
+
+        self._ask(targets, lambda hidden: CertsRotateDialog(targets, hidden))
+
     def menu(self, targets: tuple[str, ...]) -> None:
         """All acts on these nodes."""
         from plasmatui.ui.dialogs.menu import ActionMenu, MenuItem
@@ -104,6 +110,7 @@ class Orders:
             "undrain": ("Undrain ...", "back into service; level 1", lambda: self.undrain(targets)),
             "rollback": ("Roll back ...", "to a generation; level 2", lambda: self.rollback(targets)),
             "reprovision": ("Reprovision ...", "wipes disks; level 3", lambda: self.reprovision(targets)),
+            "certs": ("Rotate certificates ...", "one service at a time; level 2", lambda: self.rotate_certs(targets)),
             "reopen": ("Close and open the console ...", "level 1", lambda: self.reopen(targets[0])),
         }
         items = []

@@ -59,7 +59,7 @@ def order_words(order: Order) -> str:
         return "boot from disk" if order.disk else "boot installer"
     if isinstance(order, RollbackOrder) and order.to:
         return f"rollback to {order.to}"
-    return str(order.__struct_config__.tag)
+    return str(order.__struct_config__.tag).replace("-", " ")
 
 
 def order_text(record: OperationRecord) -> str:

@@ -8,6 +8,7 @@ from textual import events
 from plasmatui.model import wire
 from plasmatui.model.operation import (
     BootOrder,
+    CertsRotateOrder,
     DrainOrder,
     InstallOrder,
     NodePlan,
@@ -263,6 +264,7 @@ async def test_leaving_the_generations_starts_nothing(cockpit) -> None:
         ("reprovision node01", ReprovisionOrder()),
         ("drain node01", DrainOrder()),
         ("undrain node01", UndrainOrder()),
+        ("certs rotate node01", CertsRotateOrder()),
         ("rollback node01 --to 41 --next-boot", RollbackOrder(41, True)),
     ],
 )
@@ -282,6 +284,7 @@ async def test_words_open_the_same_dialogs(cockpit, text: str, order) -> None:
         ("boot", "no node set"),
         ("boot node01 --uefi --bios", "exclude each other"),
         ("install node01 --uefi", "no option --uefi"),
+        ("certs node01", "expected certs rotate SET"),
         ("rollback node01 --to x", "number of a generation"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from plasmatui.model.operation import (
     BootOrder,
+    CertsRotateOrder,
     DrainOrder,
     InstallOrder,
     Order,
@@ -103,6 +104,16 @@ class UndrainDialog(SystemDialog):
 
     def order(self) -> Order:
         return UndrainOrder()
+
+
+class CertsRotateDialog(SystemDialog):
+    """Give nodes new certificates. The plan's notes say what they have."""
+
+    def __init__(self, targets: tuple[str, ...], hidden: frozenset[str]) -> None:
+        super().__init__("Rotate certificates", targets, hidden)
+
+    def order(self) -> Order:
+        return CertsRotateOrder()
 
 
 class RollbackDialog(SystemDialog):

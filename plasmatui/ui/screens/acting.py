@@ -44,6 +44,9 @@ class ActingView(View):
     def action_reprovision(self) -> None:
         self.main.orders.reprovision(self.targets())
 
+    def action_rotate_certs(self) -> None:
+        self.main.orders.rotate_certs(self.targets())
+
     def action_all_actions(self) -> None:
         self.main.orders.menu(self.targets())
 

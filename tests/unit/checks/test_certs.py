@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from plasmatui.certs import rotate
 from plasmatui.certs.files import in_secrets
 from plasmatui.certs.issue import IssueError, Plan, issue, make_plan, names
 from plasmatui.certs.read import CertificateError, key_fits, missing_names, parse_der, parse_pem, read_file
@@ -21,7 +22,7 @@ from plasmatui.certs.sshkeys import read_key, rotation
 from plasmatui.cli.main import run
 from plasmatui.inventory.inventory import Inventory
 from plasmatui.inventory.loader import load
-from plasmatui.inventory.secrets import Secret
+from plasmatui.inventory.secrets import Secret, reference
 
 TEXT = """
 version: 1
@@ -224,3 +225,76 @@ def test_provisioning_key(inventory: Inventory, tmp_path: Path, capsys: pytest.C
     assert any("Permission denied" in step.proof for step in steps)
     assert run(["-i", str(inventory.path), "sshkeys", "plan", "node01"]) == 0
     assert "10.0.200.10" in capsys.readouterr().out
+
+
+# --- rotation --------------------------------------------------------------------------------------------------------
+
+
+def trusted(inventory: Inventory) -> Inventory:
+    issued(inventory)
+    return replace(inventory, ca=str(Path(inventory.secrets) / "_ca/ca-cert.pem"))
+
+
+def test_a_next_pair_lies_apart_until_it_is_adopted(inventory: Inventory) -> None:
+    inventory = trusted(inventory)
+    directory = Path(inventory.secrets)
+    assert rotate.why_not(inventory, Secret()) == ""
+    before = (directory / "node01/node01-cert.pem").read_bytes()
+    pair = rotate.stage(inventory, "node01", Secret())
+    assert (directory / "node01/node01-cert.pem").read_bytes() == before
+    assert modes(directory / "_new") == {
+        "node01": "0700", "node01/ca-cert.pem": "0644",
+        "node01/node01-cert.pem": "0644", "node01/node01-key.pem": "0400",
+    }  # fmt: skip
+    assert rotate.staged(inventory, "node01") == pair
+    assert rotate.staged(inventory, "node02") is None
+    assert b"PRIVATE" not in repr(pair).encode()
+    for _ in range(2):  # as after an engine's end in the middle
+        rotate.adopt(inventory, "node01")
+    assert (directory / "node01/node01-cert.pem").read_bytes() == pair.certificate
+    handshake(directory, "node01", "node01.example.com")
+    kept = list((directory / "_old/node01").rglob("node01-cert.pem"))
+    assert [path.read_bytes() for path in kept] == [before]
+    rotate.discard(inventory, "node01")
+    assert rotate.staged(inventory, "node01") is None
+    with pytest.raises(IssueError, match="no whole key"):
+        rotate.adopt(inventory, "node01")
+
+
+def test_a_pair_that_does_not_fit_is_none(inventory: Inventory) -> None:
+    inventory = trusted(inventory)
+    pair = rotate.stage(inventory, "node01", Secret())
+    other = rotate.stage(inventory, "node02", Secret())
+    assert rotate.faults(inventory, "node01", pair) == ()
+    assert rotate.faults(inventory, "node01", replace(pair, key=other.key)) == ("the key is not the certificate's",)
+    assert "does not name node02.example.com" in rotate.faults(inventory, "node02", pair)[0]
+    assert "was not issued by" in rotate.faults(inventory, "node01", replace(pair, ca=other.certificate))[0]
+    assert rotate.faults(inventory, "node01", replace(pair, certificate=b"nothing")) != ()
+    (rotate.staged_at(inventory, "node01") / "node01-key.pem").unlink()
+    assert rotate.staged(inventory, "node01") is None
+
+
+def test_a_ca_that_clients_do_not_trust_issues_nothing_to_rotate(inventory: Inventory, tmp_path: Path) -> None:
+    assert "plasmatui certs issue makes one" in rotate.why_not(inventory, Secret())
+    inventory = trusted(inventory)
+    assert "cluster.ca is not given" in rotate.why_not(replace(inventory, ca=""), Secret())
+    stranger = tmp_path / "other.pem"
+    stranger.write_bytes((Path(inventory.secrets) / "node01/node01-cert.pem").read_bytes())
+    assert "not among those of" in rotate.why_not(replace(inventory, ca=str(stranger)), Secret())
+    both = tmp_path / "both.pem"
+    both.write_bytes(stranger.read_bytes() + Path(inventory.ca).read_bytes())
+    assert rotate.why_not(replace(inventory, ca=str(both)), Secret()) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "given"), [("env:CA", Secret(env="CA")), ("file:/x", Secret(file="/x")), ("", Secret())]
+)
+def test_references_name_where_a_secret_is(text: str, given: Secret) -> None:
+    assert reference(text) == given
+
+
+@pytest.mark.parametrize("text", ["hunter2", "env:", "env:two words", "file:", "command:cat"])
+def test_what_is_no_reference_is_not_repeated(text: str) -> None:
+    with pytest.raises(ValueError, match="expected env:NAME or file:PATH") as raised:
+        reference(text)
+    assert "hunter2" not in str(raised.value)

@@ -12,6 +12,7 @@ import pytest
 from plasmatui.model import wire
 from plasmatui.model.operation import (
     BootOrder,
+    CertsRotateOrder,
     DrainOrder,
     InstallOrder,
     Order,
@@ -38,6 +39,8 @@ ORDERS: list[tuple[tuple[str, ...], Order]] = [
     (("drain", "node01"), DrainOrder()),
     (("undrain", "node01"), UndrainOrder()),
     (("rollback", "node01"), RollbackOrder()),
+    (("certs", "rotate", "node01"), CertsRotateOrder()),
+    (("certs", "rotate", "node01", "--passphrase", "file:/run/ca"), CertsRotateOrder("file:/run/ca")),
     (("rollback", "node01", "--to", "7", "--next-boot"), RollbackOrder(7, True)),
 ]
 
