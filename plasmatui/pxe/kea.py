@@ -13,6 +13,10 @@ from plasmatui.pxe.arch import ENCAPSULATED, HTTP_CLIENT, IPXE_CLASS, NO_PXEDHCP
 from plasmatui.pxe.quoting import JSON, header
 from plasmatui.pxe.site import Lease, Loader, Site, Subnet
 
+SOCKETS = {"service-sockets-max-retries": 1_000_000, "service-sockets-retry-wait-time": 5000}
+"""For 58 days, every 5000 ms. By itself Kea looks once, and serves nobody for ever when the interface has no carrier
+then (Kea ARM, "Interface Configuration"; Kea 2.2 knows it)."""
+
 LEASES = "/var/lib/kea/kea-leases4.csv"
 _HEX_CLASS = "0x" + (bytes([len(IPXE_CLASS)]) + IPXE_CLASS.encode()).hex().upper()
 
@@ -26,7 +30,7 @@ def kea(site: Site) -> str:
 def settings(site: Site) -> dict[str, Any]:
     """What stands under `Dhcp4`."""
     found: dict[str, Any] = {
-        "interfaces-config": {"interfaces": [site.interface]},
+        "interfaces-config": {"interfaces": [site.interface], **SOCKETS},
         "lease-database": {"type": "memfile", "persist": True, "name": LEASES, "lfc-interval": 3600},
         **_lifetimes(site.lease),
         "authoritative": True,

@@ -43,12 +43,13 @@ def put(files: tuple[File, ...], directory: Path, change: Callable[[str], str]) 
 
 
 def offers(
-    directory: Path, server: list[str], clients: tuple[Client, ...], menus: list[str] | None = None
+    directory: Path, server: list[str], clients: tuple[Client, ...], menus: list[str] | None = None, misses: str = ""
 ) -> list[dict[str, Any]]:
     job = {
         "server": server,
         "log": str(directory / "server.log"),
         "limit": 15,
+        "misses": misses,
         "clients": [
             {
                 "mac": each.mac,
@@ -90,14 +91,27 @@ def hold_against_golden(found: list[dict[str, Any]]) -> None:
             assert answer["address"] == "10.0.100.50", client.name
 
 
-@pytest.mark.needs("kea-dhcp4", "unshare", "ip")
-def test_kea_answers_every_machine_as_it_should(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def kea(directory: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     files = put(
-        render(request_of(tmp_path), ["dhcp"]), tmp_path, lambda text: text.replace("/var/lib/kea", str(tmp_path))
+        render(request_of(directory), ["dhcp"]), directory, lambda text: text.replace("/var/lib/kea", str(directory))
     )
     monkeypatch.setenv("KEA_LOCKFILE_DIR", "none")
-    monkeypatch.setenv("KEA_PIDFILE_DIR", str(tmp_path))
-    hold_against_golden(offers(tmp_path, ["kea-dhcp4", "-c", str(files["kea-dhcp4.conf"])], GOLDEN))
+    monkeypatch.setenv("KEA_PIDFILE_DIR", str(directory))
+    return ["kea-dhcp4", "-c", str(files["kea-dhcp4.conf"])]
+
+
+@pytest.mark.needs("kea-dhcp4", "unshare", "ip")
+def test_kea_answers_every_machine_as_it_should(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hold_against_golden(offers(tmp_path, kea(tmp_path, monkeypatch), GOLDEN))
+
+
+@pytest.mark.needs("kea-dhcp4", "unshare", "ip")
+def test_kea_serves_an_interface_whose_cable_was_plugged_in_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = kea(tmp_path, monkeypatch)
+    (found,) = offers(tmp_path, server, GOLDEN[:1], misses="DHCPSRV_OPEN_SOCKET_FAIL")
+    assert found["address"] == "10.0.100.50"
 
 
 @pytest.mark.needs("dhcpd", "unshare", "ip")

@@ -3,6 +3,7 @@
     unshare --map-root-user --net python -m tests.support.dhcp_lab < job.json > answers.json
 
 The job names the server's program, its configuration's network, and the clients; the answer is what each was offered.
+With `misses`, the cable is plugged in when the server has said that.
 Packets: RFC 2131 section 2, options: RFC 2132. Frames are made by hand, since a client has no address yet.
 """
 
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import time
 import urllib.parse
+from pathlib import Path
 from typing import Any
 
 SERVER_NIC, CLIENT_NIC = "eth0", "client0"
@@ -34,13 +36,13 @@ def ip(*words: str) -> None:
     subprocess.run(["ip", *words], check=True)
 
 
-def build() -> None:
-    """Two ends of one cable: the server's and the clients'."""
+def build(plugged: bool) -> None:
+    """Two ends of one cable: the server's and the clients'. While that is not plugged in, there is no carrier."""
     ip("link", "set", "lo", "up")
     peer = ("peer", "name", CLIENT_NIC, "address", MACS[CLIENT_NIC])
     ip("link", "add", SERVER_NIC, "address", MACS[SERVER_NIC], "type", "veth", *peer)
     ip("addr", "add", f"{SERVER}/24", "dev", SERVER_NIC)
-    for nic in (SERVER_NIC, CLIENT_NIC):
+    for nic in (SERVER_NIC, CLIENT_NIC) if plugged else (SERVER_NIC,):
         ip("link", "set", nic, "up")
     ip("route", "add", "10.0.101.0/24", "dev", SERVER_NIC)
     for address in ("10.0.101.1", BOOTING):
@@ -161,12 +163,25 @@ def fetch(url: str) -> dict[str, Any]:
         return {"status": answer.status, "body": body.hex(), **headers}
 
 
+def wait_for_line(log: str, words: str) -> None:
+    """Until the server has said so. Raises TimeoutError when it does not."""
+    end = time.monotonic() + LIMIT
+    while words not in Path(log).read_text(errors="replace"):
+        if time.monotonic() > end:
+            raise TimeoutError(f"the server never said {words!r}")
+        time.sleep(0.05)
+
+
 def main() -> None:
     job = json.load(sys.stdin)
-    build()
+    misses = job.get("misses", "")
+    build(plugged=not misses)
     with open(job["log"], "wb") as log:
         server = subprocess.Popen(job["server"], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:
+            if misses:
+                wait_for_line(job["log"], misses)
+                ip("link", "set", CLIENT_NIC, "up")
             answers: list[Any] = [fetch(url) for url in job.get("urls", [])]
             for number, client in enumerate(job.get("clients", []), 0x5000):
                 limit = LIMIT if number == 0x5000 else job["limit"]

@@ -10,6 +10,8 @@
         interfaces = [
           "eth0"
         ];
+        service-sockets-max-retries = 1000000;
+        service-sockets-retry-wait-time = 5000;
       };
       lease-database = {
         type = "memfile";
