@@ -13,6 +13,7 @@ from plasmatui.model.event import (
     HealthSeen,
     IdentifySeen,
     LifecycleChanged,
+    NodesKnown,
     Note,
     OperationTouched,
     PowerSeen,
@@ -58,6 +59,8 @@ def describe(before: NodeState, event: Event) -> str:
             text = f"health is {payload.health}{why}" if payload.health != before.health else ""
         case Note():
             text = payload.text
+        case NodesKnown():
+            text = ""
     return clean_line(text)
 
 

@@ -12,6 +12,7 @@ from plasmatui.engine.evidence import Collector
 from plasmatui.engine.health import HealthWatch
 from plasmatui.engine.oplogs import OperationLogs
 from plasmatui.engine.opsdesk import ACTING, OperationsDesk
+from plasmatui.engine.past import PastDesk
 from plasmatui.engine.ports import ProblemError
 from plasmatui.engine.pxe import PxeDesk
 from plasmatui.engine.session import Session
@@ -88,6 +89,7 @@ class RequestDesk:
         cluster: Callable[[], str],
         checks: ChecksDesk,
         pxe: PxeDesk,
+        past: PastDesk,
         health: HealthWatch,
     ) -> None:
         self._store = store
@@ -117,6 +119,7 @@ class RequestDesk:
             **operations.handlers,
             **checks.handlers,
             **pxe.handlers,
+            **past.handlers,
             **health.handlers,
             **self._watch_desk.handlers,
         }

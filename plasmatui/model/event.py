@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from plasmatui.model.bmc import BootDevice
-from plasmatui.model.node import BmcState, ConsoleState, Finding, StageState
+from plasmatui.model.node import BmcState, ConsoleState, Finding, NodeState, StageState
 from plasmatui.model.operation import NodeRecord
 from plasmatui.model.words import Health, Lifecycle, Power
 
@@ -77,6 +77,14 @@ class Note(msgspec.Struct, frozen=True, tag="note"):
     text: str
 
 
+class NodesKnown(msgspec.Struct, frozen=True, tag="nodes-known"):
+    """All that is known of the nodes now; what was said before counts no more. `version`: of an engine that begins, and
+    knows nothing yet."""
+
+    states: tuple[NodeState, ...] = ()
+    version: str = ""
+
+
 Payload = (
     PowerSeen
     | BmcChanged
@@ -90,6 +98,7 @@ Payload = (
     | StageSeen
     | HealthSeen
     | Note
+    | NodesKnown
 )
 
 

@@ -13,6 +13,7 @@ import msgspec
 from plasmatui.model.answers import *
 from plasmatui.model.checks import *
 from plasmatui.model.node import Node
+from plasmatui.model.past import *
 from plasmatui.model.pxe import *
 from plasmatui.model.requests import *
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from pathlib import Path
 from typing import get_args
 
@@ -199,6 +200,16 @@ async def test_every_request_is_answered(start: Start, tmp_path: Path) -> None:
         wire.AskChecks(("journal", "quorum-voters")),
         wire.AskCertificates(),
         wire.LookHealth(),
+        wire.AskPxeServices(),
+        wire.AskImages(),
+        wire.VerifyImage("worker"),
+        wire.ActivateImage("worker"),
+        wire.RollBackImage("worker", "worker"),
+        wire.AskDrift(),
+        wire.AskDriftDiff("nothing"),
+        wire.AskPast(time.time()),
+        wire.AskTimelineAt("n1", time.time()),
+        wire.ConsoleAt("n1", time.time()),
         wire.Reload(),
         wire.StopEngine(),
     ]
@@ -210,9 +221,19 @@ async def test_every_request_is_answered(start: Start, tmp_path: Path) -> None:
                 await client.ask(body)
             except EngineError as error:
                 problems[type(body)] = error.problem.id
-    refused = (wire.CancelOperation, wire.HoldOperation, wire.ReleaseOperation, wire.RetryOperation)
-    inventory = (wire.Reload, wire.EnrolNode)
-    assert problems == {**dict.fromkeys(refused, "refused"), **dict.fromkeys(inventory, "inventory")}
+    expected = {
+        "refused": (
+            wire.CancelOperation,
+            wire.HoldOperation,
+            wire.ReleaseOperation,
+            wire.RetryOperation,
+            wire.ActivateImage,
+            wire.RollBackImage,
+        ),
+        "inventory": (wire.Reload, wire.EnrolNode),
+        "unsupported": (wire.VerifyImage, wire.AskDriftDiff),
+    }
+    assert problems == {kind: problem for problem, kinds in expected.items() for kind in kinds}
     assert running.engine.stopped.is_set()
     assert running.backend.keeper.written == [("n1", b"x")]
     assert running.backend.keeper.breaks == ["n1"]
@@ -232,6 +253,8 @@ async def test_a_read_only_client_changes_nothing(start: Start) -> None:
             wire.ConsoleReopen("n1"),
             wire.StopEngine(),
             wire.Reload(),
+            wire.ActivateImage("worker"),
+            wire.RollBackImage("worker", "worker"),
         ):
             with pytest.raises(EngineError) as refused:
                 await client.ask(body)
