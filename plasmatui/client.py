@@ -30,6 +30,9 @@ HANDSHAKE_LIMIT = 10.0
 START_LIMIT = 20.0
 """Seconds that a new engine gets to answer on its socket."""
 
+NOBODY = (FileNotFoundError, ConnectionRefusedError)
+"""Why a connection fails where no engine runs."""
+
 ANOTHER_RUNS = 75
 """Exit code of an engine that found another one running."""
 
@@ -56,6 +59,12 @@ def _terminal_name() -> str:
         except OSError:
             continue
     return "no terminal"
+
+
+def _address() -> str:
+    """Where the SSH session comes from (ssh(1), SSH_CONNECTION), "" for none."""
+    words = (os.environ.get("SSH_CONNECTION") or os.environ.get("SSH_CLIENT") or "").split()
+    return words[0] if words else ""
 
 
 def _user_name() -> str:
@@ -102,7 +111,7 @@ class EngineClient:
             reader, writer = await asyncio.open_unix_connection(str(socket), limit=wire.MAX_FRAME)
         except OSError as error:
             raise EngineUnreachableError(f"no engine answers on {socket}: {error.strerror or error}") from error
-        hello = wire.Hello(wire.PROTOCOL, __version__, kind, _user_name(), _terminal_name(), read_only)
+        hello = wire.Hello(wire.PROTOCOL, __version__, kind, _user_name(), _terminal_name(), read_only, _address())
         try:
             writer.write(wire.encode(hello))
             async with asyncio.timeout(HANDSHAKE_LIMIT):
@@ -281,6 +290,28 @@ async def _frame(reader: asyncio.StreamReader) -> bytes:
         raise EOFError("end of stream") from error
 
 
+async def connect(paths: EnginePaths, *, kind: str, read_only: bool = False) -> EngineClient:
+    """Connect to the engine of an inventory: one's own, else the one that another user shares.
+
+    Raises:
+        EngineUnreachableError: there is none (its cause is one of `NOBODY`), or it refuses us.
+    """
+    try:
+        return await EngineClient.connect(paths.socket, kind=kind, read_only=read_only)
+    except EngineUnreachableError as error:
+        if not isinstance(error.__cause__, NOBODY) or not _reachable(paths.shared):
+            raise
+    return await EngineClient.connect(paths.shared, kind=kind, read_only=read_only)
+
+
+def _reachable(shared: Path) -> bool:
+    """Whether a shared socket can be seen, though perhaps not opened."""
+    try:
+        return shared.exists()
+    except PermissionError:
+        return False
+
+
 async def connect_or_start(
     inventory: Path, *, kind: str, read_only: bool = False, idle: float | None = None
 ) -> EngineClient:
@@ -294,15 +325,15 @@ async def connect_or_start(
     """
     paths = engine_paths(inventory)
     try:
-        return await EngineClient.connect(paths.socket, kind=kind, read_only=read_only)
-    except EngineUnreachableError:
-        if paths.socket.exists() and _alive(paths):
+        return await connect(paths, kind=kind, read_only=read_only)
+    except EngineUnreachableError as error:
+        if not isinstance(error.__cause__, NOBODY) or (paths.socket.exists() and _alive(paths)):
             raise
     process = start_engine(paths, idle=idle)
     deadline = time.monotonic() + START_LIMIT
     while time.monotonic() < deadline:
         try:
-            return await EngineClient.connect(paths.socket, kind=kind, read_only=read_only)
+            return await connect(paths, kind=kind, read_only=read_only)
         except EngineUnreachableError:
             code = process.poll()
             if code is not None and not _alive(paths):

@@ -42,6 +42,35 @@ def runtime_root() -> Path:
     return Path(tempfile.gettempdir()) / f"plasmatui-{os.getuid()}"
 
 
+def shared_root() -> Path:
+    """Sockets of engines that several Unix users share. An administrator makes it; the engine's user owns it, and its
+    group is who may come near."""
+    value = os.environ.get("PLASMATUI_SHARED", "")
+    return Path(value) if os.path.isabs(value) else Path("/run/plasmatui")
+
+
+def check_shared(directory: Path) -> int:
+    """Make sure that nobody but this user can put a socket into `directory`; returns its group.
+
+    Raises:
+        UnsafeDirectoryError: it is missing, belongs to another user, is a link, or others may write to it.
+    """
+    try:
+        info = os.lstat(directory)
+    except OSError as error:
+        raise UnsafeDirectoryError(f"{directory}: {error.strerror}; {_make_shared(directory)}") from None
+    if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.getuid() or info.st_mode & 0o022:
+        raise UnsafeDirectoryError(
+            f"{directory} must be a directory of user {os.getuid()} that nobody else may write to; it belongs to user "
+            f"{info.st_uid} with mode {stat.S_IMODE(info.st_mode):04o}; {_make_shared(directory)}"
+        )
+    return info.st_gid
+
+
+def _make_shared(directory: Path) -> str:
+    return f"an administrator makes it: install -d -m 2750 -o ENGINE_USER -g GROUP {directory}"
+
+
 def make_private(directory: Path) -> Path:
     """Create `directory` with mode 0700 and make sure that it is ours alone. Directories above it that are missing get
     that mode as well (XDG Base Directory Specification, "Referencing this specification").
@@ -73,6 +102,16 @@ class EnginePaths:
     def socket(self) -> Path:
         """The Unix socket that clients talk to."""
         return runtime_root() / f"{self.key}.sock"
+
+    @property
+    def shared(self) -> Path:
+        """The socket for other Unix users, there only while the inventory has `policy.access`."""
+        return shared_root() / f"{self.key}.sock"
+
+    @property
+    def shared_lock(self) -> Path:
+        """Held by the engine that listens on `shared`, so that users do not run two for one inventory."""
+        return shared_root() / f"{self.key}.lock"
 
     @property
     def lock(self) -> Path:

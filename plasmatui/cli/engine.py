@@ -13,7 +13,7 @@ from plasmatui.cli.engine_link import expect, run_async
 from plasmatui.cli.failure import DONE, FAILED, UNREACHABLE, Failure
 from plasmatui.cli.output import clean, duration, note, print_json, result
 from plasmatui.cli.settings import Settings
-from plasmatui.client import EngineClient, EngineUnreachableError
+from plasmatui.client import NOBODY, EngineClient, EngineUnreachableError, connect
 from plasmatui.model import wire
 from plasmatui.paths import engine_paths
 
@@ -50,9 +50,9 @@ def stop(settings: Settings, force: bool) -> int:
 async def _stop(settings: Settings, force: bool) -> int:
     paths = engine_paths(settings.inventory_path(start_rack=False))
     try:
-        connected_client = await EngineClient.connect(paths.socket, kind="cli")
+        connected_client = await connect(paths, kind="cli")
     except EngineUnreachableError as error:
-        if isinstance(error.__cause__, FileNotFoundError | ConnectionRefusedError):
+        if isinstance(error.__cause__, NOBODY):
             note("the engine does not run")
             return DONE
         raise
@@ -99,7 +99,7 @@ async def ask_status(settings: Settings) -> wire.EngineStatus | str:
     """What the engine says of itself; a reason when none answers. Never starts one."""
     paths = engine_paths(settings.inventory_path(start_rack=False))
     try:
-        async with await EngineClient.connect(paths.socket, kind="cli", read_only=True) as client:
+        async with await connect(paths, kind="cli", read_only=True) as client:
             return expect(await client.ask(wire.AskEngine()), wire.EngineStatus)
     except EngineUnreachableError as error:
         return str(error)

@@ -19,6 +19,8 @@ INTERRUPTED = 130
 _BY_PROBLEM = {
     "refused": REFUSED,
     "read-only": REFUSED,
+    "role": REFUSED,
+    "locked": REFUSED,
     "unknown-node": USAGE,
     "unknown-operation": USAGE,
     "inventory": USAGE,

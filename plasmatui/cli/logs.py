@@ -127,7 +127,7 @@ def _text(line: LogLine) -> str:
     return f"{stamp}  {line.kind:<7}  {clean(line.node or '-'):<10}  {clean(line.text)}"
 
 
-def moment(text: str) -> float:
+def moment(text: str, option: str = "--since") -> float:
     """A time on the command line as Unix seconds: a duration before now, a time of today, or a date with or without
     a time.
 
@@ -148,4 +148,4 @@ def moment(text: str) -> float:
             return time.mktime(time.strptime(today + text, "%Y-%m-%d " + pattern))
         except ValueError:
             continue
-    raise Failure(USAGE, f"--since {text}: not a time", "write 90s, 10m, 2h, 14:30, 2026-11-21 or 2026-11-21T14:30:00")
+    raise Failure(USAGE, f"{option} {text}: not a time", "write 90s, 10m, 2h, 14:30, 2026-11-21 or 2026-11-21T14:30:00")

@@ -141,6 +141,15 @@ def node_json(state: NodeState) -> dict[str, Any]:
         "lifecycle": state.lifecycle,
         "health": state.health,
         "flags": list(state.flags),
+        "lock": None
+        if state.lock is None
+        else {
+            "by": state.lock.by,
+            "reason": state.lock.reason,
+            "since": state.lock.since,
+            "until": state.lock.until or None,
+        },
+        "notes": [{"by": note.by, "wall": note.wall, "text": note.text} for note in state.notes],
         "operation": state.operation or None,
         "findings": [
             {

@@ -137,7 +137,7 @@ def retry(settings: Settings, number: int, options: OrderOptions) -> int:
         return REFUSED if plan.refused and not options.override_quorum else DONE
     check_guard(plan, options)
     confirm(plan, options)
-    request = wire.RetryOperation(record.number, options.override_quorum)
+    request = wire.RetryOperation(record.number, options.override_quorum, options.break_lock)
     return start(settings, request, plan, options, outcome_json)
 
 

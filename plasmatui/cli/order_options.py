@@ -22,6 +22,7 @@ class OrderOptions:
     Attributes:
         confirm: the phrase of a destructive plan, typed beforehand; empty when it was not.
         override_quorum: the cluster's name, typed to go on although the guard refuses.
+        break_lock: go on although others have locked nodes, as an admin.
     """
 
     plan: bool = False
@@ -33,6 +34,7 @@ class OrderOptions:
     detach: bool = False
     as_json: bool = False
     override_quorum: str = ""
+    break_lock: bool = False
 
     def pace(self, usual: Pace) -> Pace:
         """`usual` with what was asked for in its place."""
@@ -74,22 +76,23 @@ _OVERRIDE = click.option(
     default="",
     help="Go on although the quorum guard refuses: the cluster's name.",
 )
+_BREAK = click.option("--break-lock", is_flag=True, help="Go on although others locked nodes; for admins.")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 
 
 def order_options(function: F) -> F:
     """Add the options of an operation that destroys nothing; the command gets them as `options: OrderOptions`."""
-    return _gather(function, _PLAN, _YES, *_PACE, _DETACH, _OVERRIDE, _JSON)
+    return _gather(function, _PLAN, _YES, *_PACE, _DETACH, _OVERRIDE, _BREAK, _JSON)
 
 
 def wiping_options(function: F) -> F:
     """As `order_options`, with `--confirm`, for operations that destroy data."""
-    return _gather(function, _PLAN, _YES, _CONFIRM, *_PACE, _DETACH, _OVERRIDE, _JSON)
+    return _gather(function, _PLAN, _YES, _CONFIRM, *_PACE, _DETACH, _OVERRIDE, _BREAK, _JSON)
 
 
 def retry_options(function: F) -> F:
     """As `wiping_options`, without the pace: another try goes as the first did."""
-    return _gather(function, _PLAN, _YES, _CONFIRM, _DETACH, _OVERRIDE, _JSON)
+    return _gather(function, _PLAN, _YES, _CONFIRM, _DETACH, _OVERRIDE, _BREAK, _JSON)
 
 
 def _gather(function: F, *decorators: Callable[[Any], Any]) -> F:

@@ -8,13 +8,14 @@ from plasmatui.cli.engine_link import Watcher, engine, expect, require_writable,
 from plasmatui.cli.failure import DONE, INTERRUPTED, REFUSED, USAGE, Failure
 from plasmatui.cli.following import follow, interrupted
 from plasmatui.cli.order_options import OrderOptions
-from plasmatui.cli.output import LiveLine, note, print_json, result
+from plasmatui.cli.output import LiveLine, clean, note, print_json, result
 from plasmatui.cli.plans import confirm, print_plan, warn_of_skipped
 from plasmatui.cli.records import NodeJson, print_outcome
 from plasmatui.cli.sets import pick
 from plasmatui.cli.settings import Settings
 from plasmatui.client import EngineClient
 from plasmatui.model import wire
+from plasmatui.model.access import role_of_order
 from plasmatui.model.operation import (
     BootDeviceOrder,
     BootOrder,
@@ -24,6 +25,7 @@ from plasmatui.model.operation import (
     Plan,
     PowerOrder,
 )
+from plasmatui.model.words import Role
 
 _TO_BMCS = (PowerOrder, BootDeviceOrder, IdentifyOrder, BootOrder)
 
@@ -39,12 +41,13 @@ def give_order(settings: Settings, order: Order, node_set: str, options: OrderOp
     plan = run_async(_plan(settings, order, node_set, options))
     if options.plan:
         print_plan(plan, options.as_json)
-        return REFUSED if plan.refused and not options.override_quorum else DONE
+        refused = plan.refused and not options.override_quorum
+        return REFUSED if refused or (plan.locked and not options.break_lock) else DONE
     check_guard(plan, options)
     warn_of_skipped(plan)
     confirm(plan, options)
     # The plan's order, which holds the disks that were confirmed.
-    request = wire.StartOrder(plan.order, _taking_part(plan), plan.pace, options.override_quorum)
+    request = wire.StartOrder(plan.order, _taking_part(plan), plan.pace, options.override_quorum, options.break_lock)
     return start(settings, request, plan, options, node_json)
 
 
@@ -80,11 +83,15 @@ def start(
 
 
 def check_guard(plan: Plan, options: OrderOptions) -> None:
-    """Stop at the guard's refusal, unless it is overridden, which the engine checks again.
+    """Stop at locks of others and at the guard's refusal, unless they are overridden, which the engine checks again.
 
     Raises:
         Failure: it refuses.
     """
+    if plan.locked and not options.break_lock:
+        raise Failure(REFUSED, f"refused: {plan.locked}", "ask who locked it; an admin may go on with --break-lock")
+    if plan.locked:
+        note(f"plasmatui: the lock is broken: {clean(plan.locked)}")
     if plan.refused and not options.override_quorum:
         raise Failure(REFUSED, f"refused: {plan.refused}", "see what it would do: the same command with --plan")
     if options.override_quorum:
@@ -108,6 +115,23 @@ def check_override(client: EngineClient, options: OrderOptions) -> None:
         )
 
 
+def check_role(client: EngineClient, needed: Role, options: OrderOptions) -> None:
+    """Found out before anything is asked; the engine checks it again.
+
+    Raises:
+        Failure: this user may not do it.
+    """
+    if options.override_quorum or options.break_lock:
+        needed = Role.ADMIN
+    role = client.welcome.role
+    if not role.covers(needed):
+        raise Failure(
+            REFUSED,
+            f"this needs the role {needed}, and you are {role} here: see policy.access of the inventory",
+            "see what it would do: the same command with --plan",
+        )
+
+
 async def ask_plan(client: EngineClient, request: wire.PlanOrder) -> Plan:
     """What an order would do; the engine may look at nodes and services for it, which takes its time."""
     live = LiveLine()
@@ -123,6 +147,8 @@ async def _plan(settings: Settings, order: Order, node_set: str, options: OrderO
     async with engine(settings, read_only=True) as client:
         names = pick(node_set, client.welcome.nodes)
         check_override(client, options)
+        if not options.plan:
+            check_role(client, role_of_order(order), options)
         plan = await ask_plan(client, wire.PlanOrder(order, names))
         return msgspec.structs.replace(plan, pace=options.pace(plan.pace))  # without one, it has the inventory's
 

@@ -30,6 +30,7 @@ def _json(plan: Plan) -> dict[str, Any]:
         "confirm": plan.confirm,
         "phrase": plan.phrase,
         "refused": plan.refused,
+        "locked": plan.locked,
         "notes": list(plan.notes),
         "pace": {
             "parallel": plan.pace.parallel,
@@ -94,6 +95,8 @@ def plan_lines(plan: Plan) -> list[str]:
             lines.append(f"  {_wiped(node.node)}")
             lines += [f"    {line}" for line in _disk_table((node,)).splitlines()]
     lines += [f"guard: {text}" for text in _guard_notes(plan)]
+    if plan.locked:
+        lines.append(f"locked: {clean(plan.locked)}")
     if plan.refused:
         lines.append(f"refused: {clean(plan.refused)}")
     if not _targets(plan):

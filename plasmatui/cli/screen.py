@@ -44,18 +44,20 @@ def _check_before_start(path: Path) -> None:
     from plasmatui.cli.check import refuse_wrong_inventory
     from plasmatui.paths import engine_paths
 
-    if not engine_paths(path).socket.exists():
+    paths = engine_paths(path)
+    if not paths.socket.exists() and not paths.shared.exists():
         refuse_wrong_inventory(path)
 
 
 def _connector(path: Path, settings: Settings) -> Connect:
     """The way to a simulated rack's engine, which leaves when nobody is attached."""
-    from plasmatui.client import EngineClient, connect_or_start
+    from plasmatui.client import connect as connect_only
+    from plasmatui.client import connect_or_start
     from plasmatui.paths import engine_paths
 
     async def connect(start: bool) -> Engine:
         if start:
             return await connect_or_start(path, kind="tui", read_only=settings.read_only, idle=settings.engine_idle)
-        return await EngineClient.connect(engine_paths(path).socket, kind="tui", read_only=settings.read_only)
+        return await connect_only(engine_paths(path), kind="tui", read_only=settings.read_only)
 
     return connect

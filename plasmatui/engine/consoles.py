@@ -17,6 +17,7 @@ from plasmatui.engine.store import Store
 from plasmatui.model import wire
 from plasmatui.model.event import ConsoleChanged
 from plasmatui.model.node import ConsoleState, PenHolder
+from plasmatui.model.operation import NOWHERE, Origin
 from plasmatui.model.words import ConsoleStatus
 
 LINGER = 600.0
@@ -39,6 +40,7 @@ class _Line:
     keeper: ConsoleState = field(default_factory=ConsoleState)  # its standing as the keeper says
     readers: dict[int, ConsoleSink] = field(default_factory=dict)
     pen: PenHolder | None = None
+    origin: Origin = NOWHERE  # where the pen's holder is
     written: int = 0  # bytes by the pen's holder that are not audited yet
     tally: asyncio.TimerHandle | None = None
     outgoing: bytearray = field(default_factory=bytearray)
@@ -214,10 +216,6 @@ class ConsoleHub:
         """What was recorded since a time: the last `limit` bytes of it at most, and (Unix seconds, bytes) of them."""
         return await self._recorder.since(node, wall, limit) if node in self._lines else (b"", ())
 
-    async def until(self, node: str, wall: float, limit: int) -> tuple[int, bytes]:
-        """The last `limit` bytes of the recording as it was at a time, and the offset of the first of them."""
-        return await self._recorder.until(node, wall, limit) if node in self._lines else (0, b"")
-
     def leave(self, node: str, client: int) -> None:
         """A client reads no more; the pen goes with it."""
         line = self._lines.get(node)
@@ -249,10 +247,12 @@ class ConsoleHub:
             )
         if holder is not None:
             self._audit_written(node, line)
-            self._store.audit(client.user, node, f"took the console from {holder.user} on {holder.terminal}")
+            text = f"took the console from {holder.user} on {holder.terminal}"
+            self._store.audit(client.user, node, text, origin=client.origin)
         else:
-            self._store.audit(client.user, node, "took the console to write on it")
+            self._store.audit(client.user, node, "took the console to write on it", origin=client.origin)
         line.pen = PenHolder(client.number, client.user, client.terminal, time.time())
+        line.origin = client.origin
         self._publish(node)
         return self.state(node)
 
@@ -276,12 +276,13 @@ class ConsoleHub:
     def send_break(self, node: str, client: ClientId) -> None:
         self._with_pen(node, client.number)
         self._keeper().send_break(node)
-        self._store.audit(client.user, node, "sent a serial break")
+        self._store.audit(client.user, node, "sent a serial break", origin=client.origin)
 
     async def reopen(self, node: str, client: ClientId, *, takeover: bool) -> ConsoleState:
         """Close and open the console now."""
         self._line(node)
-        self._store.audit(client.user, node, "takes the console over" if takeover else "reopens the console")
+        text = "takes the console over" if takeover else "reopens the console"
+        self._store.audit(client.user, node, text, origin=client.origin)
         self._lines[node].needed = time.monotonic()
         self.refresh()
         await self._keeper().reopen(node, takeover=takeover)
@@ -353,5 +354,6 @@ class ConsoleHub:
             line.tally.cancel()
             line.tally = None
         if line.written and line.pen is not None:
-            self._store.audit(line.pen.user, node, f"wrote {line.written} bytes to the console")
+            text = f"wrote {line.written} bytes to the console"
+            self._store.audit(line.pen.user, node, text, origin=line.origin)
         line.written = 0

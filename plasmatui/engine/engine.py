@@ -13,6 +13,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from plasmatui import __version__
+from plasmatui.engine.access import Gatekeeper
 from plasmatui.engine.backend import Backend, MakeBackend
 from plasmatui.engine.checks import ChecksDesk
 from plasmatui.engine.consoles import ConsoleHub
@@ -22,9 +23,9 @@ from plasmatui.engine.guard import QuorumGuard
 from plasmatui.engine.health import HealthWatch
 from plasmatui.engine.heritage import Heritage
 from plasmatui.engine.ledger import JournalLedger
+from plasmatui.engine.marks import MarksDesk
 from plasmatui.engine.meter import Meter
 from plasmatui.engine.oplogs import OperationLogs
-from plasmatui.engine.past import PastDesk
 from plasmatui.engine.ports import ProblemError
 from plasmatui.engine.process import (
     EngineLock,
@@ -48,16 +49,15 @@ from plasmatui.journal.boots import BootJournal
 from plasmatui.journal.journal import Numbers
 from plasmatui.journal.locks import MemoryLocks
 from plasmatui.journal.memory import Memory
-from plasmatui.journal.past import PastJournal
 from plasmatui.journal.sqlite import SqliteJournal
 from plasmatui.model import wire
 from plasmatui.model.event import BmcChanged, ConsoleChanged, Event
 from plasmatui.model.node import BmcState
 from plasmatui.model.operation import Pace
-from plasmatui.model.words import BmcStatus
+from plasmatui.model.words import BmcStatus, Role
 from plasmatui.operations.runner import Runner
 from plasmatui.operations.site import Site
-from plasmatui.paths import EnginePaths, crash_dir
+from plasmatui.paths import EnginePaths, UnsafeDirectoryError, check_shared, crash_dir
 
 log = logging.getLogger(__name__)
 
@@ -117,6 +117,7 @@ class Engine:
         self._backend: Backend = backend(inventory, self._event, self._consoles.on_data)
         self._memory = Memory(journal)
         self._heritage = Heritage(self._memory, self._consoles, self._store, journal, self._spawn)
+        self._marks = MarksDesk(self._store, self._memory)
         self._logs = OperationLogs(paths.operations)
         self._ledger = JournalLedger(self._store, journal, self._logs, self._consoles.refresh_soon)
         self._systems = Systems(inventory, paths)
@@ -131,6 +132,7 @@ class Engine:
             lambda: self._systems.cluster,
             self._store.cordoned,
             paths.jobs,
+            self._marks.against,
         )
         self._runner = Runner(site, MemoryLocks(), pace=self._pace, first_number=numbers.operation + 1)
         self._health = HealthWatch(
@@ -164,9 +166,11 @@ class Engine:
             health=self._health,
             checks=checks,
             pxe=self._pxe,
-            past=PastDesk(self._store, PastJournal(journal), self._watch.boots, self._consoles),
+            marks=self._marks,
         )
-        self._server = Server(paths.socket, desk, self._welcome, on_clients=self._used)
+        gate = Gatekeeper(lambda: self._inventory.policy.access)
+        self._server = Server(paths.socket, desk, self._welcome, gate, on_clients=self.attached)
+        self._shared_lock: EngineLock | None = None
 
     @classmethod
     async def start(
@@ -195,11 +199,11 @@ class Engine:
     async def _begin(self) -> None:
         events = await self._journal.events("", 0, KEPT_EVENTS)
         operations = await self._journal.operations(KEPT_OPERATIONS)
-        self._store.began(__version__)
         self._store.recall(reversed(events), reversed(operations))
         self._inventory_notices()
         await self._memory.recall()
         self._heritage.recall()
+        self._marks.recall()
         self._name_missing_bmcs()
         self._logs.start()
         await self._watch.start()
@@ -216,6 +220,12 @@ class Engine:
             self.reason = "its socket cannot be made"
             await self.close()
             raise EngineStartError(f"the socket {self._paths.socket} cannot be made: {error}") from error
+        try:
+            await self._share()
+        except EngineStartError as error:
+            self.reason = str(error)
+            await self.close()
+            raise
         self._store.note(f"engine {__version__} started, process {os.getpid()}")
         log.info("serving %s on %s", self._inventory.path, self._paths.socket)
 
@@ -237,11 +247,13 @@ class Engine:
         except TimeoutError:
             log.warning("some BMC sessions were not ended within %g s", BACKEND_LIMIT)
         self._heritage.close()
+        self._marks.close()
         await self._consoles.close()
         await self._watch.close()
         self._store.flush()
         await self._server.close(f"the engine was stopped: {self.reason}")
         await self._journal.close()
+        self._release_shared()
 
     # --- for clients (requests.Control) ---------------------------------------------------------------------------
 
@@ -268,11 +280,22 @@ class Engine:
             await self._consoles.replace(inventory.bmcs)
             await self._watch.replace(inventory)
             self._health.retarget()
+            self._marks.recall()
+            try:
+                await self._share()
+            except EngineStartError as error:
+                self._store.notice("shared", str(error))
+            await self._server.regrade()
             self._store.note("inventory read again")
 
     def reload_soon(self) -> None:
         """As `reload`, for a signal: what is wrong goes to the log and to the clients."""
         self._spawn(self._reload_and_say(), "reload")
+
+    def attached(self) -> None:
+        """Somebody came, went, or looks at something else."""
+        self._used()
+        self._store.attached(self._server.clients)
 
     def status(self) -> wire.EngineStatus:
         counts = Counter(str(state.bmc.status) for state in self._store.states.values())
@@ -292,6 +315,7 @@ class Engine:
                 "consoles": str(self._paths.consoles),
                 "log": str(self._paths.log),
                 "crashes": str(crash_dir()),
+                **({"shared socket": str(self._paths.shared)} if self._shared_lock is not None else {}),
             },
             lag_p99_ms=self._meter.lag_p99_ms,
             cpu_percent=self._meter.cpu_percent,
@@ -321,7 +345,36 @@ class Engine:
                 {"message": f"task {task.get_name()} ended", "exception": task.exception(), "task": task}
             )
 
-    def _welcome(self, client: int, read_only: bool) -> wire.Welcome:
+    async def _share(self) -> None:
+        """Listen for other users when the inventory names some, else not.
+
+        Raises:
+            EngineStartError: the shared socket cannot be made, or another engine has it.
+        """
+        if self._inventory.policy.access is None:
+            self._server.unshare()
+            self._release_shared()
+            return
+        try:
+            check_shared(self._paths.shared.parent)
+            if self._shared_lock is None:
+                self._shared_lock = EngineLock(self._paths.shared_lock)
+            await self._server.share(self._paths.shared)
+        except EngineRunsError as error:
+            raise EngineStartError(f"{error}; it is shared, and belongs to another user") from None
+        except (OSError, UnsafeDirectoryError) as error:
+            self._release_shared()
+            raise EngineStartError(
+                f"policy.access is set, but the socket {self._paths.shared} for other users cannot be made: {error}"
+            ) from None
+        self._store.notice("shared", "")
+
+    def _release_shared(self) -> None:
+        if self._shared_lock is not None:
+            self._shared_lock.release()
+            self._shared_lock = None
+
+    def _welcome(self, client: int, read_only: bool, role: Role) -> wire.Welcome:
         inventory = self._inventory
         return wire.Welcome(
             wire.PROTOCOL,
@@ -334,6 +387,7 @@ class Engine:
             read_only,
             tuple(inventory.nodes.values()),
             tuple(self._store.notices.values()),
+            role,
         )
 
     def _event(self, event: Event) -> None:

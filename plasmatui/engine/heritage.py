@@ -105,7 +105,14 @@ class Heritage:
                 self._store.note(f"operation {record.number} of the former engine goes on: {record.cli}")
                 continue
             ledger.changed(interrupted(record, time.time()))
-            self._store.audit(record.by, "", f"{record.cli} (operation {record.number})", "failed: the engine ended")
+            self._store.audit(
+                record.by,
+                "",
+                f"{record.cli} (operation {record.number})",
+                "failed: the engine ended",
+                origin=record.origin,
+                operation=record.number,
+            )
             self._store.note(f"operation {record.number} was not finished by the former engine: {record.cli}")
 
     def beat(self) -> None:

@@ -11,7 +11,7 @@ from plasmatui.engine.oplogs import OperationLogs
 from plasmatui.engine.store import Store
 from plasmatui.journal.journal import Journal
 from plasmatui.model.event import OperationTouched, Payload
-from plasmatui.model.operation import OperationRecord
+from plasmatui.model.operation import OperationRecord, Origin
 from plasmatui.model.words import OperationState, StepResult
 
 INTENT_LIMIT = 3.0
@@ -59,8 +59,23 @@ class JournalLedger:
         if isinstance(payload, OperationTouched):
             self._on_touch()
 
-    def audit(self, by: str, node: str, text: str, result: str = "") -> None:
-        self._store.audit(by, node, text, result)
+    def audit(
+        self,
+        by: str,
+        node: str,
+        text: str,
+        result: str = "",
+        *,
+        origin: Origin,
+        operation: int = 0,
+        before: str = "",
+        after: str = "",
+    ) -> None:
+        self._store.audit(by, node, text, result, origin=origin, operation=operation, before=before, after=after)
+
+    def standing(self, node: str) -> str:
+        state = self._store.states.get(node)
+        return "" if state is None else " ".join((state.lifecycle, *state.flags))
 
     def usual(self, word: str, step: str) -> float:
         key = (word, step)

@@ -13,8 +13,9 @@ from plasmatui.model.event import (
     HealthSeen,
     IdentifySeen,
     LifecycleChanged,
-    NodesKnown,
+    LockChanged,
     Note,
+    NotesChanged,
     OperationTouched,
     PowerSeen,
     StageSeen,
@@ -57,11 +58,24 @@ def describe(before: NodeState, event: Event) -> str:
         case HealthSeen():
             why = f": {payload.reason}" if payload.reason else ""
             text = f"health is {payload.health}{why}" if payload.health != before.health else ""
+        case LockChanged():
+            text = _lock(before, payload)
+        case NotesChanged():
+            if len(payload.notes) > len(before.notes):
+                text = f"note by {payload.notes[-1].by}: {payload.notes[-1].text}" if payload.by else ""
+            else:
+                text = f"{payload.by} cleared the notes" if payload.by and before.notes else ""
         case Note():
             text = payload.text
-        case NodesKnown():
-            text = ""
     return clean_line(text)
+
+
+def _lock(before: NodeState, payload: LockChanged) -> str:
+    if payload.lock == before.lock:
+        return ""
+    if payload.lock is not None:
+        return f"locked by {payload.lock.by}: {payload.lock.reason}"
+    return f"unlocked by {payload.by}" if payload.by else "its lock ended"
 
 
 def boot_words(boot: BootDevice | None) -> str:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import msgspec
+
+from plasmatui.engine.marks import MarksDesk
 from plasmatui.engine.oplogs import OperationLogs
-from plasmatui.engine.ports import ProblemError
+from plasmatui.engine.ports import ProblemError, known_nodes
 from plasmatui.engine.session import Session
 from plasmatui.engine.store import Store
 from plasmatui.journal.journal import Journal
 from plasmatui.model import wire
+from plasmatui.model.access import role_of_order
 from plasmatui.model.operation import OperationRecord
 from plasmatui.operations.runner import Runner, StoppingError, UnknownOperationError
 
@@ -41,14 +45,14 @@ class OperationsDesk:
         runner: Runner,
         journal: Journal,
         logs: OperationLogs,
-        known: Callable[[tuple[str, ...]], tuple[str, ...]],
+        marks: MarksDesk,
         cluster: Callable[[], str],
     ) -> None:
         self._store = store
         self._runner = runner
         self._journal = journal
         self._logs = logs
-        self._known = known
+        self._marks = marks
         self._cluster = cluster
         self.handlers: dict[type, Handler] = {
             wire.PlanOrder: self._plan,
@@ -61,38 +65,72 @@ class OperationsDesk:
             wire.AskOperationLog: self._log,
         }
 
-    async def _plan(self, _: Session, __: int, body: wire.PlanOrder) -> wire.ReplyBody:
-        return wire.PlanReply(await self._runner.plan(body.order, self._known(body.nodes), body.pace))
+    async def _plan(self, session: Session, _: int, body: wire.PlanOrder) -> wire.ReplyBody:
+        nodes = self._known(body.nodes)
+        plan = await self._runner.plan(body.order, nodes, body.pace)
+        return wire.PlanReply(msgspec.structs.replace(plan, locked=self._marks.against(nodes, session.peer.uid)))
 
     async def _start(self, session: Session, _: int, body: wire.StartOrder) -> wire.ReplyBody:
         nodes = self._known(body.nodes)
         override = self._overridden(body.override_quorum)
+        self._marks.refuse(session, nodes, break_lock=body.break_lock)
         try:
-            record = self._runner.start(body.order, nodes, session.id.user, body.pace, override=override)
+            record = self._runner.start(
+                body.order,
+                nodes,
+                session.id.user,
+                body.pace,
+                override=override,
+                origin=session.id.origin,
+                break_lock=body.break_lock,
+            )
         except StoppingError:
             raise _stopping() from None
         return wire.OperationReply(record)
 
     async def _cancel(self, session: Session, _: int, body: wire.CancelOperation) -> wire.ReplyBody:
         try:
-            return wire.OperationReply(self._runner.cancel(body.number, session.id.user))
+            return wire.OperationReply(self._runner.cancel(body.number, session.id.user, session.id.origin))
         except UnknownOperationError:
             raise _not_running(body.number) from None
 
     async def _hold(self, session: Session, _: int, body: wire.HoldOperation) -> wire.ReplyBody:
         try:
-            return wire.OperationReply(self._runner.hold(body.number, session.id.user))
+            return wire.OperationReply(self._runner.hold(body.number, session.id.user, session.id.origin))
         except UnknownOperationError:
             raise _not_running(body.number) from None
 
     async def _release(self, session: Session, _: int, body: wire.ReleaseOperation) -> wire.ReplyBody:
+        self._check_order(session, await self._record(body.number))
         try:
-            record = self._runner.release(body.number, session.id.user, body.node, body.answer)
+            record = self._runner.release(body.number, session.id.user, body.node, body.answer, session.id.origin)
         except UnknownOperationError:
             raise _not_running(body.number) from None
         if record is None:
             raise ProblemError("refused", self._why_not(body))
         return wire.OperationReply(record)
+
+    def _check_order(self, session: Session, record: OperationRecord) -> None:
+        """To let an operation go on, or try it again, is to order it.
+
+        Raises:
+            ProblemError: "role": this user may not order it.
+        """
+        needed = role_of_order(record.order)
+        if not session.role.covers(needed):
+            text = f"operation {record.number}: {record.cli}"
+            self._store.audit(
+                session.id.user,
+                "",
+                text,
+                f"refused: needs the role {needed}",
+                origin=session.id.origin,
+                operation=record.number,
+            )
+            raise ProblemError("role", f"{text}: needs the role {needed}; {session.id.user} is {session.role} here")
+
+    def _known(self, nodes: tuple[str, ...]) -> tuple[str, ...]:
+        return known_nodes(nodes, self._store.nodes)
 
     def _why_not(self, body: wire.ReleaseOperation) -> str:
         record = self._store.operations.get(body.number)
@@ -107,9 +145,18 @@ class OperationsDesk:
     async def _retry(self, session: Session, _: int, body: wire.RetryOperation) -> wire.ReplyBody:
         override = self._overridden(body.override_quorum)
         record = await self._record(body.number)
-        self._known(tuple(node.node for node in record.nodes if node.state.ended))
+        self._check_order(session, record)
+        nodes = self._known(tuple(node.node for node in record.nodes if node.state.ended))
+        self._marks.refuse(session, nodes, break_lock=body.break_lock)
         try:
-            return wire.OperationReply(self._runner.retry(record, session.id.user, override=override))
+            again = self._runner.retry(
+                record,
+                session.id.user,
+                override=override,
+                origin=session.id.origin,
+                break_lock=body.break_lock,
+            )
+            return wire.OperationReply(again)
         except UnknownOperationError:
             text = "has not ended" if not record.state.ended else "has no failed node to try again"
             raise ProblemError("refused", f"operation {body.number} {text}") from None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Protocol
 
 from plasmatui.model import wire
+from plasmatui.model.operation import NOWHERE, Origin
 
 
 class ProblemError(Exception):
@@ -15,6 +16,21 @@ class ProblemError(Exception):
     def __init__(self, id: str, message: str) -> None:  # noqa: A002 - the field's name on the wire
         super().__init__(message)
         self.problem = wire.Problem(id, message)
+
+
+def known_nodes(wanted: tuple[str, ...], names: Collection[str]) -> tuple[str, ...]:
+    """`wanted` without repetitions.
+
+    Raises:
+        ProblemError: "unknown-node": there are none, or one is not among `names`, those of the inventory.
+    """
+    if not wanted:
+        raise ProblemError("unknown-node", "no node was named")
+    unknown = [node for node in wanted if node not in names]
+    if unknown:
+        some = ", ".join(unknown[:5]) + (" ..." if len(unknown) > 5 else "")
+        raise ProblemError("unknown-node", f"the inventory has no node {some}")
+    return tuple(dict.fromkeys(wanted))
 
 
 class Keeper(Protocol):
@@ -42,6 +58,7 @@ class ClientId:
     number: int
     user: str
     terminal: str
+    origin: Origin = NOWHERE
 
 
 ConsoleSink = Callable[[wire.ConsoleData, bytes], None]

@@ -132,18 +132,18 @@ class PxeDesk:
         from plasmatui.pxe.assets import Store as Images
         from plasmatui.pxe.assets import StoreError
 
-        images, by = Images(self._root()), session.id.user
-        self._store.audit(by, "", text, "begun")
+        images, by, origin = Images(self._root()), session.id.user, session.id.origin
+        self._store.audit(by, "", text, "begun", origin=origin)
         try:
             profile, before, after = await asyncio.to_thread(switch, images)
         except (StoreError, OSError) as error:
             hint = getattr(error, "hint", "") or f"as a user who may: plasmatui {text}"
             message = clean_line(f"{error}; nothing was changed: {hint}", 600)
-            self._store.audit(by, "", text, f"failed: {message}")
+            self._store.audit(by, "", text, f"failed: {message}", origin=origin)
             raise ProblemError("refused", message) from None
         finally:
             self._images.forget()
-        self._store.audit(by, "", text, "done")
+        self._store.audit(by, "", text, "done", origin=origin, before=before, after=after)
         self._store.note(f"{by}: machines of {profile} boot {after} now, before {before or 'nothing'}")
         return wire.ImageSwitched(profile, before, after, await asyncio.to_thread(_script_warnings, images))
 

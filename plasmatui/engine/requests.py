@@ -10,10 +10,10 @@ from plasmatui.engine.checks import ChecksDesk
 from plasmatui.engine.consoles import ConsoleHub
 from plasmatui.engine.evidence import Collector
 from plasmatui.engine.health import HealthWatch
+from plasmatui.engine.marks import MarksDesk
 from plasmatui.engine.oplogs import OperationLogs
 from plasmatui.engine.opsdesk import ACTING, OperationsDesk
-from plasmatui.engine.past import PastDesk
-from plasmatui.engine.ports import ProblemError
+from plasmatui.engine.ports import ProblemError, known_nodes
 from plasmatui.engine.pxe import PxeDesk
 from plasmatui.engine.session import Session
 from plasmatui.engine.store import Store
@@ -21,7 +21,11 @@ from plasmatui.engine.watch import WatchHub
 from plasmatui.engine.watchdesk import WatchDesk
 from plasmatui.journal.journal import Journal
 from plasmatui.model import wire
+from plasmatui.model.access import role_of_request
+from plasmatui.model.words import Role
+from plasmatui.operations.kinds import word_of
 from plasmatui.operations.runner import Runner
+from plasmatui.text import clean_line
 
 MAX_LINES = 10_000
 """Lines or records that one answer carries at most."""
@@ -42,7 +46,15 @@ _ACTING = (
     wire.Reload,
     wire.ActivateImage,
     wire.RollBackImage,
+    wire.PutNote,
+    wire.LockNodes,
+    wire.UnlockNodes,
 )
+"""What a client that was started with --read-only may not ask."""
+
+
+MOST_REFUSALS = 20
+"""Nodes of one refused request that are audited."""
 
 
 class Bmcs(Protocol):
@@ -67,6 +79,9 @@ class Control(Protocol):
     def stop(self, reason: str) -> None:
         """Begin the orderly shutdown."""
 
+    def attached(self) -> None:
+        """Somebody looks at something else now."""
+
     async def reload(self) -> None:
         """Raises `ProblemError` "inventory" when it is wrong; the engine goes on with the old one."""
 
@@ -89,8 +104,8 @@ class RequestDesk:
         cluster: Callable[[], str],
         checks: ChecksDesk,
         pxe: PxeDesk,
-        past: PastDesk,
         health: HealthWatch,
+        marks: MarksDesk,
     ) -> None:
         self._store = store
         self._bmcs = bmcs
@@ -99,8 +114,9 @@ class RequestDesk:
         self._journal = journal
         self._control = control
         self._systems = systems
+        self._marks = marks
         self._watch_desk = WatchDesk(store, watch, journal, Collector(watch, consoles, store, journal, logs), control)
-        operations = OperationsDesk(store, runner, journal, logs, self._known, cluster)
+        operations = OperationsDesk(store, runner, journal, logs, marks, cluster)
         self._handlers: dict[type, Callable[[Session, int, Any], Awaitable[wire.ReplyBody]]] = {
             wire.Watch: self._watch,
             wire.Query: self._query,
@@ -116,10 +132,11 @@ class RequestDesk:
             wire.AskEngine: self._engine,
             wire.StopEngine: self._stop,
             wire.Reload: self._reload,
+            wire.Here: self._here,
+            **marks.handlers,
             **operations.handlers,
             **checks.handlers,
             **pxe.handlers,
-            **past.handlers,
             **health.handlers,
             **self._watch_desk.handlers,
         }
@@ -128,7 +145,23 @@ class RequestDesk:
         """See `session.Desk`."""
         if session.read_only and isinstance(body, _ACTING):
             raise ProblemError("read-only", "this client was started with --read-only: it changes nothing")
+        self._check_role(session, body)
         return await self._handlers[type(body)](session, number, body)
+
+    def _check_role(self, session: Session, body: wire.RequestBody) -> None:
+        needed = role_of_request(body)
+        if session.role.covers(needed):
+            return
+        what = asked_words(body)
+        for node in (getattr(body, "nodes", ()) or (getattr(body, "node", ""),))[:MOST_REFUSALS]:
+            self._store.audit(
+                session.id.user,
+                clean_line(node, 64),
+                what,
+                f"refused: needs the role {needed}",
+                origin=session.id.origin,
+            )
+        raise ProblemError("role", f"{what}: needs the role {needed}, and {session.id.user} is {session.role} here")
 
     def left(self, session: Session) -> None:
         """See `session.Desk`. Operations go on; consoles and pens are given back."""
@@ -147,7 +180,8 @@ class RequestDesk:
             known = ", ".join((*QUERIES, *SYSTEM_QUERIES))
             raise ProblemError("unsupported", f"{body.what!r} cannot be asked; known are {known}")
         # A refresh also tries BMCs that refused us, which may lock an account: not for those who only look.
-        what = "power" if body.what == "refresh" and session.read_only else body.what
+        looks = session.read_only or session.role is Role.VIEWER
+        what = "power" if body.what == "refresh" and looks else body.what
 
         asked = self._systems if what in SYSTEM_QUERIES else self._bmcs
 
@@ -166,7 +200,8 @@ class RequestDesk:
         return wire.Events(await self._journal.events(body.node, body.before, _bounded(body.limit)))
 
     async def _audit(self, _: Session, __: int, body: wire.ListAudit) -> wire.ReplyBody:
-        return wire.Audit(await self._journal.audit(_bounded(body.limit)))
+        nodes = self._known(body.nodes) if body.nodes else ()
+        return wire.Audit(await self._journal.audit(_bounded(body.limit), nodes, body.since, body.user))
 
     # --- consoles -------------------------------------------------------------------------------------------------
 
@@ -185,6 +220,7 @@ class RequestDesk:
     async def _console_pen(self, session: Session, _: int, body: wire.ConsolePen) -> wire.ReplyBody:
         self._known((body.node,))
         if body.take:
+            self._marks.refuse(session, (body.node,))
             return wire.ConsoleReply(self._consoles.take_pen(body.node, session.id, steal=body.steal))
         return wire.ConsoleReply(self._consoles.give_back(body.node, session.id.number))
 
@@ -198,6 +234,7 @@ class RequestDesk:
 
     async def _console_reopen(self, session: Session, _: int, body: wire.ConsoleReopen) -> wire.ReplyBody:
         self._known((body.node,))
+        self._marks.refuse(session, (body.node,))
         return wire.ConsoleReply(await self._consoles.reopen(body.node, session.id, takeover=body.takeover))
 
     # --- engine ---------------------------------------------------------------------------------------------------
@@ -210,24 +247,32 @@ class RequestDesk:
         if running and not body.force:
             numbers = ", ".join(map(str, running))
             raise ProblemError("busy", f"operation {numbers} is running: wait for its end, or stop with --force")
-        self._store.audit(session.id.user, "", "stop the engine", "begun")
+        self._store.audit(session.id.user, "", "stop the engine", "begun", origin=session.id.origin)
         self._control.stop(f"{session.id.user} stopped it")
         return wire.Done()
 
     async def _reload(self, session: Session, _: int, __: wire.Reload) -> wire.ReplyBody:
-        self._store.audit(session.id.user, "", "read the inventory again", "begun")
+        self._store.audit(session.id.user, "", "read the inventory again", "begun", origin=session.id.origin)
         await self._control.reload()
         return self._store.snapshot()
 
+    async def _here(self, session: Session, _: int, body: wire.Here) -> wire.ReplyBody:
+        session.place = clean_line(body.place, 64)
+        self._control.attached()
+        return wire.Done()
+
     def _known(self, nodes: tuple[str, ...]) -> tuple[str, ...]:
-        """`nodes` without repetitions; none, or one that the inventory does not name, is an error."""
-        if not nodes:
-            raise ProblemError("unknown-node", "no node was named")
-        unknown = [node for node in nodes if node not in self._store.nodes]
-        if unknown:
-            some = ", ".join(unknown[:5]) + (" ..." if len(unknown) > 5 else "")
-            raise ProblemError("unknown-node", f"the inventory has no node {some}")
-        return tuple(dict.fromkeys(nodes))
+        return known_nodes(nodes, self._store.nodes)
+
+
+def asked_words(body: wire.RequestBody) -> str:
+    """What a request asks for, in words and without what may be secret."""
+    word = str(body.__struct_config__.tag)
+    if isinstance(body, wire.StartOrder):
+        override = " --override-quorum" if body.override_quorum else ""
+        return f"start {word_of(body.order)}{override}{' --break-lock' if body.break_lock else ''}"
+    number = getattr(body, "number", 0)
+    return f"{word} {number}" if number else word
 
 
 def _bounded(limit: int) -> int:

@@ -13,9 +13,12 @@ from typing import Protocol
 import msgspec
 
 from plasmatui.bmc.controller import BmcError
+from plasmatui.engine.access import Peer, Standing
 from plasmatui.engine.outbound import Outbound, SlowClientError
 from plasmatui.engine.ports import ClientId, ProblemError
 from plasmatui.model import wire
+from plasmatui.model.operation import Origin
+from plasmatui.model.words import Role
 from plasmatui.text import clean_line
 
 log = logging.getLogger(__name__)
@@ -42,14 +45,29 @@ class Session:
 
     Attributes:
         id: its number, user and terminal, as others see it.
+        peer: who the kernel says it is. role: what it may do.
+        place: what it looks at, as it tells.
         unsubscribe: ends its change sets, once it watches.
     """
 
     def __init__(
-        self, number: int, hello: wire.Hello, reader: asyncio.StreamReader, outbound: Outbound, desk: Desk
+        self,
+        number: int,
+        hello: wire.Hello,
+        reader: asyncio.StreamReader,
+        outbound: Outbound,
+        desk: Desk,
+        peer: Peer,
+        standing: Standing,
     ) -> None:
-        self.id = ClientId(number, _name(hello.user), _name(hello.terminal))
+        self.peer = peer
+        self.role: Role = standing.role
         self.kind = _name(hello.kind)
+        self.address = _name(hello.address)
+        self.place = ""
+        terminal = _name(hello.terminal)
+        client = f"{self.kind} {terminal}" + (f" from {self.address}" if self.address else "")
+        self.id = ClientId(number, standing.user or _name(hello.user), terminal, Origin(peer.uid, client))
         self.read_only = hello.read_only
         self.since = time.time()
         self.outbound = outbound
@@ -62,7 +80,18 @@ class Session:
 
     @property
     def info(self) -> wire.ClientInfo:
-        return wire.ClientInfo(self.id.number, self.kind, self.id.user, self.id.terminal, self.since, self.read_only)
+        return wire.ClientInfo(
+            self.id.number,
+            self.kind,
+            self.id.user,
+            self.id.terminal,
+            self.since,
+            self.read_only,
+            self.role,
+            self.peer.uid,
+            self.address,
+            self.place,
+        )
 
     def item(self, number: int, answer: wire.ItemBody) -> None:
         """A part of the answer to request `number`."""

@@ -15,16 +15,21 @@ from plasmatui.model.event import (
     HealthSeen,
     IdentifySeen,
     LifecycleChanged,
+    LockChanged,
+    NotesChanged,
     OperationTouched,
     PowerSeen,
     StageSeen,
 )
 from plasmatui.model.findings import FINDINGS
 from plasmatui.model.node import Finding, NodeState, PowerState
-from plasmatui.model.words import BmcStatus, ConsoleStatus, Power
+from plasmatui.model.words import BmcStatus, Power
 
 ROUTINE = ("BMC answers", "console open", "power is on", "power is off", "health is ok")
 """What every engine says of every node when it begins: it does not hide what happened to a node before."""
+
+LOCKED = "locked"
+"""The flag of a node that a person locked; kept beside those that its lifecycle has."""
 
 _OF_ROUTINE = ("BMC ", "console ", "power is ", "health is ")
 
@@ -40,30 +45,6 @@ def reduce(state: NodeState, event: Event) -> NodeState:
     if not text or (text in ROUTINE and state.last_event and not state.last_event.startswith(_OF_ROUTINE)):
         return after
     return msgspec.structs.replace(after, last_event=text, last_event_at=event.wall)
-
-
-def lasting(state: NodeState) -> tuple[object, ...]:
-    """What the journal keeps of a state: all but what changes with every look or byte, which are counts, percents,
-    times of tries, and whether a try is under way. Equal states stay so under the same event."""
-    bmc, console, stage = state.bmc, state.console, state.stage
-    return (
-        state.power,
-        BmcStatus.WAITING if bmc.status in (BmcStatus.UNKNOWN, BmcStatus.CONNECTING) else bmc.status,
-        bmc.finding,
-        ConsoleStatus.WAITING if console.status is ConsoleStatus.CONNECTING else console.status,
-        console.finding,
-        console.recording,
-        console.pen,
-        state.boot,
-        state.boot_verified,
-        state.identify,
-        None if stage is None else (stage.stage, stage.since, stage.state, stage.outcome),
-        state.lifecycle,
-        state.health,
-        state.flags,
-        tuple((finding.id, finding.severity, finding.since) for finding in state.findings),
-        state.operation,
-    )
 
 
 def _apply(state: NodeState, event: Event) -> NodeState:
@@ -86,7 +67,14 @@ def _apply(state: NodeState, event: Event) -> NodeState:
         case OperationTouched():
             return _operation(state, payload)
         case LifecycleChanged():
-            return _different(state, lifecycle=payload.lifecycle, flags=payload.flags)
+            flags = (*payload.flags, *((LOCKED,) if state.lock is not None else ()))
+            return _different(state, lifecycle=payload.lifecycle, flags=flags)
+        case LockChanged():
+            others = tuple(flag for flag in state.flags if flag != LOCKED)
+            flags = (*others, LOCKED) if payload.lock is not None else others
+            return _different(state, lock=payload.lock, flags=flags)
+        case NotesChanged():
+            return _different(state, notes=payload.notes)
         case StageSeen():
             return _different(state, stage=payload.stage)
         case HealthSeen():

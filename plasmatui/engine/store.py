@@ -11,31 +11,17 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from plasmatui.engine.lines import describe
-from plasmatui.engine.state import ROUTINE, lasting, reduce
+from plasmatui.engine.state import ROUTINE, reduce
 from plasmatui.model import wire
 from plasmatui.model.boot import BootTimeline, SourceState, UnknownClient
-from plasmatui.model.event import (
-    AuditLine,
-    Event,
-    EventLine,
-    FindingRaised,
-    LifecycleChanged,
-    NodesKnown,
-    Note,
-    Payload,
-    StageSeen,
-)
+from plasmatui.model.event import AuditLine, Event, EventLine, LifecycleChanged, Note, Payload
 from plasmatui.model.health import GroupState, HealthLook, NodeServices
 from plasmatui.model.node import Finding, Node, NodeState, StageState
-from plasmatui.model.operation import OperationRecord
+from plasmatui.model.operation import NOWHERE, OperationRecord, Origin
 from plasmatui.text import clean_line
 
 INTERVAL = 0.1
 """Seconds between two change sets."""
-
-STATES_EVERY = 10_000
-"""Events for the journal between two times that all states are kept, so that few events tell what was known at a time;
-with older events making room, the states are still there."""
 
 KEPT_EVENTS = 500
 KEPT_OPERATIONS = 50
@@ -60,6 +46,7 @@ class Batch:
     services: dict[str, NodeServices] = field(default_factory=dict)
     groups: tuple[GroupState, ...] | None = None
     look: HealthLook | None = None
+    clients: tuple[wire.ClientInfo, ...] | None = None
 
     def __bool__(self) -> bool:
         return (
@@ -69,6 +56,7 @@ class Batch:
             or self.unknown is not None
             or self.groups is not None
             or self.look is not None
+            or self.clients is not None
         )
 
     def merge(self, changes: wire.Changes) -> None:
@@ -88,6 +76,7 @@ class Batch:
         self.services.update((each.node, each) for each in changes.services)
         self.groups = self.groups if changes.groups is None else changes.groups
         self.look = self.look if changes.look is None else changes.look
+        self.clients = self.clients if changes.clients is None else changes.clients
 
     def changes(self, seq: int) -> wire.Changes:
         return wire.Changes(
@@ -104,6 +93,7 @@ class Batch:
             tuple(self.services.values()),
             self.groups,
             self.look,
+            self.clients,
         )
 
 
@@ -115,7 +105,7 @@ class Store:
     """What is known now, and who is told of changes.
 
     Args:
-        on_line: told of each event that is worth a line or changes what lasts, for the journal.
+        on_line: told of each event that is worth a line, for the journal.
         on_audit: told of each audit line, for the journal.
         on_lifecycle: told of each change of a node's lifecycle, to be remembered.
         first_event, first_audit: numbers to go on from.
@@ -141,6 +131,7 @@ class Store:
         self.services: dict[str, NodeServices] = {}
         self.groups: tuple[GroupState, ...] = ()
         self.look = HealthLook()
+        self.clients: tuple[wire.ClientInfo, ...] = ()
         self.seq = 0
         self.on_event: Callable[[NodeState, Event], None] = lambda _, __: (
             None
@@ -151,7 +142,6 @@ class Store:
         self._on_lifecycle = on_lifecycle
         self._next_event = first_event
         self._next_audit = first_audit
-        self._kept_since = 0  # events since all states were kept
         self._batch = Batch()
         self._subscribers: list[Subscriber] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -172,9 +162,6 @@ class Store:
         every = {each.id: each for each in (*state.findings, *findings)}
         known = tuple(every[key] for key in sorted(every))
         self.states[node] = self._batch.states[node] = replace(state, stage=stage, findings=known)
-        told: list[Payload] = [StageSeen(stage), *map(FindingRaised, known)]
-        for payload in told:
-            self._keep(Event(node, "journal", payload, time.time(), time.monotonic()), "")
         self._schedule()
 
     # --- in -------------------------------------------------------------------------------------------------------
@@ -204,28 +191,12 @@ class Store:
             self._batch.states[event.node] = after
             text = describe(before, event)
         if text:
-            line = self._keep(event, text)
+            line = EventLine(self._next_event, event.wall, event.node, event.source, event.kind, text)
+            self._next_event += 1
             self.events.append(line)
             self._batch.events.append(line)
-        elif before is not None and lasting(before) != lasting(after):
-            self._keep(event, "")
+            self._on_line(line, event)
         self._schedule()
-
-    def began(self, version: str) -> None:
-        """An engine begins: from here on the events tell all that it knows."""
-        self._keep(Event("", "engine", NodesKnown(version=version), time.time(), time.monotonic()), "")
-
-    def _keep(self, event: Event, text: str) -> EventLine:
-        """For the journal; without a text it is told to nobody else."""
-        line = EventLine(self._next_event, event.wall, event.node, event.source, event.kind, text)
-        self._next_event += 1
-        self._on_line(line, event)
-        self._kept_since += 1
-        if self._kept_since >= STATES_EVERY:
-            self._kept_since = 0
-            known = NodesKnown(tuple(self.states.values()))
-            self._keep(Event("", "journal", known, event.wall, event.mono), "")
-        return line
 
     def operation(self, record: OperationRecord) -> None:
         """An operation began or changed."""
@@ -239,9 +210,32 @@ class Store:
         self._schedule()
         self.on_operation(record)
 
-    def audit(self, by: str, node: str, text: str, result: str = "") -> None:
-        """Who ordered what, and each command that left the engine."""
-        line = AuditLine(self._next_audit, time.time(), clean_line(by), node, clean_line(text), clean_line(result))
+    def audit(
+        self,
+        by: str,
+        node: str,
+        text: str,
+        result: str = "",
+        *,
+        origin: Origin = NOWHERE,
+        operation: int = 0,
+        before: str = "",
+        after: str = "",
+    ) -> None:
+        """Who ordered what and from where, each command that left the engine, and what was changed."""
+        line = AuditLine(
+            self._next_audit,
+            time.time(),
+            clean_line(by),
+            node,
+            clean_line(text),
+            clean_line(result),
+            origin.uid,
+            clean_line(origin.client),
+            operation,
+            clean_line(before),
+            clean_line(after),
+        )
         self._next_audit += 1
         self._batch.audit.append(line)
         self._on_audit(line)
@@ -300,6 +294,12 @@ class Store:
             self.look = self._batch.look = look
             self._schedule()
 
+    def attached(self, clients: tuple[wire.ClientInfo, ...]) -> None:
+        """Who is attached now."""
+        if clients != self.clients:
+            self.clients = self._batch.clients = clients
+            self._schedule()
+
     def replace_nodes(self, nodes: Iterable[Node]) -> None:
         """The inventory was read again: states of nodes that stay are kept."""
         self.nodes = {node.name: node for node in nodes}
@@ -329,6 +329,7 @@ class Store:
             tuple(self.services.values()),
             self.groups,
             self.look,
+            self.clients,
         )
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:

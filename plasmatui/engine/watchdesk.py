@@ -121,7 +121,8 @@ class WatchDesk:
             files = await asyncio.to_thread(write_bundle, directory, content, redactor)
         except OSError as error:
             raise ProblemError("refused", f"no bundle in {directory}: {error.strerror or error}") from None
-        self._store.audit(session.id.user, "", f"incident bundle of {', '.join(nodes)} in {directory}", "done")
+        text = f"incident bundle of {', '.join(nodes)} in {directory}"
+        self._store.audit(session.id.user, "", text, "done", origin=session.id.origin)
         return wire.BundleReply(str(directory), files, nodes)
 
     async def _enrol(self, session: Session, _: int, body: wire.EnrolNode) -> wire.ReplyBody:
@@ -141,6 +142,14 @@ class WatchDesk:
             except EditError as error:
                 raise ProblemError("inventory", str(error)) from None
             if body.apply:
-                self._store.audit(session.id.user, body.name, f"enrol with MAC {body.mac}", "done")
+                self._store.audit(
+                    session.id.user,
+                    body.name,
+                    f"enrol with MAC {body.mac}",
+                    "done",
+                    origin=session.id.origin,
+                    before="not in the inventory",
+                    after=" / ".join(line for line in edit.diff().splitlines() if line.startswith("+ "))[:500],
+                )
                 await self._control.reload()
         return wire.EnrolReply(edit.diff(), body.apply)

@@ -145,6 +145,15 @@ class SshEntry:
 
 
 @dataclass(frozen=True)
+class Access:
+    """Which Unix users may use the engine besides the one that runs it: names, and groups as `%group`."""
+
+    admin: tuple[str, ...] = ()
+    operator: tuple[str, ...] = ()
+    viewer: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Policy:
     """Limits that hold for all operations.
 
@@ -153,6 +162,7 @@ class Policy:
         per_rack: nodes of one rack at once, 0 for no limit.
         bandwidth: bits per second that network boots may take together, 0 for no limit.
         consoles: "always" records every console; "watched" only while somebody reads it or an operation runs.
+        access: who shares the engine; None: only its own user, who may do everything.
     """
 
     parallel: int = 16
@@ -160,6 +170,7 @@ class Policy:
     per_rack: int = 0
     bandwidth: int = 0
     consoles: str = "always"
+    access: Access | None = None
 
 
 @dataclass(frozen=True)

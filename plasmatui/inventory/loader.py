@@ -9,6 +9,7 @@ from pathlib import Path
 from plasmatui.inventory import catalogue, fields, values
 from plasmatui.inventory.fields import Problems, Section, describe, text
 from plasmatui.inventory.inventory import (
+    Access,
     Diagnostic,
     Inventory,
     InventoryError,
@@ -34,6 +35,7 @@ from plasmatui.inventory.nodes import (
 from plasmatui.inventory.secrets import Secret
 from plasmatui.inventory.ssh import SSH_KEYS, read_ssh
 from plasmatui.inventory.tree import Mapping, Node, Scalar, parse, position
+from plasmatui.model.words import Role
 
 VERSION = 1
 LARGEST_FILE = 16 * 1024 * 1024
@@ -318,7 +320,7 @@ class _Reader:
         return tuple(sources)
 
     def _policy(self, top: Section) -> Policy:
-        section = self._section(top, "policy", ("parallel", "stagger", "per_rack", "bandwidth", "consoles"))
+        section = self._section(top, "policy", _POLICY_KEYS)
         default = Policy()
         return Policy(
             parallel=section.get("parallel", fields.integer(1, 4096), default.parallel),
@@ -326,7 +328,16 @@ class _Reader:
             per_rack=section.get("per_rack", fields.integer(0, 4096), default.per_rack),
             bandwidth=section.get("bandwidth", fields.as_text(values.bandwidth), default.bandwidth),
             consoles=section.get("consoles", fields.one_of(("always", "watched")), default.consoles),
+            access=self._access(section),
         )
+
+    def _access(self, policy: Section) -> Access | None:
+        """A user or group that stands under two roles has the greater one."""
+        if policy.at("access") is None:
+            return None
+        entry = self._section(policy, "access", tuple(Role))
+        read = fields.as_text(values.account)
+        return Access(*(tuple(name for name, _ in entry.each(role, read)) for role in reversed(Role)))
 
     def _profiles(self, top: Section) -> dict[str, Profile]:
         given = top.at("profiles")
@@ -377,4 +388,5 @@ _PXE_KEYS = (
     "server", "interface", "http_port", "dhcp", "tftp", "assets", "loaders", "menu_timeout", "lease", "relayed",
     "boot_service", "deployed",
 )  # fmt: skip
+_POLICY_KEYS = ("parallel", "stagger", "per_rack", "bandwidth", "consoles", "access")
 _LOG_KEYS = ("kind", "format", "file", "journal", "ssh")

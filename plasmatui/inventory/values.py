@@ -142,6 +142,13 @@ def seconds(low: int, high: int) -> Callable[[str], int]:
     return read
 
 
+def account(text: str) -> str:
+    """A Unix user, or a group as `%group` (useradd(8), "CAVEATS"; names of directory services may hold `@` and `.`)."""
+    if not re.fullmatch(r"%?[A-Za-z_][A-Za-z0-9_.@-]{0,63}\$?", text):
+        raise ValueError("a Unix user such as alice, or a group such as %ops (in quotes)")
+    return text
+
+
 def socket(text: str) -> str:
     """An IPv4 address with its port."""
     host, _, port = text.rpartition(":")

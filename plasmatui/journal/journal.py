@@ -39,10 +39,12 @@ class Journal(Protocol):
         """The highest numbers in use, so that a new engine goes on from there."""
 
     async def events(self, node: str, before: int, limit: int) -> tuple[EventLine, ...]:
-        """Those with a text, newest first; of one node or of all (""); older than number `before` (0: the newest)."""
+        """Newest first; of one node or of all (""); older than number `before` (0: the newest)."""
 
-    async def audit(self, limit: int) -> tuple[AuditLine, ...]:
-        """Newest first."""
+    async def audit(
+        self, limit: int, nodes: tuple[str, ...] = (), since: float = 0.0, user: str = ""
+    ) -> tuple[AuditLine, ...]:
+        """Newest first; only lines about `nodes` (none: all), since Unix seconds, by `user` ("": everybody)."""
 
     async def operations(self, limit: int, number: int = 0) -> tuple[OperationRecord, ...]:
         """Newest first; `number` picks one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-VERSION = 3
+VERSION = 4
 """Kept in `PRAGMA user_version`. A higher one was written by a newer program, which this one must not touch."""
 
 KEPT_EVENTS = 200_000
@@ -22,7 +22,7 @@ CREATE TABLE IF NOT EXISTS events (
     node TEXT NOT NULL,
     source TEXT NOT NULL,
     kind TEXT NOT NULL,
-    text TEXT NOT NULL,            -- for people; empty: only what is known of the node changed
+    text TEXT NOT NULL,
     payload BLOB NOT NULL          -- msgpack of model.event.Event
 );
 CREATE INDEX IF NOT EXISTS events_of_node ON events (node, number);
@@ -77,6 +77,18 @@ CREATE TABLE IF NOT EXISTS memory (
 );
 """
 
+_SINCE_4 = """
+ALTER TABLE audit ADD COLUMN uid INTEGER NOT NULL DEFAULT -1;
+ALTER TABLE audit ADD COLUMN client TEXT NOT NULL DEFAULT '';
+ALTER TABLE audit ADD COLUMN operation INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE audit ADD COLUMN before TEXT NOT NULL DEFAULT '';
+ALTER TABLE audit ADD COLUMN after TEXT NOT NULL DEFAULT '';
+-- lines are added and, when they are the oldest, dropped, but never changed
+CREATE TRIGGER IF NOT EXISTS audit_is_kept BEFORE UPDATE ON audit
+    BEGIN SELECT RAISE(ABORT, 'lines of the audit are never changed'); END;
+CREATE INDEX IF NOT EXISTS audit_of_node ON audit (node, number);
+"""
+
 
 class NewerSchemaError(Exception):
     """The journal was written by a newer version of the program."""
@@ -96,8 +108,9 @@ def prepare(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute("PRAGMA busy_timeout=2000")
     if version < VERSION:
-        connection.executescript(_TABLES)
-        connection.execute(f"PRAGMA user_version={VERSION}")
+        since = _SINCE_4 if version < 4 else ""
+        # All of it or nothing: a table that was half changed could not be changed again.
+        connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} {since} PRAGMA user_version={VERSION}; COMMIT;")
 
 
 def prune(connection: sqlite3.Connection) -> None:

@@ -48,7 +48,8 @@ PRUNE_EVERY = 10_000
 """Rows written between two looks at what is too old to be kept."""
 
 _EVENT = "INSERT OR REPLACE INTO events VALUES (?,?,?,?,?,?,?)"
-_AUDIT = "INSERT OR REPLACE INTO audit VALUES (?,?,?,?,?,?)"
+_AUDIT = "INSERT OR IGNORE INTO audit VALUES (?,?,?,?,?,?,?,?,?,?,?)"
+_AUDIT_READ = "SELECT number, wall, actor, node, text, result, uid, client, operation, before, after FROM audit"
 _OPERATION = "INSERT OR REPLACE INTO operations VALUES (?,?,?,?)"
 
 _NONE: tuple[OperationRecord, ...] = ()
@@ -122,7 +123,7 @@ class SqliteJournal:
         self._put((_EVENT, row))
 
     def add_audit(self, line: AuditLine) -> None:
-        self._put((_AUDIT, (line.number, line.wall, line.by, line.node, line.text, line.result)))
+        self._put((_AUDIT, msgspec.structs.astuple(line)))
 
     def put_operation(self, record: OperationRecord) -> None:
         with self._wake:
@@ -267,7 +268,7 @@ class SqliteJournal:
 
     async def events(self, node: str, before: int, limit: int) -> tuple[EventLine, ...]:
         def read(connection: sqlite3.Connection) -> tuple[EventLine, ...]:
-            where, values = ["number < ?", "text != ''"], [before if before > 0 else 1 << 62, limit]
+            where, values = ["number < ?"], [before if before > 0 else 1 << 62, limit]
             if node:
                 where.append("node = ?")
                 values.insert(1, node)  # type: ignore[arg-type]
@@ -277,20 +278,33 @@ class SqliteJournal:
 
         kept = await self.read(read, tuple[EventLine, ...]())
         waiting = (EventLine(*row[:6]) for row in self._unwritten(_EVENT))  # type: ignore[arg-type]
+        fits = [line for line in waiting if (not node or line.node == node) and (before <= 0 or line.number < before)]
+        return _newest(kept, fits, limit, lambda line: line.number)
+
+    async def audit(
+        self, limit: int, nodes: tuple[str, ...] = (), since: float = 0.0, user: str = ""
+    ) -> tuple[AuditLine, ...]:
+        names = frozenset(nodes)
+
+        def read(connection: sqlite3.Connection) -> tuple[AuditLine, ...]:
+            connection.create_function("wanted", 1, lambda node: node in names, deterministic=True)
+            where = ["wall >= ?"]
+            values: list[object] = [since]
+            if user:
+                where.append("actor = ?")
+                values.append(user)
+            if names:  # by a function, since SQLite takes no more than so many values
+                where.append("wanted(node)")
+            query = f"{_AUDIT_READ} WHERE {' AND '.join(where)} ORDER BY number DESC LIMIT ?"
+            return tuple(AuditLine(*row) for row in connection.execute(query, (*values, limit)))
+
+        kept = await self.read(read, tuple[AuditLine, ...]())
+        waiting = [AuditLine(*row) for row in self._unwritten(_AUDIT)]  # type: ignore[arg-type]
         fits = [
             line
             for line in waiting
-            if line.text and (not node or line.node == node) and (before <= 0 or line.number < before)
+            if line.wall >= since and user in ("", line.by) and (not names or line.node in names)
         ]
-        return _newest(kept, fits, limit, lambda line: line.number)
-
-    async def audit(self, limit: int) -> tuple[AuditLine, ...]:
-        def read(connection: sqlite3.Connection) -> tuple[AuditLine, ...]:
-            rows = connection.execute("SELECT * FROM audit ORDER BY number DESC LIMIT ?", (limit,))
-            return tuple(AuditLine(*row) for row in rows)
-
-        kept = await self.read(read, tuple[AuditLine, ...]())
-        fits = [AuditLine(*row) for row in self._unwritten(_AUDIT)]  # type: ignore[arg-type]
         return _newest(kept, fits, limit, lambda line: line.number)
 
     async def operations(self, limit: int, number: int = 0) -> tuple[OperationRecord, ...]:

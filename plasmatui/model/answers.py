@@ -11,16 +11,15 @@ from plasmatui.model.event import AuditLine, EventLine
 from plasmatui.model.health import GroupState, HealthLook, NodeServices
 from plasmatui.model.node import ConsoleState, Node, NodeState
 from plasmatui.model.operation import OperationRecord, Plan
-from plasmatui.model.past import Past
 from plasmatui.model.pxe import PxeReply
 from plasmatui.model.system import Generation
-from plasmatui.model.words import Power
+from plasmatui.model.words import Power, Role
 
 
 class Problem(msgspec.Struct, frozen=True):
     """What went wrong: `id` for programs (a finding's id, "unknown-node", "read-only", "timeout", "refused",
-    "pen-held", "busy", "unsupported", "no-bmc", "disk-full", "internal"), `message` for people: what, where, what
-    next."""
+    "pen-held", "role", "locked", "busy", "unsupported", "no-bmc", "disk-full", "internal"), `message` for people: what,
+    where, what next."""
 
     id: str
     message: str
@@ -43,6 +42,26 @@ class NodeAnswer(msgspec.Struct, frozen=True, tag="node-answer"):
     generations: tuple[Generation, ...] | None = None
 
 
+class ClientInfo(msgspec.Struct, frozen=True):
+    """Somebody who is attached.
+
+    Attributes:
+        uid: as the kernel knows it. address: where its SSH session comes from, as the client says; "" for none.
+        place: what it looks at, "" when it does not tell.
+    """
+
+    client: int
+    kind: str
+    user: str
+    terminal: str
+    since: float
+    read_only: bool
+    role: Role = Role.ADMIN
+    uid: int = -1
+    address: str = ""
+    place: str = ""
+
+
 class Snapshot(msgspec.Struct, frozen=True, tag="snapshot"):
     """Everything that `Changes` are changes of."""
 
@@ -57,6 +76,7 @@ class Snapshot(msgspec.Struct, frozen=True, tag="snapshot"):
     services: tuple[NodeServices, ...] = ()
     groups: tuple[GroupState, ...] = ()
     look: HealthLook = HealthLook()
+    clients: tuple[ClientInfo, ...] = ()
 
 
 class Operations(msgspec.Struct, frozen=True, tag="operations"):
@@ -99,15 +119,6 @@ class ConsoleChunk(msgspec.Struct, frozen=True, tag="console-chunk"):
 
 class ConsoleReply(msgspec.Struct, frozen=True, tag="console"):
     state: ConsoleState
-
-
-class ClientInfo(msgspec.Struct, frozen=True):
-    client: int
-    kind: str
-    user: str
-    terminal: str
-    since: float
-    read_only: bool
 
 
 class EngineStatus(msgspec.Struct, frozen=True, tag="engine"):
@@ -186,7 +197,6 @@ ReplyBody = (
     | EnrolReply
     | Certificates
     | PxeReply
-    | Past
 )
 
 ItemBody = NodeAnswer | CheckAnswer
@@ -195,7 +205,8 @@ ItemBody = NodeAnswer | CheckAnswer
 class Changes(msgspec.Struct, frozen=True, tag="changes"):
     """At most ten a second. Whole values: a later one replaces an earlier one of the same key.
 
-    `nodes` is given only when the inventory was read again, and is then complete. `groups` are complete when given.
+    `nodes` is given only when the inventory was read again, and is then complete. `groups` and `clients` are complete
+    when given.
     """
 
     seq: int
@@ -211,6 +222,7 @@ class Changes(msgspec.Struct, frozen=True, tag="changes"):
     services: tuple[NodeServices, ...] = ()
     groups: tuple[GroupState, ...] | None = None
     look: HealthLook | None = None
+    clients: tuple[ClientInfo, ...] | None = None
 
 
 class LogLines(msgspec.Struct, frozen=True, tag="log-lines"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from plasmatui.model.bmc import BootDevice
-from plasmatui.model.node import BmcState, ConsoleState, Finding, NodeState, StageState
+from plasmatui.model.node import BmcState, ConsoleState, Finding, NodeLock, NodeNote, StageState
 from plasmatui.model.operation import NodeRecord
 from plasmatui.model.words import Health, Lifecycle, Power
 
@@ -71,18 +71,24 @@ class HealthSeen(msgspec.Struct, frozen=True, tag="health"):
     reason: str = ""
 
 
+class LockChanged(msgspec.Struct, frozen=True, tag="lock"):
+    """Somebody locked a node, or (None) unlocked it; `by` says who did, "" when its time was over."""
+
+    lock: NodeLock | None
+    by: str = ""
+
+
+class NotesChanged(msgspec.Struct, frozen=True, tag="notes"):
+    """All notes of a node, the oldest first, as `by` left them."""
+
+    notes: tuple[NodeNote, ...]
+    by: str = ""
+
+
 class Note(msgspec.Struct, frozen=True, tag="note"):
     """Something for people to read; changes no state."""
 
     text: str
-
-
-class NodesKnown(msgspec.Struct, frozen=True, tag="nodes-known"):
-    """All that is known of the nodes now; what was said before counts no more. `version`: of an engine that begins, and
-    knows nothing yet."""
-
-    states: tuple[NodeState, ...] = ()
-    version: str = ""
 
 
 Payload = (
@@ -97,8 +103,9 @@ Payload = (
     | LifecycleChanged
     | StageSeen
     | HealthSeen
+    | LockChanged
+    | NotesChanged
     | Note
-    | NodesKnown
 )
 
 
@@ -135,7 +142,13 @@ class EventLine(msgspec.Struct, frozen=True):
 
 
 class AuditLine(msgspec.Struct, frozen=True):
-    """Who ordered what, and each command that left the engine. Clean text without secrets."""
+    """Who ordered what, and each command that left the engine. Clean text without secrets.
+
+    Attributes:
+        uid, client: see `Origin`.
+        operation: its number, 0 for none.
+        before, after: what the order changed, where that is known: power, boot device, generation, lifecycle.
+    """
 
     number: int
     wall: float
@@ -143,3 +156,8 @@ class AuditLine(msgspec.Struct, frozen=True):
     node: str
     text: str
     result: str = ""
+    uid: int = -1
+    client: str = ""
+    operation: int = 0
+    before: str = ""
+    after: str = ""

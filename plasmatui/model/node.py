@@ -118,6 +118,29 @@ class StageState(msgspec.Struct, frozen=True):
     outcome: str = "running"
 
 
+class NodeLock(msgspec.Struct, frozen=True):
+    """A person keeps everybody else's acts from a node.
+
+    Attributes:
+        by: who locked it; `uid`: the same as the kernel knows it.
+        since, until: Unix seconds; `until` 0: until it is unlocked.
+    """
+
+    by: str
+    uid: int
+    reason: str
+    since: float
+    until: float = 0.0
+
+
+class NodeNote(msgspec.Struct, frozen=True):
+    """What a person wrote about a node, at `wall` (Unix seconds). Clean text of one line."""
+
+    by: str
+    wall: float
+    text: str
+
+
 class NodeState(msgspec.Struct, frozen=True):
     """Everything that is known of a machine now. Replaced as a whole by the reducer, never changed in place."""
 
@@ -136,3 +159,5 @@ class NodeState(msgspec.Struct, frozen=True):
     operation: int = 0  # number of the operation that holds the node, 0 for none
     last_event: str = ""
     last_event_at: float = 0.0
+    lock: NodeLock | None = None
+    notes: tuple[NodeNote, ...] = ()

@@ -178,6 +178,7 @@ class Plan(msgspec.Struct, frozen=True):
         phrase: what must be typed on level 3: the node's name, or "wipe 12".
         refused: why the guard refuses it; empty when it does not. Only the cluster's name typed overrides it.
         notes: what the guard found, in words.
+        locked: which nodes others have locked, who and why; empty when none. Only an admin may go on all the same.
     """
 
     order: Order
@@ -188,6 +189,7 @@ class Plan(msgspec.Struct, frozen=True):
     refused: str = ""
     phrase: str = ""
     notes: tuple[str, ...] = ()
+    locked: str = ""
 
 
 class StepRecord(msgspec.Struct, frozen=True):
@@ -235,6 +237,22 @@ class NodeRecord(msgspec.Struct, frozen=True):
     evidence: tuple[str, ...] = ()
 
 
+class Origin(msgspec.Struct, frozen=True):
+    """Where an order came from, besides the user's name.
+
+    Attributes:
+        uid: the Unix user as the kernel knows it; -1: not known, or the engine itself.
+        client: the kind of client, its terminal and the address it came from ("tui pts/3 from 10.0.0.7").
+    """
+
+    uid: int = -1
+    client: str = ""
+
+
+NOWHERE = Origin()
+"""Of the engine itself, or not known."""
+
+
 class OperationRecord(msgspec.Struct, frozen=True):
     """An operation, from plan to end. Replaced as a whole at every change.
 
@@ -242,6 +260,8 @@ class OperationRecord(msgspec.Struct, frozen=True):
         override: the guard was overridden by typing the cluster's name.
         retry_of: the operation whose failed nodes it tries again; 0: none.
         held: why nothing new is begun; empty while it runs.
+        origin: where `by` ordered it from.
+        break_lock: an admin said that locks of others on its nodes do not count.
     """
 
     number: int
@@ -256,3 +276,5 @@ class OperationRecord(msgspec.Struct, frozen=True):
     override: bool = False
     retry_of: int = 0
     held: str = ""
+    origin: Origin = Origin()
+    break_lock: bool = False

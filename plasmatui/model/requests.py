@@ -7,7 +7,6 @@ import msgspec
 from plasmatui.model.boot import LogFilter
 from plasmatui.model.checks import AskCertificates, AskChecks
 from plasmatui.model.operation import Order, Pace
-from plasmatui.model.past import PastRequest
 from plasmatui.model.pxe import PxeRequest
 
 
@@ -38,13 +37,15 @@ class StartOrder(msgspec.Struct, frozen=True, tag="start"):
     """Begin an operation. Reply: `OperationReply`; its progress comes with `Changes` (after `Watch`).
 
     `order` is the plan's, which may hold what was found and confirmed. `override_quorum`: the cluster's name, typed to
-    go on although the guard refuses; Problem "refused" when it is another name.
+    go on although the guard refuses; Problem "refused" when it is another name. `break_lock`: an admin goes on although
+    others locked nodes.
     """
 
     order: Order
     nodes: tuple[str, ...]
     pace: Pace | None = None
     override_quorum: str = ""
+    break_lock: bool = False
 
 
 class CancelOperation(msgspec.Struct, frozen=True, tag="cancel-operation"):
@@ -74,6 +75,7 @@ class RetryOperation(msgspec.Struct, frozen=True, tag="retry-operation"):
 
     number: int
     override_quorum: str = ""
+    break_lock: bool = False
 
 
 class AskOperationLog(msgspec.Struct, frozen=True, tag="operation-log"):
@@ -100,9 +102,17 @@ class ListEvents(msgspec.Struct, frozen=True, tag="events"):
 
 
 class ListAudit(msgspec.Struct, frozen=True, tag="audit"):
-    """Reply: `Audit`, newest first."""
+    """Reply: `Audit`, newest first.
+
+    Attributes:
+        nodes: only lines about these, and about no node in particular with none.
+        since: Unix seconds. user: only what this user ordered.
+    """
 
     limit: int = 200
+    nodes: tuple[str, ...] = ()
+    since: float = 0.0
+    user: str = ""
 
 
 class ConsoleOpen(msgspec.Struct, frozen=True, tag="console-open"):
@@ -230,6 +240,37 @@ class LookHealth(msgspec.Struct, frozen=True, tag="look-health"):
     time; what they told comes with `Changes`."""
 
 
+class Here(msgspec.Struct, frozen=True, tag="here"):
+    """Tell the others what this client looks at ("nodes", "console node01"). Reply: `Done`."""
+
+    place: str
+
+
+class PutNote(msgspec.Struct, frozen=True, tag="note"):
+    """Add a note to a node; with `clear` take all of its notes away. Reply: `Done`; Problem "refused" when it is too
+    long or there are too many."""
+
+    node: str
+    text: str = ""
+    clear: bool = False
+
+
+class LockNodes(msgspec.Struct, frozen=True, tag="lock"):
+    """Keep everybody else's acts from nodes, until Unix seconds `until` (0: until they are unlocked). Reply: `Done`;
+    Problem "locked" when somebody else has locked one of them."""
+
+    nodes: tuple[str, ...]
+    reason: str
+    until: float = 0.0
+
+
+class UnlockNodes(msgspec.Struct, frozen=True, tag="unlock"):
+    """Take locks away; those of others only with `break_lock`, which only an admin may. Reply: `Done`."""
+
+    nodes: tuple[str, ...]
+    break_lock: bool = False
+
+
 RequestBody = (
     Watch
     | Query
@@ -263,5 +304,8 @@ RequestBody = (
     | AskCertificates
     | LookHealth
     | PxeRequest
-    | PastRequest
+    | Here
+    | PutNote
+    | LockNodes
+    | UnlockNodes
 )

@@ -13,9 +13,9 @@ import msgspec
 from plasmatui.model.answers import *
 from plasmatui.model.checks import *
 from plasmatui.model.node import Node
-from plasmatui.model.past import *
 from plasmatui.model.pxe import *
 from plasmatui.model.requests import *
+from plasmatui.model.words import Role
 
 PROTOCOL = 8
 """Raised whenever a struct here changes in a way that an older side cannot read."""
@@ -25,7 +25,8 @@ MAX_FRAME = 16 * 1024 * 1024
 
 
 class Hello(msgspec.Struct, frozen=True, tag="hello"):
-    """`kind` is "tui" or "cli"; `user` and `terminal` are what others see ("anna", "pts/3")."""
+    """`kind` is "tui" or "cli"; `user` and `terminal` are what others see ("anna", "pts/3"). `address`: where the SSH
+    session comes from, "" for none."""
 
     protocol: int
     version: str
@@ -33,10 +34,12 @@ class Hello(msgspec.Struct, frozen=True, tag="hello"):
     user: str
     terminal: str
     read_only: bool = False
+    address: str = ""
 
 
 class Welcome(msgspec.Struct, frozen=True, tag="welcome"):
-    """`client` is this connection's number. `notices`: warnings about the inventory and the engine, for people."""
+    """`client` is this connection's number. `notices`: warnings about the inventory and the engine, for people. `role`:
+    what this client may do."""
 
     protocol: int
     version: str
@@ -48,10 +51,11 @@ class Welcome(msgspec.Struct, frozen=True, tag="welcome"):
     read_only: bool
     nodes: tuple[Node, ...]
     notices: tuple[str, ...] = ()
+    role: Role = Role.ADMIN
 
 
 class Goodbye(msgspec.Struct, frozen=True, tag="goodbye"):
-    """The engine ends the connection. `id`: "version", "peer", "stopping", "too-slow", "protocol"."""
+    """The engine ends the connection. `id`: "version", "peer", "role", "stopping", "too-slow", "protocol"."""
 
     id: str
     message: str

@@ -26,6 +26,19 @@ class PowerAction(StrEnum):
     RESET = "reset"
 
 
+class Role(StrEnum):
+    """What a Unix user may do with an engine that several share, from the least to the most."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    ADMIN = "admin"
+
+    def covers(self, needed: Role) -> bool:
+        """Whether this role may do what `needed` may."""
+        order = tuple(Role)
+        return order.index(self) >= order.index(needed)
+
+
 class Lifecycle(StrEnum):
     """Where a machine stands between unpacking and scrapping."""
 

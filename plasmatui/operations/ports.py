@@ -9,7 +9,7 @@ from plasmatui.bmc.controller import Controller
 from plasmatui.model.bmc import BootDevice
 from plasmatui.model.boot import BootTimeline
 from plasmatui.model.event import Payload
-from plasmatui.model.operation import OperationRecord
+from plasmatui.model.operation import OperationRecord, Origin
 from plasmatui.model.wire import Problem
 from plasmatui.model.words import Power, PowerAction, Stage
 
@@ -48,7 +48,22 @@ class Ledger(Protocol):
     def tell(self, node: str, source: str, payload: Payload) -> None:
         """A fact about a node."""
 
-    def audit(self, by: str, node: str, text: str, result: str = "") -> None: ...
+    def audit(
+        self,
+        by: str,
+        node: str,
+        text: str,
+        result: str = "",
+        *,
+        origin: Origin,
+        operation: int = 0,
+        before: str = "",
+        after: str = "",
+    ) -> None:
+        """Who ordered what, or what became of it."""
+
+    def standing(self, node: str) -> str:
+        """How a node stands, in words, for what an order changed: its lifecycle and flags."""
 
     def usual(self, word: str, step: str) -> float:
         """Seconds that a step of such an operation takes usually, 0 when not known."""

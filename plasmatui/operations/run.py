@@ -54,6 +54,7 @@ class Run:
         self._works: dict[str, NodeWork] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._disturbed: set[str] = set()
+        self._stood: dict[str, str] = {}
         self._leave = ""
         self._stopped = False
         self._news = asyncio.Event()
@@ -202,12 +203,23 @@ class Run:
             return
         if self._kind.downloads:
             self._budget.spend(self._site.boots.boot_bytes(node.node), self.record.pace.bandwidth)
+        if locked := self._locked(node.node):
+            self._end(msgspec.structs.replace(node, state=OperationState.FAILED, error="locked", message=locked))
+            return
+        self._stood[node.node] = self._site.ledger.standing(node.node)
         self._starts.begin(node.node)
         work = self._work(msgspec.structs.replace(node, planned=len(steps)), steps)
         self._works[node.node] = work
         task = asyncio.create_task(self._node(work), name=f"operation {self.record.number}: {node.node}")
         self._tasks.add(task)
         task.add_done_callback(self._node_ended)
+
+    def _locked(self, node: str) -> str:
+        """Why a node that waited is not begun: somebody else has locked it since. What was begun is finished."""
+        record = self.record
+        if record.break_lock or self._prior.get(node):
+            return ""
+        return self._site.locked((node,), record.origin.uid)
 
     def _work(self, node: NodeRecord, steps: tuple[Step, ...]) -> NodeWork:
         record = self.record
@@ -218,6 +230,7 @@ class Run:
             record.override,
             frozenset(self._index),
             bool(record.retry_of),
+            record.origin,
             keep=self._keep,
             show=self._show,
             intent=lambda: self._site.ledger.intent(self.record),
@@ -276,9 +289,29 @@ class Run:
     def _end(self, node: NodeRecord) -> None:
         self._site.guard.leave(node.node, self.record.number)
         self._keep(node)
+        self._audit_end(node)
         self._locks.release(node.node, self.record.number)
         self._touch(node)
         self._freed()
+
+    def _audit(self, node: str, result: str, before: str = "", after: str = "") -> None:
+        record = self.record
+        self._site.ledger.audit(
+            record.by,
+            node,
+            f"{record.cli} (operation {record.number})",
+            result,
+            origin=record.origin,
+            operation=record.number,
+            before=before,
+            after=after,
+        )
+
+    def _audit_end(self, node: NodeRecord) -> None:
+        """What the order did to a node: what it changes by its own words, else how the node stands."""
+        stood = self._stood.pop(node.node, "")
+        before, after = (node.before, node.after) if node.before else (stood, self._site.ledger.standing(node.node))
+        self._audit(node.node, f"{node.state}{': ' if node.message else ''}{node.message}", before, after)
 
     def _touch(self, node: NodeRecord) -> None:
         number = self.record.number
@@ -293,7 +326,7 @@ class Run:
         self._site.ledger.changed(self.record)
         done = sum(node.state is OperationState.DONE for node in self.record.nodes)
         result = f"{state}: {done} of {len(self.record.nodes)} nodes done"
-        self._site.ledger.audit(self.record.by, "", f"{self.record.cli} (operation {self.record.number})", result)
+        self._audit("", result)
 
 
 def outcome(nodes: tuple[NodeRecord, ...]) -> OperationState:

@@ -8,7 +8,17 @@ from collections.abc import Callable
 
 import msgspec
 
-from plasmatui.model.operation import IdentifyOrder, NodeRecord, OperationRecord, Order, Pace, Plan, StepRecord
+from plasmatui.model.operation import (
+    NOWHERE,
+    IdentifyOrder,
+    NodeRecord,
+    OperationRecord,
+    Order,
+    Origin,
+    Pace,
+    Plan,
+    StepRecord,
+)
 from plasmatui.model.words import OperationState, StepResult
 from plasmatui.operations.identify import Lights
 from plasmatui.operations.kinds import kind_of
@@ -65,22 +75,42 @@ class Runner:
         return await make_plan(order, nodes, self._pace_for(order, pace), self._site, self._locks)
 
     def start(
-        self, order: Order, nodes: tuple[str, ...], by: str, pace: Pace | None = None, *, override: bool = False
+        self,
+        order: Order,
+        nodes: tuple[str, ...],
+        by: str,
+        pace: Pace | None = None,
+        *,
+        override: bool = False,
+        origin: Origin = NOWHERE,
+        break_lock: bool = False,
     ) -> OperationRecord:
         """Begin an operation. Nodes that cannot take part are in it as failed, with the reason; those that another
         operation holds wait for it.
 
         Args:
             override: the guard's refusal was overridden by a person.
+            origin: where the order came from.
+            break_lock: an admin said that others' locks do not count.
 
         Raises:
             StoppingError: see there.
         """
         nodes = tuple(dict.fromkeys(nodes))
         records = tuple(self._admit(order, node) for node in nodes)
-        return self._begin(order, records, by, self._pace_for(order, pace), override=override)
+        return self._begin(
+            order, records, by, self._pace_for(order, pace), override=override, origin=origin, break_lock=break_lock
+        )
 
-    def retry(self, record: OperationRecord, by: str, *, override: bool = False) -> OperationRecord:
+    def retry(
+        self,
+        record: OperationRecord,
+        by: str,
+        *,
+        override: bool = False,
+        origin: Origin = NOWHERE,
+        break_lock: bool = False,
+    ) -> OperationRecord:
         """Begin an operation that tries the failed and cancelled nodes of one that has ended again. What it destroyed
         successfully is not destroyed a second time.
 
@@ -94,7 +124,15 @@ class Runner:
         prior = {node.node: _kept(record.order, node, self._site) for node in again}
         records = tuple(self._admit(record.order, node.node) for node in again)
         return self._begin(
-            record.order, records, by, record.pace, override=override, prior=prior, retry_of=record.number
+            record.order,
+            records,
+            by,
+            record.pace,
+            override=override,
+            prior=prior,
+            retry_of=record.number,
+            origin=origin,
+            break_lock=break_lock,
         )
 
     def resume(self, record: OperationRecord, away: float) -> OperationRecord:
@@ -109,33 +147,36 @@ class Runner:
         if away > STALE and not held:
             held = f"no engine ran for {away / 60:.0f} min; plasmatui ops release {record.number} goes on with it"
         record = msgspec.structs.replace(record, nodes=nodes, state=OperationState.RUNNING, held=held)
-        self._site.ledger.audit(record.by, "", f"{record.cli} (operation {record.number})", "resumed")
+        text = f"{record.cli} (operation {record.number})"
+        self._site.ledger.audit(record.by, "", text, "resumed", origin=record.origin, operation=record.number)
         return self._launch(record, prior)
 
-    def cancel(self, number: int, by: str) -> OperationRecord:
+    def cancel(self, number: int, by: str, origin: Origin = NOWHERE) -> OperationRecord:
         """Begin nothing more of it; leave what can be left safely. What was left, and how, stands in the record.
 
         Raises:
             UnknownOperationError: it has ended or never was.
         """
         run = self._run(number)
-        self._site.ledger.audit(by, "", f"cancel operation {number}", "begun")
+        self._site.ledger.audit(by, "", f"cancel operation {number}", "begun", origin=origin, operation=number)
         run.cancel(f"cancelled by {by}")
         return run.record
 
-    def hold(self, number: int, by: str) -> OperationRecord:
+    def hold(self, number: int, by: str, origin: Origin = NOWHERE) -> OperationRecord:
         """Begin no further node and no further step until it is released. Raises `UnknownOperationError`."""
         run = self._run(number)
-        self._site.ledger.audit(by, "", f"hold operation {number}", "done")
+        self._site.ledger.audit(by, "", f"hold operation {number}", "done", origin=origin, operation=number)
         run.hold(f"held by {by}; plasmatui ops release {number} goes on with it")
         return run.record
 
-    def release(self, number: int, by: str, node: str = "", answer: str = "") -> OperationRecord | None:
+    def release(
+        self, number: int, by: str, node: str = "", answer: str = "", origin: Origin = NOWHERE
+    ) -> OperationRecord | None:
         """Go on with an operation that is held, or answer what is asked of one of its nodes; None when that node asks
         nothing, or takes other answers. Raises `UnknownOperationError`."""
         run = self._run(number)
         what = f"answer {answer} of operation {number}" if node else f"release operation {number}"
-        self._site.ledger.audit(by, node, what, "done")
+        self._site.ledger.audit(by, node, what, "done", origin=origin, operation=number)
         if node:
             return run.record if run.answer(node, answer) else None
         run.release()
@@ -174,6 +215,8 @@ class Runner:
         pace: Pace,
         *,
         override: bool,
+        origin: Origin,
+        break_lock: bool,
         prior: Prior | None = None,
         retry_of: int = 0,
     ) -> OperationRecord:
@@ -192,9 +235,13 @@ class Runner:
             pace,
             override=override,
             retry_of=retry_of,
+            origin=origin,
+            break_lock=break_lock,
         )
         told = " with the quorum guard overridden" if override else ""
-        self._site.ledger.audit(by, "", f"{cli} (operation {number}){told}", "begun")
+        told += " with locks of others broken" if break_lock else ""
+        text = f"{cli} (operation {number}){told}"
+        self._site.ledger.audit(by, "", text, "begun", origin=origin, operation=number)
         return self._launch(record, prior or {})
 
     def _launch(self, record: OperationRecord, prior: Prior) -> OperationRecord:

@@ -24,6 +24,7 @@ class Site:
         inventory: the one in use now.
         hosts: SSH to nodes. cluster: the APIs of the cluster's services.
         cordoned: nodes that are out of service, or on the way there.
+        locked: which nodes others than a Unix user have locked, who and why; "" when none.
         jobs: directory below which local programs that outlive the engine keep their state.
         told: what programs of this host said of themselves, by path and time of change; `asking` is held meanwhile, so
             that each is asked once.
@@ -39,6 +40,7 @@ class Site:
     cluster: Callable[[], ClusterClients]
     cordoned: Callable[[], frozenset[str]]
     jobs: Path
+    locked: Callable[[tuple[str, ...], int], str] = lambda _, __: ""
     placing: asyncio.Lock = field(default_factory=asyncio.Lock)
     told: dict[tuple[str, int], str] = field(default_factory=dict)
     asking: asyncio.Lock = field(default_factory=asyncio.Lock)

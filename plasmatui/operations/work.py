@@ -14,7 +14,7 @@ import msgspec
 from plasmatui.bmc.controller import BmcError, Controller
 from plasmatui.model.command import CommandError
 from plasmatui.model.event import Payload
-from plasmatui.model.operation import NodeRecord, Step, StepRecord
+from plasmatui.model.operation import NodeRecord, Origin, Step, StepRecord
 from plasmatui.model.words import OperationState, StepResult
 from plasmatui.operations.endings import AGAIN, DONE, STOP, NodeFailedError, NodeLeftError
 from plasmatui.operations.site import Site
@@ -35,6 +35,7 @@ class Desk:
         override: the guard was overridden by the cluster's name.
         keep: writes the node's record into the operation's; show: the same for what need not be kept.
         peers: all nodes of the operation. again: it tries again what failed in another.
+        origin: where the order came from.
         intent: awaited before a step begins, so that it is journalled.
         gate: awaited before a step begins; waits while the operation is held.
     """
@@ -45,6 +46,7 @@ class Desk:
     override: bool
     peers: frozenset[str]
     again: bool
+    origin: Origin
     keep: Callable[[NodeRecord], None]
     show: Callable[[NodeRecord], None]
     intent: Callable[[], Awaitable[bool]]
@@ -377,7 +379,7 @@ class NodeWork:
             f"Answer {AGAIN} to do it again, {DONE} to take it as done, {STOP} to leave the node as it is",
             (AGAIN, DONE, STOP),
         )
-        self.site.ledger.audit(self.by, self.node, step.command, f"a person answered: {answer}")
+        self._desk_audit(step, f"a person answered: {answer}")
         if answer == STOP:
             raise NodeLeftError(f"left at {step.id}, as a person decided")
         if answer == DONE:
@@ -390,7 +392,7 @@ class NodeWork:
         while refusal := await self.site.guard.enter(self.node, self.number, override=self._desk.override):
             if await self._turn(refusal):
                 continue
-            self.site.ledger.audit(self.by, self.node, step.command, f"refused: {refusal}")
+            self._desk_audit(step, f"refused: {refusal}")
             raise NodeFailedError("refused", f"{self.node}: {refusal}")
         self._guarded = True
 
@@ -440,7 +442,9 @@ class NodeWork:
         return NodeFailedError(id_, message, evidence)
 
     def _desk_audit(self, step: Step, result: str) -> None:
-        self.site.ledger.audit(self.by, self.node, step.command, result)
+        self.site.ledger.audit(
+            self.by, self.node, step.command, result, origin=self._desk.origin, operation=self.number
+        )
 
     def _end(self, started: StepRecord, result: StepResult, message: str) -> None:
         last = self.record.steps[-1]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, overload
 
-from plasmatui.client import EngineClient, connect_or_start
+from plasmatui.client import connect, connect_or_start
 from plasmatui.model import wire
 from plasmatui.paths import engine_paths
 
@@ -64,7 +64,6 @@ class TuiOptions:
         async def local(start: bool) -> Engine:
             if start:
                 return await connect_or_start(self.inventory, kind="tui", read_only=self.read_only)
-            socket = engine_paths(self.inventory).socket
-            return await EngineClient.connect(socket, kind="tui", read_only=self.read_only)
+            return await connect(engine_paths(self.inventory), kind="tui", read_only=self.read_only)
 
         return local

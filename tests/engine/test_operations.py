@@ -42,6 +42,7 @@ class Ledger:
         self.intents: list[OperationRecord] = []
         self.told: list[tuple[str, Payload]] = []
         self.audited: list[tuple[str, str, str, str]] = []
+        self.more: list[dict[str, object]] = []
         self.logged: list[tuple[str, str]] = []
 
     async def intent(self, record: OperationRecord) -> bool:
@@ -54,8 +55,12 @@ class Ledger:
     def tell(self, node: str, source: str, payload: Payload) -> None:
         self.told.append((node, payload))
 
-    def audit(self, by: str, node: str, text: str, result: str = "") -> None:
+    def audit(self, by: str, node: str, text: str, result: str = "", **more: object) -> None:
         self.audited.append((by, node, text, result))
+        self.more.append(more)
+
+    def standing(self, node: str) -> str:
+        return "active"
 
     def progress(self, record: OperationRecord) -> None:
         self.records[record.number] = record

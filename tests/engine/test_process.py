@@ -260,7 +260,7 @@ async def test_eight_nodes_of_the_simulated_rack(private_directories: Path) -> N
             assert len(opened.data) > 100
             audit = await watcher.client.ask(wire.ListAudit())
             assert isinstance(audit, wire.Audit)
-            assert sum(line.node in nodes and line.result == "done" for line in audit.lines) == 8
+            assert sum(line.node in nodes and line.result == "done" and not line.before for line in audit.lines) == 8
             assert not any(rack.password in line.text for line in audit.lines)
             await watcher.client.ask(wire.StopEngine())
             await until(lambda: watcher.client.lost is not None, 15)

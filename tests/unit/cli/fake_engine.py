@@ -22,7 +22,7 @@ from plasmatui.model.bmc import FruField, SelEntry, SensorReading
 from plasmatui.model.event import EventLine
 from plasmatui.model.node import BmcState, ConsoleState, Finding, Node, NodeState, PenHolder, PowerState
 from plasmatui.model.system import Generation
-from plasmatui.model.words import BmcStatus, ConsoleStatus, Power, Severity
+from plasmatui.model.words import BmcStatus, ConsoleStatus, Power, Role, Severity
 from plasmatui.paths import engine_paths, make_private
 from tests.unit.cli.fake_operations import DEAD, DEAD_MESSAGE, FakeOperations
 
@@ -32,6 +32,7 @@ class FakeEngine(FakeOperations):
 
     Attributes:
         silent: it answers nothing after the handshake.
+        role: of every client.
         notices: warnings about the inventory, for every client.
         hostile: put into texts that come from machines.
         console_history, console_live: bytes of every console, before and after it is opened.
@@ -45,6 +46,7 @@ class FakeEngine(FakeOperations):
         self.paths = engine_paths(inventory)
         self.inventory = inventory
         self.silent = False
+        self.role = Role.ADMIN
         self.hostile = ""
         self.notices: tuple[str, ...] = ()
         self.console_history = b""
@@ -165,7 +167,7 @@ class FakeEngine(FakeOperations):
                 wire.encode(
                     wire.Welcome(
                         wire.PROTOCOL, __version__, os.getpid(), 1, str(self.inventory), "lab", "test",
-                        hello.read_only, self.nodes, self.notices,
+                        hello.read_only, self.nodes, self.notices, self.role,
                     )
                 )
             )  # fmt: skip

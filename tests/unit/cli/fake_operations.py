@@ -49,6 +49,7 @@ class FakeOperations:
 
     Attributes:
         refused: reason with which the guard refuses every plan.
+        locked: which nodes others have locked, in every plan.
         hold: operations stay running until `release` is called.
         asks: nodes that wait for a person: the question and its answers.
         failing: nodes that fail, and at which step. error: with which id.
@@ -59,6 +60,7 @@ class FakeOperations:
     _push: Callable[[wire.Changes], None]
 
     def __init__(self) -> None:
+        self.locked = ""
         self.refused = ""
         self.hold = False
         self.asks: dict[str, tuple[str, tuple[str, ...]]] = {}
@@ -134,6 +136,7 @@ class FakeOperations:
             self.refused,
             phrase if level == 3 else "",
             ("chainfire: 3 of 3 voters are healthy",) if level == 3 else (),
+            locked=self.locked,
         )
 
     def _node_plan(self, order: Order, name: str) -> NodePlan:

@@ -41,7 +41,7 @@ def test_nodes_json(cli: Cli, engine: FakeEngine) -> None:
     good = outcome.json["nodes"]["node03"]
     assert good == {
         "ok": True, "power": "on", "stage": None, "boot": None, "lifecycle": "enrolled", "health": "unknown",
-        "flags": [], "operation": None, "findings": [], "error": None,
+        "flags": [], "lock": None, "notes": [], "operation": None, "findings": [], "error": None,
     }  # fmt: skip
     dead = outcome.json["nodes"]["node04"]
     assert (dead["ok"], dead["power"], dead["error"]) == (False, "unknown", DEAD)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from plasmatui.inventory import values
 from plasmatui.inventory.catalogue import SERVICES
 from plasmatui.inventory.checks import CHECKS, CLUSTER_ACCESS, CREDENTIALS
-from plasmatui.inventory.inventory import Diagnostic, Inventory, InventoryError
+from plasmatui.inventory.inventory import Access, Diagnostic, Inventory, InventoryError
 from plasmatui.inventory.loader import CLUSTER_KEYS, TOP_KEYS, load
 from plasmatui.inventory.nodes import BMC_KEYS, NODE_KEYS, SECRET_KEYS
 
@@ -129,6 +129,16 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     ):
         with pytest.raises(InventoryError, match=message):
             load(path)
+
+
+def test_who_shares_an_engine(tmp_path: Path) -> None:
+    text = HEAD + 'nodes: {}\npolicy: {access: {admin: [alice, "%wheel"], viewer: "%staff"}}\n'
+    assert load_text(tmp_path, text).policy.access == Access(admin=("alice", "%wheel"), viewer=("%staff",))
+    assert load_text(tmp_path, HEAD + "nodes: {}\n").policy.access is None
+    wrong = errors(tmp_path, HEAD + 'nodes: {}\npolicy: {access: {admins: [a], operator: ["a b", 7]}}\n')
+    assert len(wrong) == 3
+    assert 'found the unknown key "admins"; did you mean admin?' in wrong[0]
+    assert 'policy.access.operator: found "a b", expected a Unix user such as alice' in wrong[1]
 
 
 def test_syntax_errors_of_several_parts_are_told_at_once(tmp_path: Path) -> None:
