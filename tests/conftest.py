@@ -20,16 +20,18 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line(
         "markers",
-        "needs(*programs): third-party programs on PATH; without them the test is skipped by name, "
-        "or runs and fails when PLASMATUI_REQUIRE_LAB=1",
+        "needs(*names): third-party programs on PATH, or absolute paths of files; without them the test is skipped "
+        "by name, or runs and fails when PLASMATUI_REQUIRE_LAB=1",
     )
+
+
+def _is_there(name: str) -> bool:
+    return Path(name).exists() if name.startswith("/") else shutil.which(name) is not None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        missing = [
-            program for marker in item.iter_markers("needs") for program in marker.args if shutil.which(program) is None
-        ]
+        missing = [name for marker in item.iter_markers("needs") for name in marker.args if not _is_there(name)]
         if missing and not REQUIRE_LAB:
             item.add_marker(pytest.mark.skip(reason=f"not installed: {', '.join(missing)}"))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -17,8 +16,7 @@ import pytest
 pytestmark = [
     pytest.mark.lab,
     pytest.mark.skipif(os.getuid() != 0, reason="needs root: network namespaces"),
-    pytest.mark.skipif(shutil.which("ip") is None, reason="iproute2 is not installed"),
-    pytest.mark.skipif(shutil.which("dnsmasq") is None, reason="dnsmasq is not installed"),
+    pytest.mark.needs("ip", "dnsmasq"),
 ]
 
 SERVER = "10.0.100.10"

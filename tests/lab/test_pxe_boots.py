@@ -29,19 +29,16 @@ FILES = (
 
 
 def missing() -> str:
-    """What these tests need and no `needs` names."""
+    """What these tests need beside what `needs` names."""
     if os.geteuid() != 0:
         return "not root: virtual machines on a network of their own need it"
-    absent = [path for path in FILES if not Path(path).exists()]
-    if absent:
-        return f"not installed: {', '.join(absent)}"
     return "" if guest.find_kernel() else f"not installed: a kernel with its modules, in /boot or below {guest.KERNEL}"
 
 
 pytestmark = [
     pytest.mark.lab,
     pytest.mark.timeout(LIMIT + 3 * START),
-    pytest.mark.needs("qemu-system-x86_64", "busybox", "unshare", "ip", "mount"),
+    pytest.mark.needs("qemu-system-x86_64", "busybox", "unshare", "ip", "mount", *FILES),
     pytest.mark.skipif(bool(missing()) and not REQUIRE_LAB, reason=missing()),
 ]
 

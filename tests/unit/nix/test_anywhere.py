@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 import subprocess
 from pathlib import Path
@@ -114,9 +113,8 @@ def test_what_is_mounted() -> None:
     assert parse_mounted("") == ""
 
 
+@pytest.mark.needs("ssh")
 def test_the_front_wins_over_what_comes_after_it(tmp_path: Path) -> None:
-    if shutil.which("ssh") is None:
-        pytest.skip("ssh is not installed")
     path = f"{tmp_path / 'front'}{os.pathsep}{os.environ['PATH']}"
     known = tmp_path / "known_hosts"
     for _ in range(2):  # the second finds the real ssh, not itself
