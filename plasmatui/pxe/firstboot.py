@@ -1,7 +1,8 @@
 """`cluster-config.json`: how a node's first boot finds the cluster (operator runbook, section 5.3 step 3.2).
 
-The first voters bootstrap the cluster together, with the same list of peers; everybody else joins it. A node that
-bootstraps after that would make a second cluster of its own.
+The first voters bootstrap the cluster together, with the same list of peers; everybody else joins it. That is
+for the cluster's first forming: a node that bootstraps after that would make a second cluster of its own, so an
+installation takes the file along as it must be then (`operations/firstboot.py`).
 """
 
 from __future__ import annotations
