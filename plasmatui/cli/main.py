@@ -40,6 +40,7 @@ _COMMANDS = {
     "reprovision": "provisioning",
     "drain": "service",
     "undrain": "service",
+    "update": "update",
     "rollback": "generations",
     "generations": "generations",
     "ops": "ops",

@@ -6,7 +6,7 @@ import msgspec
 
 from plasmatui.model.bmc import BootDevice
 from plasmatui.model.system import Disk
-from plasmatui.model.words import OperationState, PowerAction, StepResult
+from plasmatui.model.words import OperationState, PowerAction, RebootRule, StepResult
 
 
 class PowerOrder(msgspec.Struct, frozen=True, tag="power"):
@@ -97,6 +97,26 @@ class CertsRotateOrder(msgspec.Struct, frozen=True, tag="certs-rotate"):
     passphrase: str = ""
 
 
+class UpdateOrder(msgspec.Struct, frozen=True, tag="update"):
+    """Bring nodes to the systems that the flake describes, a few at a time, and back where one is not well.
+
+    Attributes:
+        batch: nodes without a vote that are updated at once; voters always go one at a time.
+        reboot: when a node is rebooted.
+        drain: take a node out of the balancer and move its VMs before it is touched.
+        settle: seconds that a node's services get to be as well as they were.
+        confirm: seconds after the activation in which the node must answer on SSH; else it goes back by itself.
+        leaders: nodes that lead a raft group and go last, filled in by the plan.
+    """
+
+    batch: int = 1
+    reboot: RebootRule = RebootRule.AUTO
+    drain: bool = True
+    settle: int = 300
+    confirm: int = 90
+    leaders: tuple[str, ...] = ()
+
+
 Order = (
     PowerOrder
     | BootDeviceOrder
@@ -109,6 +129,7 @@ Order = (
     | UndrainOrder
     | RollbackOrder
     | CertsRotateOrder
+    | UpdateOrder
 )
 
 

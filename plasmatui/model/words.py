@@ -128,6 +128,14 @@ class ConsoleStatus(StrEnum):
     UNAVAILABLE = "unavailable"
 
 
+class RebootRule(StrEnum):
+    """When an update reboots a node: when the kernel, its initrd or its parameters are others; never; always."""
+
+    AUTO = "auto"
+    NEVER = "never"
+    ALWAYS = "always"
+
+
 class OperationState(StrEnum):
     """State of an operation, of one of its nodes."""
 

@@ -9,16 +9,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from plasmatui.inventory.inventory import Inventory
 from plasmatui.model.operation import Step
 from plasmatui.model.words import Stage
-from plasmatui.nix.anywhere import MOUNTED_ARGV, Installation, Phase, parse_mounted, phase_argv, ssh_front
+from plasmatui.nix.anywhere import MOUNTED_ARGV, Installation, Phase, parse_mounted, phase_argv
 from plasmatui.nix.failures import explain
 from plasmatui.nix.flake import Built
 from plasmatui.nix.job import Ending
 from plasmatui.nix.lines import LineSplitter, shown
 from plasmatui.nix.progress import AnywhereProgress
 from plasmatui.nix.tools import tool_path
+from plasmatui.operations.closures import pinned_ssh
 from plasmatui.operations.endings import NodeFailedError
 from plasmatui.operations.firstboot import fitted
 from plasmatui.operations.flake import Tools, build
@@ -28,7 +28,6 @@ from plasmatui.operations.work import NodeWork
 
 if TYPE_CHECKING:  # it imports cryptography, which takes its time
     from plasmatui.nix.extrafiles import Source
-    from plasmatui.remote.target import Target
 
 LOOK_LIMIT = 60.0
 DISKO_LIMIT = 1800.0
@@ -174,7 +173,7 @@ class Calls:
         work, inventory = self.work, self.work.site.inventory()
         host = installer(work)
         await host.boot_id()  # connects: its key is checked by us, and then the only one that ssh takes
-        front = await asyncio.to_thread(self._front, inventory, host.target, host.host_key)
+        front = await asyncio.to_thread(pinned_ssh, work, inventory, host.target, host.host_key)
         tree = None
         if phase is Phase.INSTALL:
             instead = await fitted(work, self.source)
@@ -193,14 +192,6 @@ class Calls:
         env = {**self.tools.env, "PATH": f"{front}:{tool_path(inventory)}"}
         ending = await run.start(argv, env, remove=[Path(tree.path)] if tree is not None else [])
         self._judge(run, ending, phase)
-
-    def _front(self, inventory: Inventory, target: Target, host_key: str) -> Path:
-        directory = self.work.site.jobs / str(self.work.number) / self.work.node / "ssh"
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        known_hosts = directory / "known_hosts"
-        known_hosts.write_text(f"{target.place} {host_key}\n")
-        ssh_front(directory, known_hosts, tool_path(inventory), target.jump)
-        return directory
 
     async def _seen(self, run: JobRun, phase: Phase) -> bool | None:
         """Follow what was begun before the engine was restarted. What wipes is not simply done again."""

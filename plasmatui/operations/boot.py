@@ -150,7 +150,7 @@ async def watch(work: NodeWork, goal: str) -> None:
             elif not stopped:
                 stopped = time.monotonic()
             elif time.monotonic() - stopped >= GRACE:
-                raise _why(work, boot)
+                raise why_stopped(work, boot)
             await work.site.boots.news(work.node, 1.0)
     finally:
         probe.cancel()
@@ -177,7 +177,8 @@ def _report(work: NodeWork, boot: BootTimeline) -> None:
         work.progress(f"{span.stage}{usual}", span.percent)
 
 
-def _why(work: NodeWork, boot: BootTimeline) -> NodeFailedError:
+def why_stopped(work: NodeWork, boot: BootTimeline) -> NodeFailedError:
+    """The finding that says why a boot stopped."""
     errors = [finding for finding in boot.findings if finding.severity is Severity.ERROR]
     if not errors:
         at = boot.reached or "the beginning"

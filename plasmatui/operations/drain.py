@@ -35,11 +35,11 @@ def drain_steps(order: DrainOrder, node: str, site: Site) -> tuple[Step, ...]:
     """Balancer, VMs, services."""
     from plasmatui.cluster.services import stop_steps
 
-    services = _services(node, site)
+    services = services_of(node, site)
     found: list[Step] = []
-    if _balanced(site):
+    if balanced(site):
         # Disruptive, so that the guard speaks before anything is done.
-        found.append(_balancer_step(node, "drain", disruptive=True))
+        found.append(balancer_step(node, "drain", disruptive=True))
     if VMS in services:
         text = "Move its VMs to nodes with room"
         found.append(
@@ -53,13 +53,14 @@ def undrain_steps(order: UndrainOrder, node: str, site: Site) -> tuple[Step, ...
     """Services, balancer."""
     from plasmatui.cluster.services import start_steps
 
-    found = [_service_step(step, node, "start", disruptive=False) for step in start_steps(_services(node, site))]
-    if _balanced(site):
-        found.append(_balancer_step(node, "active", disruptive=False))
+    found = [_service_step(step, node, "start", disruptive=False) for step in start_steps(services_of(node, site))]
+    if balanced(site):
+        found.append(balancer_step(node, "active", disruptive=False))
     return tuple(found)
 
 
-def _balancer_step(node: str, wanted: str, *, disruptive: bool) -> Step:
+def balancer_step(node: str, wanted: str, *, disruptive: bool) -> Step:
+    """Set a node to "drain" or "active" on the balancer."""
     text = f"Set the node to {wanted} on every FiberLB"
     call = f'POST /api/backend/{node} {{"status": "{wanted}"}}'
     return Step(
@@ -83,13 +84,15 @@ def _service_step(step: ServiceStep, node: str, verb: str, *, disruptive: bool) 
     )
 
 
-def _services(node: str, site: Site) -> tuple[str, ...]:
+def services_of(node: str, site: Site) -> tuple[str, ...]:
+    """The services that a node runs by its profile."""
     inventory = site.inventory()
     profile = inventory.profiles.get(inventory.nodes[node].profile)
     return profile.services if profile is not None else ()
 
 
-def _balanced(site: Site) -> bool:
+def balanced(site: Site) -> bool:
+    """Whether the cluster has a balancer."""
     return any(BALANCER in profile.services for profile in site.inventory().profiles.values())
 
 
@@ -104,7 +107,7 @@ def undrain_command(order: UndrainOrder) -> tuple[str, str]:
 async def look(order: DrainOrder, plans: tuple[NodePlan, ...], site: Site) -> tuple[Order, tuple[NodePlan, ...]]:
     """Say which VMs would go where."""
     together = frozenset(plan.node for plan in plans)
-    with_vms = [plan.node for plan in plans if VMS in _services(plan.node, site)]
+    with_vms = [plan.node for plan in plans if VMS in services_of(plan.node, site)]
     notes = await placement_notes(with_vms, together, site) if with_vms else {}
     return order, tuple(
         NodePlan(plan.node, plan.steps, plan.skipped, (*plan.notes, *notes.get(plan.node, ()))) for plan in plans
@@ -121,10 +124,10 @@ async def take_out(work: NodeWork) -> None:
     """Do the steps of `drain_steps`."""
     from plasmatui.cluster.services import stop_steps
 
-    services = _services(work.node, work.site)
+    services = services_of(work.node, work.site)
     work.tell(LifecycleChanged(Lifecycle.DRAINING, (CORDONED,)))
-    if _balanced(work.site):
-        await work.act("balancer-drain", lambda: _balance(work, "drain"), seen=_again)
+    if balanced(work.site):
+        await work.act("balancer-drain", lambda: balance(work, "drain"), seen=_again)
     if VMS in services:
         await work.act("move-vms", lambda: move_vms(work), seen=_again)
     for step in stop_steps(services):
@@ -136,10 +139,10 @@ async def undrain(work: NodeWork, order: UndrainOrder) -> None:
     """Bring the node back into service."""
     from plasmatui.cluster.services import start_steps
 
-    for step in start_steps(_services(work.node, work.site)):
+    for step in start_steps(services_of(work.node, work.site)):
         await _service(work, step, "start")
-    if _balanced(work.site):
-        await work.act("balancer-active", lambda: _balance(work, "active"), seen=_again)
+    if balanced(work.site):
+        await work.act("balancer-active", lambda: balance(work, "active"), seen=_again)
     work.update(after="active")
     work.tell(LifecycleChanged(Lifecycle.ACTIVE))
 
@@ -149,8 +152,12 @@ async def _again() -> bool:
     return False
 
 
-async def _balance(work: NodeWork, wanted: str) -> None:
-    """Raises `NodeFailedError` "balancer" when an instance does not take it, or says otherwise afterwards."""
+async def balance(work: NodeWork, wanted: str) -> None:
+    """Set the node to "drain" or "active".
+
+    Raises:
+        NodeFailedError: "balancer" when an instance does not take it, or says otherwise afterwards.
+    """
     from plasmatui.cluster.balancer import set_backend
 
     assert wanted in ("drain", "active")

@@ -44,25 +44,26 @@ class Tools:
 
 def check_steps(node: str, site: Site) -> tuple[Step, ...]:
     """Look at the configuration, build it."""
-    where = _where(site.inventory(), node)
+    at = where(site.inventory(), node)
     return (
         Step(
             "check-flake",
             "See that the flake has the node, and which disks it would wipe",
-            f"nix eval {where}",
+            f"nix eval {at}",
             EVAL_LIMIT,
         ),
         Step(
             "build",
             "Build the system and disko's script on this host",
-            f"nix build {where}.config.system.build.toplevel {where}.config.system.build.diskoScript",
+            f"nix build {at}.config.system.build.toplevel {at}.config.system.build.diskoScript",
             BUILD_LIMIT,
             proof="nix finds everything built",
         ),
     )
 
 
-def _where(inventory: Inventory, node: str) -> str:
+def where(inventory: Inventory, node: str) -> str:
+    """The installable of a node's configuration, for a plan."""
     try:
         return flake.attribute(flake.reference(inventory), node)
     except ValueError as error:
@@ -130,6 +131,20 @@ async def build(work: NodeWork, nix: str, *, wipe: bool) -> Built:
     reference = flake.reference(work.site.inventory())
     ran = await _nix(work, flake.build_argv(nix, reference, work.node, wipe=wipe))
     return _parsed(work, lambda: flake.parse_built(ran.out))
+
+
+async def build_system(work: NodeWork, nix: str) -> str:
+    """Build the node's system alone; its store path.
+
+    Raises:
+        NodeFailedError: with the finding that explains why it cannot be built.
+    """
+    try:
+        reference = flake.reference(work.site.inventory())
+    except ValueError as error:
+        raise NodeFailedError("install-flake-missing", f"{work.node}: {error}") from error
+    ran = await _nix(work, flake.system_argv(nix, reference, work.node))
+    return _parsed(work, lambda: flake.parse_built(ran.out)).toplevel
 
 
 def _parsed(work: NodeWork, parse: Callable[[], T]) -> T:

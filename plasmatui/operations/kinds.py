@@ -21,8 +21,20 @@ from plasmatui.model.operation import (
     RollbackOrder,
     Step,
     UndrainOrder,
+    UpdateOrder,
 )
-from plasmatui.operations import boot, bootdev, certificates, drain, identify, install, power, provision, rollback
+from plasmatui.operations import (
+    boot,
+    bootdev,
+    certificates,
+    drain,
+    identify,
+    install,
+    power,
+    provision,
+    rollback,
+    update,
+)
 from plasmatui.operations.site import Site
 from plasmatui.operations.work import NodeWork
 
@@ -43,6 +55,7 @@ class Kind:
         downloads: nodes fetch a boot image, which counts against the bandwidth.
         resumes: a restarted engine goes on with it; else what was under way is marked.
         look: completes the plan by asking nodes and services: the order with what was found, and each node's plan.
+        waves: nodes take turns: which go together, one wave after the other; when one fails, nothing more is begun.
         verb: for the phrase that confirms level 3 on many nodes.
     """
 
@@ -55,6 +68,7 @@ class Kind:
     downloads: bool = False
     resumes: bool = True
     look: Callable[[Any, tuple[NodePlan, ...], Site], Awaitable[tuple[Order, tuple[NodePlan, ...]]]] | None = None
+    waves: Callable[[Any, tuple[str, ...], Site], tuple[tuple[str, ...], ...]] | None = None
     verb: str = ""
 
 
@@ -93,6 +107,15 @@ KINDS: dict[type, Kind] = {
     ),
     CertsRotateOrder: Kind(
         certificates.rotate, certificates.steps, certificates.command, lambda _: 2, bmc=False, look=certificates.look
+    ),
+    UpdateOrder: Kind(
+        update.update,
+        update.steps,
+        update.command,
+        lambda _: 2,
+        bmc=False,
+        look=update.look,
+        waves=update.waves_of,
     ),
 }
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 from plasmatui.model.operation import Pace
 
@@ -29,6 +31,36 @@ class Budget:
         if bandwidth:
             now = self._clock()
             self._free_at = max(now, self._free_at) + (size or UNKNOWN_BOOT) * 8 / bandwidth
+
+
+class Copies:
+    """Copies of closures to nodes: when the next one may begin. The link is counted as by `Budget`, with what nix says
+    that it has to copy."""
+
+    def __init__(self) -> None:
+        self._running = 0
+        self._budget = Budget()
+        self._news = asyncio.Event()
+
+    @contextlib.asynccontextmanager
+    async def slot(self, at_once: int) -> AsyncIterator[None]:
+        """Wait until fewer than `at_once` copies run and the link has taken what they had to copy."""
+        while self._running >= at_once or self._budget.wait() > 0:
+            news, pause = self._news, self._budget.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause if self._running < at_once else None):
+                    await news.wait()
+        self._running += 1
+        try:
+            yield
+        finally:
+            self._running -= 1
+            news, self._news = self._news, asyncio.Event()
+            news.set()
+
+    def spend(self, size: int, bandwidth: int) -> None:
+        """A copy of `size` bytes has begun."""
+        self._budget.spend(size, bandwidth)
 
 
 class Starts:

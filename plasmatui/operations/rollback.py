@@ -11,22 +11,17 @@ from plasmatui.model.event import LifecycleChanged
 from plasmatui.model.operation import NodePlan, Order, RollbackOrder, Step
 from plasmatui.model.system import Generation
 from plasmatui.model.words import Lifecycle
-from plasmatui.nix import generations
-from plasmatui.nix.generations import PROFILE, When, activate_argv, choose_argv, explain_code, parse_unit, unit_argv
-from plasmatui.nix.tools import OutputError
+from plasmatui.nix.generations import PROFILE, When, activate_argv, choose_argv
 from plasmatui.operations import health
+from plasmatui.operations.activation import ended
 from plasmatui.operations.endings import NodeFailedError
 from plasmatui.operations.generations import LIMIT, read_generations, read_state
 from plasmatui.operations.site import Site
 from plasmatui.operations.ssh import system
 from plasmatui.operations.work import NodeWork
-from plasmatui.text import clean_line
 
 ACTIVATE_LIMIT = 900.0
 """Seconds that an activation may take: it restarts services."""
-
-PACE = 0.5
-"""Seconds between two looks at an activation."""
 
 LOADER_ENTRIES = "/boot/loader/entries"
 
@@ -150,52 +145,16 @@ async def _points_to(work: NodeWork, number: int) -> bool:
 
 async def _activate(work: NodeWork, unit: str, when: When) -> None:
     await system(work).run(activate_argv(unit, when), limit=LIMIT, check=True)
-    await _ended(work, unit)
+    await _activated(work, unit)
 
 
 async def _activated(work: NodeWork, unit: str) -> bool:
-    """Whether an activation that was begun before the engine's restart took effect: its unit tells, to its end."""
-    return await _ended(work, unit)
-
-
-async def _ended(work: NodeWork, unit: str) -> bool:
-    """Follow the unit to its end; False when the node knows no such unit.
-
-    Raises:
-        NodeFailedError: "activation-failed" with what it printed.
-    """
-    host = system(work)
-    while True:
-        try:
-            ran = await host.run(unit_argv(unit), limit=LIMIT, check=True)
-            state = parse_unit(ran.out.decode(errors="replace"))
-        except CommandError as error:
-            if error.lasting:
-                raise
-            work.progress(f"{error.message}; the activation goes on there")  # it may restart sshd or the network
-            await asyncio.sleep(PACE)
-            continue
-        except OutputError as error:
-            raise NodeFailedError("activation-failed", f"{work.node}: {error}") from error
-        if not state.known:
-            return False
-        if not state.running:
-            break
-        work.progress("switch-to-configuration runs")
-        await asyncio.sleep(PACE)
-    output = (await host.run(generations.unit_log_argv(unit), limit=LIMIT)).out.decode(errors="replace")
-    for line in output.splitlines()[-200:]:
-        work.log(clean_line(line, 300))
-    for argv in generations.release_argvs(unit):
-        await host.run(argv, limit=LIMIT)
-    outcome = explain_code(state.code if state.code is not None else 1)
-    if not outcome.switched:
-        lines = tuple(clean_line(line, 300) for line in output.splitlines() if line.strip())
-        raise NodeFailedError("activation-failed", f"{work.node}: {outcome.message}", lines[-6:])
-    if outcome.word != "done":
-        units = ", ".join(generations.failed_units(output))
-        work.update(message=f"{outcome.message}{f': {units}' if units else ''}")
-    return True
+    """Follow an activation, perhaps one that was begun before the engine's restart, to its end; whether it took effect.
+    False when the node knows no such unit."""
+    outcome = await ended(work, unit)
+    if outcome is not None and outcome.word != "done":
+        work.update(message=outcome.message)
+    return outcome is not None
 
 
 async def _verify(work: NodeWork, number: int, *, now: bool) -> None:

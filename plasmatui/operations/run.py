@@ -10,12 +10,13 @@ import msgspec
 
 from plasmatui.bmc.controller import BmcError
 from plasmatui.model.event import OperationTouched
-from plasmatui.model.operation import NodeRecord, OperationRecord, Step, StepRecord
+from plasmatui.model.operation import NodeRecord, OperationRecord, Pace, Step, StepRecord
 from plasmatui.model.words import OperationState
 from plasmatui.operations.kinds import kind_of, word_of
 from plasmatui.operations.pacing import Budget, Starts
 from plasmatui.operations.plans import queued
 from plasmatui.operations.ports import Locks
+from plasmatui.operations.rollout import Turns
 from plasmatui.operations.site import Site
 from plasmatui.operations.work import Desk, NodeWork
 
@@ -50,7 +51,10 @@ class Run:
         self._kind = kind_of(record.order)
         self._index = {node.node: place for place, node in enumerate(record.nodes)}
         racks = {node.name: node.rack for node in site.inventory().nodes.values()}
-        self._starts = Starts(record.pace, racks)
+        waves = self._kind.waves(record.order, tuple(self._index), site) if self._kind.waves is not None else ()
+        self._turns = Turns(waves)
+        pace = Pace(len(record.nodes)) if waves else record.pace  # those that take turns are all begun at once
+        self._starts = Starts(pace, racks)
         self._works: dict[str, NodeWork] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._disturbed: set[str] = set()
@@ -76,7 +80,9 @@ class Run:
         for node in self.record.nodes:
             if node.node not in held:
                 self._touch(node)
-            if not node.state.ended and self._was_disturbed(node.node):
+            if node.state.ended:
+                self._turns.ended(node)
+            elif self._was_disturbed(node.node):
                 self._disturbed.add(node.node)
                 self._site.guard.resume(node.node, number)
 
@@ -231,6 +237,8 @@ class Run:
             frozenset(self._index),
             bool(record.retry_of),
             record.origin,
+            record.pace,
+            self._turns,
             keep=self._keep,
             show=self._show,
             intent=lambda: self._site.ledger.intent(self.record),
@@ -290,6 +298,7 @@ class Run:
         self._site.guard.leave(node.node, self.record.number)
         self._keep(node)
         self._audit_end(node)
+        self._turns.ended(node)
         self._locks.release(node.node, self.record.number)
         self._touch(node)
         self._freed()
@@ -321,7 +330,7 @@ class Run:
         for node in self.record.nodes:
             if not node.state.ended:
                 self._end(_cancelled(node, "the engine was stopped before it was begun"))
-        state = outcome(self.record.nodes)
+        state = outcome(self.record.nodes, cancelled=bool(self._leave) or self._kind.waves is None)
         self.record = msgspec.structs.replace(self.record, state=state, end=time.time(), held="")
         self._site.ledger.changed(self.record)
         done = sum(node.state is OperationState.DONE for node in self.record.nodes)
@@ -329,10 +338,12 @@ class Run:
         self._audit("", result)
 
 
-def outcome(nodes: tuple[NodeRecord, ...]) -> OperationState:
-    """The state of an operation whose nodes have all ended."""
+def outcome(nodes: tuple[NodeRecord, ...], *, cancelled: bool) -> OperationState:
+    """The state of an operation whose nodes have all ended; `cancelled`: nodes were left for a person, and not
+    because another one failed."""
     states = {node.state for node in nodes}
-    for state in (OperationState.CANCELLED, OperationState.FAILED):
+    first = (OperationState.CANCELLED, OperationState.FAILED)
+    for state in first if cancelled else reversed(first):
         if state in states:
             return state
     return OperationState.DONE

@@ -9,11 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from plasmatui.inventory.inventory import Inventory
+from plasmatui.operations.pacing import Copies
 from plasmatui.operations.ports import Boots, Guard, Ledger, Machines
 
 if TYPE_CHECKING:  # imported when first used: asyncssh and httpx take a fifth of a second each
     from plasmatui.cluster.clients import ClusterClients
     from plasmatui.remote.hosts import Hosts
+
+
+BUILDS = 2
+"""Configurations that are evaluated and built at once on this host."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,8 @@ class Site:
         jobs: directory below which local programs that outlive the engine keep their state.
         told: what programs of this host said of themselves, by path and time of change; `asking` is held meanwhile, so
             that each is asked once.
+        building: held while a configuration is evaluated and built: each takes a gigabyte of memory and more.
+        copies: of closures to nodes: how many at once, and what they may take of the link.
         placing: held while a VM's new place is chosen and asked for, so that two drains do not fill the same room.
     """
 
@@ -42,5 +49,7 @@ class Site:
     jobs: Path
     locked: Callable[[tuple[str, ...], int], str] = lambda _, __: ""
     placing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    building: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(BUILDS))
+    copies: Copies = field(default_factory=Copies)
     told: dict[tuple[str, int], str] = field(default_factory=dict)
     asking: asyncio.Lock = field(default_factory=asyncio.Lock)

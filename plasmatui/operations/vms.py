@@ -40,8 +40,11 @@ async def placement_notes(nodes: list[str], together: frozenset[str], site: Site
     return notes
 
 
-async def move_vms(work: NodeWork) -> None:
+async def move_vms(work: NodeWork, together: frozenset[str] | None = None) -> None:
     """Move all VMs of the node. Where each goes is decided when its turn comes: others may drain at the same time.
+
+    Args:
+        together: nodes that are emptied at once, so that none of them takes VMs; None: all of the operation.
 
     Raises:
         NodeFailedError: "no-capacity" when one has no place, "migration-failed" when one does not arrive.
@@ -64,15 +67,15 @@ async def move_vms(work: NodeWork) -> None:
             raise NodeLeftError(f"{work.left} with {moved} VMs moved and {len(left)} left on {work.node}")
         work.progress(f"{moved} of {moved + len(left)} VMs moved", 100.0 * moved / (moved + len(left)))
         async with work.site.placing:
-            move = await _next(work, told)
+            move = await _next(work, told, work.peers if together is None else together)
             await _ask(work, move)
         await _arrives(work, move)
         moved += 1
     work.log(f"{moved} VMs moved; none is left on {work.node}")
 
 
-async def _next(work: NodeWork, told: VmList) -> Move:
-    placement = await _place(work.node, told, work.peers, work.site)
+async def _next(work: NodeWork, told: VmList, together: frozenset[str]) -> Move:
+    placement = await _place(work.node, told, together, work.site)
     if placement.homeless:
         vm, why = placement.homeless[0]
         raise NodeFailedError(

@@ -14,9 +14,10 @@ import msgspec
 from plasmatui.bmc.controller import BmcError, Controller
 from plasmatui.model.command import CommandError
 from plasmatui.model.event import Payload
-from plasmatui.model.operation import NodeRecord, Origin, Step, StepRecord
+from plasmatui.model.operation import NodeRecord, Origin, Pace, Step, StepRecord
 from plasmatui.model.words import OperationState, StepResult
 from plasmatui.operations.endings import AGAIN, DONE, STOP, NodeFailedError, NodeLeftError
+from plasmatui.operations.rollout import Turns
 from plasmatui.operations.site import Site
 from plasmatui.text import clean_line
 
@@ -36,6 +37,7 @@ class Desk:
         keep: writes the node's record into the operation's; show: the same for what need not be kept.
         peers: all nodes of the operation. again: it tries again what failed in another.
         origin: where the order came from.
+        pace: how fast the operation goes. turns: who may begin now, where nodes take turns.
         intent: awaited before a step begins, so that it is journalled.
         gate: awaited before a step begins; waits while the operation is held.
     """
@@ -47,6 +49,8 @@ class Desk:
     peers: frozenset[str]
     again: bool
     origin: Origin
+    pace: Pace
+    turns: Turns
     keep: Callable[[NodeRecord], None]
     show: Callable[[NodeRecord], None]
     intent: Callable[[], Awaitable[bool]]
@@ -79,12 +83,15 @@ class NodeWork:
         self.by = desk.by
         self.peers = desk.peers
         self.again = desk.again
+        self.pace = desk.pace
+        self.turns = desk.turns
         self._steps = {step.id: step for step in steps}
         self._desk = desk
         self._prior = prior
         self._met: set[str] = set()
         self._acting = False
         self._leave = ""
+        self._committed = False
         self._suspended = False
         self._guarded = disturbed
         self._stop: Callable[[], None] | None = None
@@ -114,6 +121,7 @@ class NodeWork:
         *,
         seen: Callable[[], Awaitable[bool | None]] | None = None,
         stop: Callable[[], None] | None = None,
+        afresh: bool = False,
     ) -> None:
         """Do a planned step that changes the machine: it is audited, guarded when disruptive, and never done twice.
 
@@ -123,10 +131,13 @@ class NodeWork:
                 It may take as long as the step, when what was begun still runs elsewhere.
             stop: asks a long step to end when the operation is cancelled; `do` then raises `NodeLeftError` and says
                 what it leaves behind. Without it a cancel waits for the step's end.
+            afresh: ask the guard once more, although it let the node's first disruptive step pass.
 
         Raises: as `look`.
         """
         step = self._steps[id_]
+        if afresh:
+            self._guarded = False
         self._stop = stop
         prior = None if id_ in self._met else self._prior.get(id_)
         self._met.add(id_)
@@ -159,6 +170,29 @@ class NodeWork:
         *others, last = self.record.steps
         self.update(steps=(*others, msgspec.structs.replace(last, result=result, message=message)))
 
+    async def remember(self, id_: str, do: Callable[[], Awaitable[str]]) -> str:
+        """As `look`, for what is found once and holds until the node's end, also after a restart: the text that `do`
+        gives, which is kept as the step's message."""
+        if (earlier := self.earlier(id_)) is not None and earlier.result is StepResult.DONE:
+            self.update(steps=(*self.record.steps, earlier))
+            return earlier.message
+        found = clean_line(await self.look(id_, do), 1000)
+        self.amend(StepResult.DONE, found)
+        return found
+
+    def earlier(self, id_: str) -> StepRecord | None:
+        """The last record of a step, of this run or an earlier one; None when it was never begun."""
+        own = [step for step in self.record.steps if step.id == id_]
+        return own[-1] if own else self._prior.get(id_)
+
+    def forget(self, *ids: str) -> None:
+        """What an earlier run did of these steps does not count any more: they are done again."""
+        self._prior = {id_: step for id_, step in self._prior.items() if id_ not in ids}
+
+    def commit(self) -> None:
+        """From now on the node's part is brought to its end: it is neither cancelled nor held half-way."""
+        self._committed = True
+
     @property
     def suspended(self) -> bool:
         """The engine stops, and another goes on: what runs by itself is left alone."""
@@ -166,8 +200,8 @@ class NodeWork:
 
     @property
     def left(self) -> str:
-        """Why the operation was cancelled, "" when it was not."""
-        return self._leave
+        """Why the operation was cancelled, "" when it was not, or the node's part is finished all the same."""
+        return "" if self._committed else self._leave
 
     @property
     def overridden(self) -> bool:
@@ -221,7 +255,7 @@ class NodeWork:
         Raises:
             NodeLeftError: the operation was cancelled instead.
         """
-        if self._leave:
+        if self._is_left():
             raise NodeLeftError(self._left())
         self._answer = asyncio.get_running_loop().create_future()
         self.update(state=OperationState.HELD, question=question, answers=answers)
@@ -291,7 +325,7 @@ class NodeWork:
     def leave(self, reason: str) -> None:
         """Cancel: an order on its way is finished, a wait or a reading is left, nothing new is begun."""
         self._leave = reason
-        if self._task is None:
+        if self._task is None or self._committed:
             return
         if not self._acting:
             self._task.cancel()
@@ -314,8 +348,9 @@ class NodeWork:
     # --- inside ---------------------------------------------------------------------------------------------------
 
     async def _begin(self, step: Step, begin: float = 0.0) -> StepRecord:
-        await self._desk.gate()
-        if self._leave:
+        if not self._committed:
+            await self._desk.gate()
+        if self._is_left():
             raise NodeLeftError(self._left())
         usual = self.site.ledger.usual(self._desk.word, step.id)
         started = StepRecord(step.id, step.text, step.command, begin or time.time(), usual=usual)
@@ -410,7 +445,7 @@ class NodeWork:
 
     def _is_left(self) -> bool:
         # A method, because `leave` sets it while a step is awaited.
-        return bool(self._leave)
+        return bool(self.left)
 
     def _uncancel(self) -> None:
         if self._suspended:
@@ -426,7 +461,7 @@ class NodeWork:
         return f"{self._leave} after {acted[-1].id}; its effect was not waited for"
 
     def _acts(self, id_: str) -> bool:
-        return not id_.startswith(("read-", "wait-", "verify-", "check-", "see-"))
+        return not id_.startswith(("read-", "wait-", "verify-", "check-", "see-", "build", "copy"))
 
     def _last_step(self) -> str:
         return self.record.steps[-1].id if self.record.steps else "the beginning"

@@ -112,7 +112,9 @@ def _stage1(facts: Boot) -> Scene[bool]:
     else:
         yield line(0.1, f"[{3.702:12.6f}] ata1: SATA link up 6.0 Gbps (SStatus 133 SControl 300)")
         yield line(0.1, f"[{3.888:12.6f}]  sda: sda1 sda2 sda3")
-    if "kernel-panic" in facts.faults:
+    system = facts.host.system if facts.host is not None else None
+    booted = system.booted if system is not None else None
+    if "kernel-panic" in facts.faults or (booted is not None and booted.flaw == "panics"):
         yield from crashes.init_killed(facts, 4.1)
         return False
     if facts.device is Device.PXE:

@@ -35,6 +35,7 @@ class Toplevel(msgspec.Struct, frozen=True, tag="system"):
         kernel: version.
         revision: of the configuration; "" when not set.
         services: the cluster's services on it.
+        flaw: what is wrong with it once it runs: "unhealthy", "unreachable", "panics"; "" for nothing.
         size: bytes of its closure.
     """
 
@@ -44,6 +45,7 @@ class Toplevel(msgspec.Struct, frozen=True, tag="system"):
     kernel: str
     revision: str = ""
     services: tuple[str, ...] = ()
+    flaw: str = ""
     size: int = 1_900_000_000
 
 

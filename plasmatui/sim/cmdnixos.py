@@ -12,6 +12,7 @@ from plasmatui.sim.host import Host
 from plasmatui.sim.nodefiles import PROFILE, codename, is_ng
 from plasmatui.sim.nodeshell import Call, Command
 from plasmatui.sim.system import Generation, InstalledSystem
+from plasmatui.sim.units import UnitState
 
 ACTIONS = ("check", "switch", "boot", "test", "dry-activate")
 _LOADER_SECONDS, _ACTIVATION_SECONDS, _UNIT_SECONDS = 2.0, 3.0, 0.8
@@ -197,6 +198,7 @@ class _Switch:
                 units.start(name)
             return 2
         system.current = self._build
+        self._call.host.network_changed()
         self._say("reloading user units for root...", "restarting sysinit-reactivation.target")
         self._say("reloading the following units: dbus.service")
         if starting := [*changed, *added]:
@@ -204,6 +206,9 @@ class _Switch:
         for name in starting:
             await self._call.sleep(_UNIT_SECONDS)
             units.define(name)
+            if units[name].state is UnitState.ACTIVATING:
+                units.stop(name)
+            system.spoil(name, self._build)
             units.start(name)
         if added:
             self._say(f"the following new units were started: {', '.join(added)}")

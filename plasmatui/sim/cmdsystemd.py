@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import shlex
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -237,9 +238,20 @@ async def systemd_run(call: Call, run: Callable[[Call], Awaitable[int]]) -> int:
     head: list[str] = []
     while given and given[0].startswith("-") and given[0] != "--":
         head.append(given.pop(0))
-        if head[-1] in ("-p", "-E", "-u", "--unit", "--property", "--on-active", "--service-type", "--description"):
+        if head[-1] in (
+            "-p",
+            "-E",
+            "-u",
+            "--unit",
+            "--property",
+            "--on-active",
+            "--service-type",
+            "--description",
+            "--timer-property",
+        ):
             head.append(given.pop(0))
-    options = Options(head, ("u", "p", "E", "service-type", "on-active", "description", "setenv", "uid"),
+    values = ("u", "p", "E", "service-type", "on-active", "timer-property", "description", "setenv", "uid")
+    options = Options(head, values,
                       aliases={"unit": "u", "property": "p", "pipe": "P", "collect": "G", "quiet": "q"})  # fmt: skip
     argv = given[1:] if given[:1] == ["--"] else given
     name = full_name(options.get("u", f"run-u{int(call.host.uptime() * 100)}"))
@@ -268,6 +280,8 @@ async def systemd_run(call: Call, run: Callable[[Call], Awaitable[int]]) -> int:
                 return 0
             units.remove(name.replace(".service", ".timer"))
             _begin(call, name, argv)
+            if not await _prepared(call, name, options.each("p"), run):
+                return 0
         code = await run(_inner(call, name, argv, piped=piped))
         _ended(call, name, code, keep=(oneshot and stays) or (code != 0 and "G" not in options))
         return code
@@ -278,6 +292,23 @@ async def systemd_run(call: Call, run: Callable[[Call], Awaitable[int]]) -> int:
     if "wait" in options or piped:
         return await asyncio.shield(task)
     return 0
+
+
+async def _prepared(call: Call, name: str, properties: list[str], run: Callable[[Call], Awaitable[int]]) -> bool:
+    """`After=` units whose start is under way, then `ExecStartPre=`; False when the unit was stopped meanwhile."""
+    units = call.host.units
+    given = dict(part.partition("=")[::2] for part in properties)
+    after = units.find(given.get("After", ""))
+    while after is not None and after.state is UnitState.ACTIVATING:
+        await call.sleep(0.5)
+        after = units.find(after.name)
+    if "ExecStartPre" in given and name in units:
+        units[name].preparing = True
+        await run(_inner(call, name, shlex.split(given["ExecStartPre"]), piped=False))
+    if name not in units or units[name].state is not UnitState.ACTIVATING:
+        return False
+    units[name].preparing = False
+    return True
 
 
 def _begin(call: Call, name: str, argv: list[str]) -> None:

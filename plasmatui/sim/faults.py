@@ -90,10 +90,16 @@ CATALOGUE: dict[str, FaultKind] = {
         FaultKind("first-boot-timeout", "the services of a freshly installed node never come up"),
         FaultKind("boot-full", "there is no room for a boot entry, which an update says and does not fail for"),
         FaultKind("switch-fails", "an activation fails; its exit code: 1, 2, 4 or 100", 4.0),
+        FaultKind("update-unhealthy", "a service of the system that the flake has for it now never comes up"),
+        FaultKind("update-unreachable", "the system that the flake has for it now has no network"),
+        FaultKind("update-panics", "the kernel of the system that the flake has for it now panics"),
         FaultKind("generation-unbootable", "a generation stops in emergency mode; its number, 0 the newest", 0.0),
         FaultKind("stalled", "the machine hangs in the middle of the initrd; percent", 50.0),
     )
 }
+
+FLAWED = "update-"
+"""Begins the names of the faults that a newly built system has, and not the machine."""
 
 UEFI_ONLY = frozenset({"secure-boot-refused"})
 

@@ -39,6 +39,7 @@ class Host:
         disks: of the machine; visible_disks: those that the kernel found.
         store: builds in the Nix store of this host, by path; target: those below `/mnt`.
         up: answers SSH. used: somebody ran a command over SSH. cut: breaks the SSH connections.
+        network_changed: to be called when another system was activated.
         marked: running programs by a variable of their environment, `NAME=VALUE`.
         switching: an activation runs. broken: the system does not get through its boot.
     """
@@ -68,6 +69,7 @@ class Host:
         self.switching = False
         self.broken = False
         self.cut: Callable[[], None] = _nothing_open
+        self.network_changed: Callable[[], None] = _nothing_open
         self.target: dict[str, Build] = {}
         self.tasks: set[asyncio.Task[Any]] = set()
         self.marked: dict[str, asyncio.Task[Any]] = {}
@@ -91,6 +93,12 @@ class Host:
         """What the kernel found."""
         missing = self.installer and "disko-device-missing" in self.faults
         return self.disks[1:] if missing else self.disks
+
+    @property
+    def isolated(self) -> bool:
+        """The active system has no network."""
+        current = self.system.current if self.system is not None else None
+        return current is not None and current.flaw == "unreachable"
 
     @property
     def hostname(self) -> str:

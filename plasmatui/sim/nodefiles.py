@@ -113,6 +113,7 @@ def _build(build: Build) -> Iterator[tuple[str, File]]:
     yield f"{build.path}/nixos-version", _text(build.version)
     yield f"{build.path}/init", _text("#!/bin/sh\n", 0o555)
     yield f"{build.path}/bin/switch-to-configuration", _text("#!/bin/sh\n", 0o555)
+    yield f"{build.path}/kernel-params", _text("console=tty0 console=ttyS0,115200n8 loglevel=7 root=fstab\n")
     yield f"{build.path}/etc/hostname", _text(f"{build.node}\n")
     for part in ("kernel", "initrd", "kernel-modules"):
         yield f"{build.path}/{part}", _link(kernel_path(build, part))

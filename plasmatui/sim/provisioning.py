@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plasmatui.sim import boottext, siteconfig, toyflake
-from plasmatui.sim.faults import NodeFaults
+from plasmatui.sim.faults import FLAWED, NodeFaults
 from plasmatui.sim.filetree import FileTree
 from plasmatui.sim.host import HOST_KEY
 from plasmatui.sim.hostkeys import make_key, public_key
@@ -47,7 +47,7 @@ class ProvisioningHost:
     def __init__(self, directory: Path, authority: Authority) -> None:
         self._directory = directory
         self._authority = authority
-        self._spoilt: dict[str, tuple[bool, bool]] = {}
+        self._spoilt: dict[str, tuple[bool, bool, str]] = {}
         self._writer: asyncio.Task[None] | None = None
         self.ssh_key = directory / "ssh" / "id_ed25519"
         self.ssh_key.parent.mkdir(mode=0o700, exist_ok=True)
@@ -112,9 +112,10 @@ class ProvisioningHost:
     def faults_changed(self, name: str, faults: NodeFaults) -> None:
         """Let the flake be what a node's faults make of it."""
         missing, broken = "install-flake-missing" in faults, "build-fails" in faults
-        if (missing, broken) != self._spoilt.get(name, (False, False)):
-            self._spoilt[name] = (missing, broken)
-            toyflake.apply_faults(self.flake, name, missing=missing, broken=broken)
+        flaw = next((fault.removeprefix(FLAWED) for fault in faults.names() if fault.startswith(FLAWED)), "")
+        if (missing, broken, flaw) != self._spoilt.get(name, (False, False, "")):
+            self._spoilt[name] = (missing, broken, flaw)
+            toyflake.apply_faults(self.flake, name, missing=missing, broken=broken, flaw=flaw)
 
     def files(self, member: Member) -> Files:
         """A node's secrets: contents and modes by name."""

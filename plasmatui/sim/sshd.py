@@ -79,12 +79,12 @@ class Sshd:
             self._hang_up()
         self._host = host
         if host is not None:
-            host.cut = self.drop
+            host.cut, host.network_changed = self.drop, self.faults_changed
         self.faults_changed()
 
     def faults_changed(self) -> None:
         """Listen, or cease to."""
-        wanted = self._host is not None and "ssh-refused" not in self._faults
+        wanted = self._host is not None and not self._host.isolated and "ssh-refused" not in self._faults
         if wanted and self._socket is None:
             try:
                 self._socket = _listen(self.address, self.port)

@@ -48,11 +48,11 @@ def past_builds(node: str, services: tuple[str, ...]) -> list[Toplevel]:
     return [make_toplevel(node, version, kernel, services) for version, kernel in zip(versions, _KERNELS, strict=True)]
 
 
-def make_toplevel(node: str, version: str, kernel: str, services: tuple[str, ...]) -> Toplevel:
+def make_toplevel(node: str, version: str, kernel: str, services: tuple[str, ...], flaw: str = "") -> Toplevel:
     """The build of a configuration; its path and revision follow from what is in it."""
     revision = store_hash("revision", version, kernel).translate(_HEX)[:12]
-    path = store_path(f"nixos-system-{node}-{version}", kernel, *services)
-    return Toplevel(path, node, version, kernel, revision, services)
+    path = store_path(f"nixos-system-{node}-{version}", kernel, *services, *((flaw,) if flaw else ()))
+    return Toplevel(path, node, version, kernel, revision, services, flaw)
 
 
 class InstalledSystem:
@@ -193,9 +193,15 @@ class InstalledSystem:
             self.units.define(name, description)
         for service in self.booted.services:
             self.units.define(service).reloads = service in RELOADING
+            self.spoil(service, self.booted)
         if self.cluster_config is not None:
             for name in JOIN_UNITS:
                 self.units.define(name, f"{name.removesuffix('.service')} service", oneshot=True)
+
+    def spoil(self, name: str, build: Toplevel) -> None:
+        """Let a service of a flawed build never come up: one of an unhealthy build, all where there is no network."""
+        first = build.services[:1] == (name.removesuffix(".service"),)
+        self.units[name].stuck = build.flaw == "unreachable" or (build.flaw == "unhealthy" and first)
 
     def start_units(self) -> None:
         """Start what is enabled and not active yet."""

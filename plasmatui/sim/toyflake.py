@@ -41,7 +41,7 @@ class NodeConfiguration(msgspec.Struct, omit_defaults=True):
     Attributes:
         disks: devices by disko's name for the disk; the first holds the system.
         version, kernel: where they differ from the flake's.
-        broken: its build fails.
+        broken: its build fails. flaw: what it is built for is bad: see `Toplevel`.
     """
 
     profile: str = "worker"
@@ -50,6 +50,7 @@ class NodeConfiguration(msgspec.Struct, omit_defaults=True):
     version: str = ""
     kernel: str = ""
     broken: bool = False
+    flaw: str = ""
 
 
 class Flake(msgspec.Struct):
@@ -82,7 +83,8 @@ class Flake(msgspec.Struct):
     def toplevel(self, name: str) -> Toplevel:
         """The system of a node, or of a netboot image."""
         node = self.configuration(name)
-        return make_toplevel(name, node.version or self.version, node.kernel or self.kernel, tuple(node.services))
+        version, kernel = node.version or self.version, node.kernel or self.kernel
+        return make_toplevel(name, version, kernel, tuple(node.services), node.flaw)
 
     def disko(self, name: str, mode: str) -> DiskoScript:
         """The disko script of a node: `disko` wipes, `format` and `mount` do not."""
@@ -122,8 +124,8 @@ def create(directory: Path, nodes: Mapping[str, NodeConfiguration]) -> None:
     save(directory, Flake(known.version, known.kernel, known.description, {**nodes}, broken_images=images))
 
 
-def apply_faults(directory: Path, name: str, *, missing: bool, broken: bool) -> None:
-    """Take a node's configuration away or give it back, and let its build fail or not."""
+def apply_faults(directory: Path, name: str, *, missing: bool, broken: bool, flaw: str = "") -> None:
+    """Take a node's configuration away or give it back, and let its build fail or not, or be a bad one."""
     flake = load(directory)
     source, target = (flake.nodes, flake.removed) if missing else (flake.removed, flake.nodes)
     if name in source:
@@ -132,5 +134,5 @@ def apply_faults(directory: Path, name: str, *, missing: bool, broken: bool) -> 
     if node is None and not missing:
         return
     if node is not None:
-        node.broken = broken
+        node.broken, node.flaw = broken, flaw
     save(directory, flake)

@@ -32,7 +32,7 @@ class Unit:
         result: systemd's word for how it ended: success, exit-code, timeout.
         pid: of the main process, 0 when none runs. code: its exit code.
         transient: made by systemd-run; gone when it is stopped.
-        stuck: it never gets further than activating.
+        stuck: it never gets further than activating. preparing: its ExecStartPre runs.
         reloads: it knows how to read its files again while it runs.
     """
 
@@ -48,12 +48,15 @@ class Unit:
     transient: bool = False
     stuck: bool = False
     reloads: bool = False
+    preparing: bool = False
 
     @property
     def substate(self) -> str:
         """systemd's SubState."""
         if self.state is UnitState.ACTIVE:
             return "exited" if self.oneshot else "running"
+        if self.preparing:
+            return "start-pre"
         return {
             UnitState.INACTIVE: "dead",
             UnitState.FAILED: "failed",

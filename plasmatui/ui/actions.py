@@ -88,6 +88,8 @@ def _acts(scope: str, which: str = "the marked nodes") -> tuple[Action, ...]:
            word="drain SET", help="Out of service: balancer, VMs moved, services stopped in order."),
         _a(f"{scope}.undrain", "U", "Undrain ...", "undrain", confirm=1, dialog="UndrainDialog", word="undrain SET",
            help="Back into service."),
+        _a(f"{scope}.update", "O", "Roll out an update ...", "update", confirm=2, dialog="UpdateDialog",
+           word="update SET", help="To the systems that the flake describes: tried, judged, made permanent or undone."),
         _a(f"{scope}.rollback", "R", "Roll back ...", "rollback", confirm=2, dialog="RollbackDialog",
            word="rollback SET", help="Lists the generations on the nodes to pick one of, now or at the next boot."),
         _a(f"{scope}.reprovision", "X", "Reprovision ...", "reprovision", confirm=3, dialog="ReprovisionDialog",

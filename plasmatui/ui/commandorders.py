@@ -12,7 +12,9 @@ from plasmatui.model.operation import (
     ProvisionOrder,
     ReprovisionOrder,
     RollbackOrder,
+    UpdateOrder,
 )
+from plasmatui.model.words import RebootRule
 from plasmatui.ui.actions import BY_ID
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ ORDER_FLAGS: dict[str, tuple[str, ...]] = {
     "reprovision": FIRMWARE,
     "drain": (),
     "undrain": (),
+    "update": ("--batch", "--reboot", "--no-drain"),
     "rollback": ("--to", "--next-boot"),
     "certs": (),
 }
@@ -55,6 +58,7 @@ class OrderWords:
             "reprovision": self._reprovision,
             "drain": lambda words: self._main.orders.drain(self._nodes("drain", words)[0]),
             "undrain": lambda words: self._main.orders.undrain(self._nodes("undrain", words)[0]),
+            "update": self._update,
             "rollback": self._rollback,
             "certs": lambda words: self._main.orders.rotate_certs(self._rotated("certs", words)),
             "ops": self._ops,
@@ -99,13 +103,29 @@ class OrderWords:
         nodes, flags = self._nodes("reprovision", words)
         self._main.orders.reprovision(nodes, ReprovisionOrder(self._mode(flags)))
 
+    @staticmethod
+    def _value(flag: str, words: list[str]) -> tuple[str | None, list[str]]:
+        """What follows a flag, None without it; and the other words."""
+        if flag not in words:
+            return None, words
+        place = words.index(flag)
+        return "".join(words[place + 1 : place + 2]), words[:place] + words[place + 2 :]
+
+    def _update(self, words: list[str]) -> None:
+        batch, words = self._value("--batch", words)
+        if batch is not None and (not batch.isdigit() or int(batch) < 1):
+            raise OrderError(f"expected a number of nodes after --batch, found {batch!r}")
+        reboot, words = self._value("--reboot", words)
+        if reboot is not None and reboot not in tuple(RebootRule):
+            raise OrderError(f"expected {', '.join(RebootRule)} after --reboot, found {reboot!r}")
+        nodes, flags = self._nodes("update", words)
+        order = UpdateOrder(int(batch or 1), RebootRule(reboot or RebootRule.AUTO), "--no-drain" not in flags)
+        self._main.orders.update(nodes, order)
+
     def _rollback(self, words: list[str]) -> None:
-        to = ""
-        if "--to" in words:
-            place = words.index("--to")
-            to, words = "".join(words[place + 1 : place + 2]), words[:place] + words[place + 2 :]
-            if not to.isdigit() or int(to) < 1:
-                raise OrderError(f"expected the number of a generation after --to, found {to!r}")
+        to, words = self._value("--to", words)
+        if to is not None and (not to.isdigit() or int(to) < 1):
+            raise OrderError(f"expected the number of a generation after --to, found {to!r}")
         nodes, flags = self._nodes("rollback", words)
         chosen = RollbackOrder(int(to or 0), "--next-boot" in flags)
         self._main.orders.rollback(nodes, chosen if to or flags else None)

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 from plasmatui.model import wire
 from plasmatui.model.bmc import BootDevice
-from plasmatui.model.operation import BootOrder, InstallOrder, ProvisionOrder, ReprovisionOrder, RollbackOrder
+from plasmatui.model.operation import (
+    BootOrder,
+    InstallOrder,
+    ProvisionOrder,
+    ReprovisionOrder,
+    RollbackOrder,
+    UpdateOrder,
+)
 from plasmatui.model.words import PowerAction
 from plasmatui.ui.actions import BY_ID
 from plasmatui.ui.works import order_text
@@ -73,6 +80,12 @@ class Orders:
 
         self._ask(targets, lambda hidden: UndrainDialog(targets, hidden))
 
+    def update(self, targets: tuple[str, ...], order: UpdateOrder | None = None) -> None:
+        """Ask for a rolling update."""
+        from plasmatui.ui.dialogs.system import UpdateDialog
+
+        self._ask(targets, lambda hidden: UpdateDialog(targets, hidden, order))
+
     def rollback(self, targets: tuple[str, ...], order: RollbackOrder | None = None) -> None:
         """Ask for a generation, unless it is given, and then for the way back to it."""
         from plasmatui.ui.dialogs.generations import GenerationsDialog
@@ -108,6 +121,7 @@ class Orders:
             "install": ("Install or provision ...", "wipes disks; level 3", lambda: self.install(targets)),
             "drain": ("Drain ...", "VMs moved, services stopped; level 2", lambda: self.drain(targets)),
             "undrain": ("Undrain ...", "back into service; level 1", lambda: self.undrain(targets)),
+            "update": ("Update ...", "to what the flake has, rolling; level 2", lambda: self.update(targets)),
             "rollback": ("Roll back ...", "to a generation; level 2", lambda: self.rollback(targets)),
             "reprovision": ("Reprovision ...", "wipes disks; level 3", lambda: self.reprovision(targets)),
             "certs": ("Rotate certificates ...", "one service at a time; level 2", lambda: self.rotate_certs(targets)),

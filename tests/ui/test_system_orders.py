@@ -18,8 +18,10 @@ from plasmatui.model.operation import (
     ReprovisionOrder,
     RollbackOrder,
     UndrainOrder,
+    UpdateOrder,
 )
 from plasmatui.model.system import Disk
+from plasmatui.model.words import RebootRule
 from plasmatui.ui.dialogs import base
 from plasmatui.ui.dialogs.generations import GenerationsDialog
 from plasmatui.ui.dialogs.system import (
@@ -29,6 +31,7 @@ from plasmatui.ui.dialogs.system import (
     ReprovisionDialog,
     RollbackDialog,
     UndrainDialog,
+    UpdateDialog,
 )
 from tests.ui.fake import FakeWorld
 
@@ -212,6 +215,22 @@ async def test_pace_per_rack_is_offered_where_nodes_share_one(cockpit) -> None:
         assert (await started(ui)).pace == Pace(16, 0.0, 1)
 
 
+# Updating
+
+
+async def test_an_update_is_chosen_planned_and_confirmed(cockpit) -> None:
+    async with cockpit() as ui:
+        await ui.press("space", "space", "O")
+        assert isinstance(ui.dialog, UpdateDialog)
+        await planned(ui)
+        assert "workers at once: 1" in ui.text()
+        await ui.press("b", "b", "r", "d")
+        await planned(ui)
+        assert "move VMs away first: no" in ui.text()
+        await ui.press("y")
+        assert (await started(ui)).order == UpdateOrder(4, RebootRule.NEVER, drain=False)
+
+
 # Rolling back
 
 
@@ -265,6 +284,8 @@ async def test_leaving_the_generations_starts_nothing(cockpit) -> None:
         ("drain node01", DrainOrder()),
         ("undrain node01", UndrainOrder()),
         ("certs rotate node01", CertsRotateOrder()),
+        ("update node01 --batch 3 --reboot never", UpdateOrder(3, RebootRule.NEVER)),
+        ("update node01 --no-drain", UpdateOrder(drain=False)),
         ("rollback node01 --to 41 --next-boot", RollbackOrder(41, True)),
     ],
 )
@@ -285,6 +306,8 @@ async def test_words_open_the_same_dialogs(cockpit, text: str, order) -> None:
         ("boot node01 --uefi --bios", "exclude each other"),
         ("install node01 --uefi", "no option --uefi"),
         ("certs node01", "expected certs rotate SET"),
+        ("update node01 --batch many", "a number of nodes after --batch"),
+        ("update node01 --reboot often", "auto, never, always after --reboot"),
         ("rollback node01 --to x", "number of a generation"),
     ],
 )

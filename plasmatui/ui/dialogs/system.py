@@ -12,9 +12,14 @@ from plasmatui.model.operation import (
     ReprovisionOrder,
     RollbackOrder,
     UndrainOrder,
+    UpdateOrder,
 )
+from plasmatui.model.words import RebootRule
 from plasmatui.ui.dialogs.order import Option, OrderDialog
 from plasmatui.ui.lines import Part
+
+BATCHES = (1, 2, 4, 8, 16)
+"""Workers that are updated at once."""
 
 MODES = (None, True, False)
 """Firmware modes in the order in which `u` goes through them: as it is, UEFI, BIOS."""
@@ -114,6 +119,27 @@ class CertsRotateDialog(SystemDialog):
 
     def order(self) -> Order:
         return CertsRotateOrder()
+
+
+class UpdateDialog(SystemDialog):
+    """Bring nodes to the systems that the flake describes. The plan's notes say whose turn is when."""
+
+    PACED = False
+
+    def __init__(self, targets: tuple[str, ...], hidden: frozenset[str], order: UpdateOrder | None = None) -> None:
+        super().__init__("Update", targets, hidden)
+        self._given = given = order if order is not None else UpdateOrder()
+        self._batches = tuple(sorted({*BATCHES, given.batch}))
+        self.at_once = Option("workers at once", tuple(map(str, self._batches)), "b", self._batches.index(given.batch))
+        self.reboot = Option("reboot", tuple(RebootRule), "r", tuple(RebootRule).index(given.reboot))
+        self.drain = Option("move VMs away first", ("yes", "no"), "d", int(not given.drain))
+
+    def options(self) -> list[Option]:
+        return [self.at_once, self.reboot, self.drain]
+
+    def order(self) -> Order:
+        batch, reboot = self._batches[self.at_once.chosen], tuple(RebootRule)[self.reboot.chosen]
+        return UpdateOrder(batch, reboot, not self.drain.chosen, self._given.settle, self._given.confirm)
 
 
 class RollbackDialog(SystemDialog):

@@ -38,6 +38,9 @@ class ActingView(View):
     def action_undrain(self) -> None:
         self.main.orders.undrain(self.targets())
 
+    def action_update(self) -> None:
+        self.main.orders.update(self.targets())
+
     def action_rollback(self) -> None:
         self.main.orders.rollback(self.targets())
 

@@ -93,7 +93,9 @@ def test_every_error_of_operations_is_explained() -> None:
     assert sorted(ids - {*FINDINGS, *FAILURES} - inside) == []
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/cli.md", "docs/operations.md", "docs/provisioning.md"])
+@pytest.mark.parametrize(
+    "name", ["README.md", "docs/cli.md", "docs/operations.md", "docs/provisioning.md", "docs/updates.md"]
+)
 def test_examples_are_understood(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every example's command and options exist. Lines with words in capitals or brackets stand for something."""
     for _, command in commands():
