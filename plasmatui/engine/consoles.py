@@ -216,6 +216,10 @@ class ConsoleHub:
         """What was recorded since a time: the last `limit` bytes of it at most, and (Unix seconds, bytes) of them."""
         return await self._recorder.since(node, wall, limit) if node in self._lines else (b"", ())
 
+    async def until(self, node: str, wall: float, limit: int) -> tuple[int, bytes]:
+        """The last `limit` bytes of the recording as it was at a time, and the offset of the first of them."""
+        return await self._recorder.until(node, wall, limit) if node in self._lines else (0, b"")
+
     def leave(self, node: str, client: int) -> None:
         """A client reads no more; the pen goes with it."""
         line = self._lines.get(node)

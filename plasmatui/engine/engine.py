@@ -26,6 +26,7 @@ from plasmatui.engine.ledger import JournalLedger
 from plasmatui.engine.marks import MarksDesk
 from plasmatui.engine.meter import Meter
 from plasmatui.engine.oplogs import OperationLogs
+from plasmatui.engine.past import PastDesk
 from plasmatui.engine.ports import ProblemError
 from plasmatui.engine.process import (
     EngineLock,
@@ -49,6 +50,7 @@ from plasmatui.journal.boots import BootJournal
 from plasmatui.journal.journal import Numbers
 from plasmatui.journal.locks import MemoryLocks
 from plasmatui.journal.memory import Memory
+from plasmatui.journal.past import PastJournal
 from plasmatui.journal.sqlite import SqliteJournal
 from plasmatui.model import wire
 from plasmatui.model.event import BmcChanged, ConsoleChanged, Event
@@ -167,6 +169,7 @@ class Engine:
             checks=checks,
             pxe=self._pxe,
             marks=self._marks,
+            past=PastDesk(self._store, PastJournal(journal), self._watch.boots, self._consoles),
         )
         gate = Gatekeeper(lambda: self._inventory.policy.access)
         self._server = Server(paths.socket, desk, self._welcome, gate, on_clients=self.attached)
@@ -199,6 +202,7 @@ class Engine:
     async def _begin(self) -> None:
         events = await self._journal.events("", 0, KEPT_EVENTS)
         operations = await self._journal.operations(KEPT_OPERATIONS)
+        self._store.began(__version__)
         self._store.recall(reversed(events), reversed(operations))
         self._inventory_notices()
         await self._memory.recall()

@@ -14,6 +14,7 @@ from plasmatui.model.event import (
     IdentifySeen,
     LifecycleChanged,
     LockChanged,
+    NodesKnown,
     Note,
     NotesChanged,
     OperationTouched,
@@ -67,6 +68,8 @@ def describe(before: NodeState, event: Event) -> str:
                 text = f"{payload.by} cleared the notes" if payload.by and before.notes else ""
         case Note():
             text = payload.text
+        case NodesKnown():
+            text = ""
     return clean_line(text)
 
 

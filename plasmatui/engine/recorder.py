@@ -126,6 +126,15 @@ class Recorder:
         except OSError:
             return b"", ()
 
+    async def until(self, node: str, wall: float, limit: int) -> tuple[int, bytes]:
+        """The last `limit` bytes that had come at a time, and the offset of the first of them."""
+        await self.flush()
+        tape = self._tapes[node]
+        try:
+            return await self._on_disk(lambda: tape.files.until(wall, limit))
+        except OSError:
+            return 0, b""
+
     async def flush(self, *, last: bool = False) -> None:
         """Write all that is not on disk, in one go, off the loop. `last`: also where the disk failed a moment ago."""
         now = time.monotonic()

@@ -154,6 +154,17 @@ class SegmentFiles:
             del data[: stamps.pop(0)[1]]
         return bytes(data), tuple(stamps)
 
+    def until(self, wall: float, limit: int) -> tuple[int, bytes]:
+        """The last bytes that had come at a time, at most `limit`, and the offset of the first of them."""
+        end = self._segments[0][0] if self._segments else 0
+        for offset, size in reversed(self._segments):
+            times = _stamps(self._path(offset, "time"), size)
+            if times and times[0][0] <= wall:
+                end = offset + min(size, sum(length for stamp, length in times if stamp <= wall))
+                break
+        begin, data = self.read(max(0, end - limit), limit)
+        return begin, data[: max(0, end - begin)]
+
     def _begin(self, offset: int) -> None:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         for suffix in ("raw", "time"):

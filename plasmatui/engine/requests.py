@@ -13,6 +13,7 @@ from plasmatui.engine.health import HealthWatch
 from plasmatui.engine.marks import MarksDesk
 from plasmatui.engine.oplogs import OperationLogs
 from plasmatui.engine.opsdesk import ACTING, OperationsDesk
+from plasmatui.engine.past import PastDesk
 from plasmatui.engine.ports import ProblemError, known_nodes
 from plasmatui.engine.pxe import PxeDesk
 from plasmatui.engine.session import Session
@@ -104,6 +105,7 @@ class RequestDesk:
         cluster: Callable[[], str],
         checks: ChecksDesk,
         pxe: PxeDesk,
+        past: PastDesk,
         health: HealthWatch,
         marks: MarksDesk,
     ) -> None:
@@ -137,6 +139,7 @@ class RequestDesk:
             **operations.handlers,
             **checks.handlers,
             **pxe.handlers,
+            **past.handlers,
             **health.handlers,
             **self._watch_desk.handlers,
         }

@@ -23,7 +23,7 @@ from plasmatui.model.event import (
 )
 from plasmatui.model.findings import FINDINGS
 from plasmatui.model.node import Finding, NodeState, PowerState
-from plasmatui.model.words import BmcStatus, Power
+from plasmatui.model.words import BmcStatus, ConsoleStatus, Power
 
 ROUTINE = ("BMC answers", "console open", "power is on", "power is off", "health is ok")
 """What every engine says of every node when it begins: it does not hide what happened to a node before."""
@@ -45,6 +45,32 @@ def reduce(state: NodeState, event: Event) -> NodeState:
     if not text or (text in ROUTINE and state.last_event and not state.last_event.startswith(_OF_ROUTINE)):
         return after
     return msgspec.structs.replace(after, last_event=text, last_event_at=event.wall)
+
+
+def lasting(state: NodeState) -> tuple[object, ...]:
+    """What the journal keeps of a state: all but what changes with every look or byte, which are counts, percents,
+    times of tries, and whether a try is under way. Equal states stay so under the same event."""
+    bmc, console, stage = state.bmc, state.console, state.stage
+    return (
+        state.power,
+        BmcStatus.WAITING if bmc.status in (BmcStatus.UNKNOWN, BmcStatus.CONNECTING) else bmc.status,
+        bmc.finding,
+        ConsoleStatus.WAITING if console.status is ConsoleStatus.CONNECTING else console.status,
+        console.finding,
+        console.recording,
+        console.pen,
+        state.boot,
+        state.boot_verified,
+        state.identify,
+        None if stage is None else (stage.stage, stage.since, stage.state, stage.outcome),
+        state.lifecycle,
+        state.health,
+        state.flags,
+        state.lock,
+        state.notes,
+        tuple((finding.id, finding.severity, finding.since) for finding in state.findings),
+        state.operation,
+    )
 
 
 def _apply(state: NodeState, event: Event) -> NodeState:

@@ -11,10 +11,20 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from plasmatui.engine.lines import describe
-from plasmatui.engine.state import ROUTINE, reduce
+from plasmatui.engine.state import ROUTINE, lasting, reduce
 from plasmatui.model import wire
 from plasmatui.model.boot import BootTimeline, SourceState, UnknownClient
-from plasmatui.model.event import AuditLine, Event, EventLine, LifecycleChanged, Note, Payload
+from plasmatui.model.event import (
+    AuditLine,
+    Event,
+    EventLine,
+    FindingRaised,
+    LifecycleChanged,
+    NodesKnown,
+    Note,
+    Payload,
+    StageSeen,
+)
 from plasmatui.model.health import GroupState, HealthLook, NodeServices
 from plasmatui.model.node import Finding, Node, NodeState, StageState
 from plasmatui.model.operation import NOWHERE, OperationRecord, Origin
@@ -22,6 +32,10 @@ from plasmatui.text import clean_line
 
 INTERVAL = 0.1
 """Seconds between two change sets."""
+
+STATES_EVERY = 10_000
+"""Events for the journal between two times that all states are kept, so that few events tell what was known at a time;
+with older events making room, the states are still there."""
 
 KEPT_EVENTS = 500
 KEPT_OPERATIONS = 50
@@ -105,7 +119,7 @@ class Store:
     """What is known now, and who is told of changes.
 
     Args:
-        on_line: told of each event that is worth a line, for the journal.
+        on_line: told of each event that is worth a line or changes what lasts, for the journal.
         on_audit: told of each audit line, for the journal.
         on_lifecycle: told of each change of a node's lifecycle, to be remembered.
         first_event, first_audit: numbers to go on from.
@@ -142,6 +156,7 @@ class Store:
         self._on_lifecycle = on_lifecycle
         self._next_event = first_event
         self._next_audit = first_audit
+        self._kept_since = 0  # events since all states were kept
         self._batch = Batch()
         self._subscribers: list[Subscriber] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -162,6 +177,9 @@ class Store:
         every = {each.id: each for each in (*state.findings, *findings)}
         known = tuple(every[key] for key in sorted(every))
         self.states[node] = self._batch.states[node] = replace(state, stage=stage, findings=known)
+        told: list[Payload] = [StageSeen(stage), *map(FindingRaised, known)]
+        for payload in told:
+            self._keep(Event(node, "journal", payload, time.time(), time.monotonic()), "")
         self._schedule()
 
     # --- in -------------------------------------------------------------------------------------------------------
@@ -191,12 +209,28 @@ class Store:
             self._batch.states[event.node] = after
             text = describe(before, event)
         if text:
-            line = EventLine(self._next_event, event.wall, event.node, event.source, event.kind, text)
-            self._next_event += 1
+            line = self._keep(event, text)
             self.events.append(line)
             self._batch.events.append(line)
-            self._on_line(line, event)
+        elif before is not None and lasting(before) != lasting(after):
+            self._keep(event, "")
         self._schedule()
+
+    def began(self, version: str) -> None:
+        """An engine begins: from here on the events tell all that it knows."""
+        self._keep(Event("", "engine", NodesKnown(version=version), time.time(), time.monotonic()), "")
+
+    def _keep(self, event: Event, text: str) -> EventLine:
+        """For the journal; without a text it is told to nobody else."""
+        line = EventLine(self._next_event, event.wall, event.node, event.source, event.kind, text)
+        self._next_event += 1
+        self._on_line(line, event)
+        self._kept_since += 1
+        if self._kept_since >= STATES_EVERY:
+            self._kept_since = 0
+            known = NodesKnown(tuple(self.states.values()))
+            self._keep(Event("", "journal", known, event.wall, event.mono), "")
+        return line
 
     def operation(self, record: OperationRecord) -> None:
         """An operation began or changed."""

@@ -39,7 +39,7 @@ class Journal(Protocol):
         """The highest numbers in use, so that a new engine goes on from there."""
 
     async def events(self, node: str, before: int, limit: int) -> tuple[EventLine, ...]:
-        """Newest first; of one node or of all (""); older than number `before` (0: the newest)."""
+        """Those with a text, newest first; of one node or of all (""); older than number `before` (0: the newest)."""
 
     async def audit(
         self, limit: int, nodes: tuple[str, ...] = (), since: float = 0.0, user: str = ""

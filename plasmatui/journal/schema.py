@@ -22,7 +22,7 @@ CREATE TABLE IF NOT EXISTS events (
     node TEXT NOT NULL,
     source TEXT NOT NULL,
     kind TEXT NOT NULL,
-    text TEXT NOT NULL,
+    text TEXT NOT NULL,            -- for people; empty: only what is known of the node changed
     payload BLOB NOT NULL          -- msgpack of model.event.Event
 );
 CREATE INDEX IF NOT EXISTS events_of_node ON events (node, number);

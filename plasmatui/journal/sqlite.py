@@ -268,7 +268,7 @@ class SqliteJournal:
 
     async def events(self, node: str, before: int, limit: int) -> tuple[EventLine, ...]:
         def read(connection: sqlite3.Connection) -> tuple[EventLine, ...]:
-            where, values = ["number < ?"], [before if before > 0 else 1 << 62, limit]
+            where, values = ["number < ?", "text != ''"], [before if before > 0 else 1 << 62, limit]
             if node:
                 where.append("node = ?")
                 values.insert(1, node)  # type: ignore[arg-type]
@@ -278,7 +278,11 @@ class SqliteJournal:
 
         kept = await self.read(read, tuple[EventLine, ...]())
         waiting = (EventLine(*row[:6]) for row in self._unwritten(_EVENT))  # type: ignore[arg-type]
-        fits = [line for line in waiting if (not node or line.node == node) and (before <= 0 or line.number < before)]
+        fits = [
+            line
+            for line in waiting
+            if line.text and (not node or line.node == node) and (before <= 0 or line.number < before)
+        ]
         return _newest(kept, fits, limit, lambda line: line.number)
 
     async def audit(

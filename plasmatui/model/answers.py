@@ -11,6 +11,7 @@ from plasmatui.model.event import AuditLine, EventLine
 from plasmatui.model.health import GroupState, HealthLook, NodeServices
 from plasmatui.model.node import ConsoleState, Node, NodeState
 from plasmatui.model.operation import OperationRecord, Plan
+from plasmatui.model.past import Past
 from plasmatui.model.pxe import PxeReply
 from plasmatui.model.system import Generation
 from plasmatui.model.words import Power, Role
@@ -197,6 +198,7 @@ ReplyBody = (
     | EnrolReply
     | Certificates
     | PxeReply
+    | Past
 )
 
 ItemBody = NodeAnswer | CheckAnswer

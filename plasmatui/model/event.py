@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from plasmatui.model.bmc import BootDevice
-from plasmatui.model.node import BmcState, ConsoleState, Finding, NodeLock, NodeNote, StageState
+from plasmatui.model.node import BmcState, ConsoleState, Finding, NodeLock, NodeNote, NodeState, StageState
 from plasmatui.model.operation import NodeRecord
 from plasmatui.model.words import Health, Lifecycle, Power
 
@@ -91,6 +91,14 @@ class Note(msgspec.Struct, frozen=True, tag="note"):
     text: str
 
 
+class NodesKnown(msgspec.Struct, frozen=True, tag="nodes-known"):
+    """All that is known of the nodes now; what was said before counts no more. `version`: of an engine that begins, and
+    knows nothing yet."""
+
+    states: tuple[NodeState, ...] = ()
+    version: str = ""
+
+
 Payload = (
     PowerSeen
     | BmcChanged
@@ -106,6 +114,7 @@ Payload = (
     | LockChanged
     | NotesChanged
     | Note
+    | NodesKnown
 )
 
 

@@ -7,6 +7,7 @@ import msgspec
 from plasmatui.model.boot import LogFilter
 from plasmatui.model.checks import AskCertificates, AskChecks
 from plasmatui.model.operation import Order, Pace
+from plasmatui.model.past import PastRequest
 from plasmatui.model.pxe import PxeRequest
 
 
@@ -308,4 +309,5 @@ RequestBody = (
     | PutNote
     | LockNodes
     | UnlockNodes
+    | PastRequest
 )

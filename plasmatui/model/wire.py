@@ -13,11 +13,12 @@ import msgspec
 from plasmatui.model.answers import *
 from plasmatui.model.checks import *
 from plasmatui.model.node import Node
+from plasmatui.model.past import *
 from plasmatui.model.pxe import *
 from plasmatui.model.requests import *
 from plasmatui.model.words import Role
 
-PROTOCOL = 10
+PROTOCOL = 11
 """Raised whenever a struct here changes in a way that an older side cannot read."""
 
 MAX_FRAME = 16 * 1024 * 1024

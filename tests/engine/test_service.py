@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from pathlib import Path
 from typing import get_args
 
@@ -211,6 +212,9 @@ async def test_every_request_is_answered(start: Start, tmp_path: Path) -> None:
         wire.RollBackImage("worker", "none"),
         wire.AskDrift(),
         wire.AskDriftDiff("none"),
+        wire.AskPast(time.time()),
+        wire.AskTimelineAt("n1", time.time()),
+        wire.ConsoleAt("n1", time.time()),
         wire.Reload(),
         wire.StopEngine(),
     ]
@@ -252,6 +256,8 @@ async def test_a_read_only_client_changes_nothing(start: Start) -> None:
             wire.ConsoleReopen("n1"),
             wire.StopEngine(),
             wire.Reload(),
+            wire.ActivateImage("worker"),
+            wire.RollBackImage("worker", "worker"),
         ):
             with pytest.raises(EngineError) as refused:
                 await client.ask(body)
