@@ -8,10 +8,10 @@ import click
 
 from plasmatui.cli.engine_link import engine, expect, run_async
 from plasmatui.cli.failure import DONE
-from plasmatui.cli.logs import moment
 from plasmatui.cli.output import note, print_json, result
 from plasmatui.cli.sets import pick
 from plasmatui.cli.settings import Settings
+from plasmatui.cli.times import moment_of
 from plasmatui.model import wire
 
 
@@ -28,7 +28,7 @@ def bundle(settings: Settings, words: tuple[str, ...], output: Path, since: str 
 
     It holds server logs, consoles, timelines, events and operations, without secrets; `plasmatui replay DIR` reads it.
     """
-    begin = moment(since) if since else 0.0
+    begin = moment_of("--since", since) if since else 0.0
     return run_async(_bundle(settings, ",".join(words), output.expanduser().absolute(), begin, as_json))
 
 

@@ -9,10 +9,11 @@ from collections import deque
 import click
 
 from plasmatui.cli.engine_link import engine, expect, run_async
-from plasmatui.cli.failure import DONE, USAGE, Failure
+from plasmatui.cli.failure import DONE
 from plasmatui.cli.output import clean, note, print_json, result
 from plasmatui.cli.sets import pick
 from plasmatui.cli.settings import Settings
+from plasmatui.cli.times import moment_of
 from plasmatui.client import EngineClient, EngineUnreachableError
 from plasmatui.model import wire
 from plasmatui.model.boot import LogFilter, LogLine
@@ -24,8 +25,6 @@ PAGE = 1000
 
 TAIL = 200
 """Lines that are shown when neither a number nor a time is given."""
-
-_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def _complete(_ctx: click.Context, _param: click.Parameter, typed: str) -> list[str]:
@@ -58,7 +57,7 @@ def logs(
     kinds, rest = (words[:1], words[1:]) if words and words[0] in KINDS else ((), words)
     if len(rest) > 1:
         raise click.UsageError(f"expected at most a kind ({', '.join(KINDS)}) and a node set, found {' '.join(words)}")
-    begin = moment(since) if since else 0.0
+    begin = moment_of("--since", since) if since else 0.0
     wanted = LogFilter(kinds=kinds, include=grep, since=begin)
     limit = lines if lines is not None else 1_000_000 if since else TAIL
     return run_async(_logs(settings, wanted, rest[0] if rest else "", limit, follow, as_json))
@@ -125,27 +124,3 @@ async def _follow(client: EngineClient, coming: deque[wire.LogLines], news: asyn
 def _text(line: LogLine) -> str:
     stamp = time.strftime("%H:%M:%S", time.localtime(line.wall)) + f".{int(line.wall % 1 * 1000):03d}"
     return f"{stamp}  {line.kind:<7}  {clean(line.node or '-'):<10}  {clean(line.text)}"
-
-
-def moment(text: str, option: str = "--since") -> float:
-    """A time on the command line as Unix seconds: a duration before now, a time of today, or a date with or without
-    a time.
-
-    Raises:
-        Failure: it is none of these.
-    """
-    number, unit = text[:-1], text[-1:]
-    if unit in _UNITS and number.replace(".", "", 1).isdigit():
-        return time.time() - float(number) * _UNITS[unit]
-    for pattern in ("%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d"):
-        try:
-            return time.mktime(time.strptime(text, pattern))
-        except ValueError:
-            continue
-    today = time.strftime("%Y-%m-%d ")
-    for pattern in ("%H:%M:%S", "%H:%M"):
-        try:
-            return time.mktime(time.strptime(today + text, "%Y-%m-%d " + pattern))
-        except ValueError:
-            continue
-    raise Failure(USAGE, f"{option} {text}: not a time", "write 90s, 10m, 2h, 14:30, 2026-11-21 or 2026-11-21T14:30:00")

@@ -8,12 +8,14 @@ from typing import Any
 
 import click
 
-from plasmatui.cli.engine_link import FIRST_ANSWER_LIMIT, Watcher, engine, run_async
+from plasmatui.cli.engine_link import FIRST_ANSWER_LIMIT, Watcher, engine, expect, run_async
 from plasmatui.cli.failure import DONE
 from plasmatui.cli.output import LiveLine, clean, clock, note, print_json, result, table
 from plasmatui.cli.sets import ALL, pick
 from plasmatui.cli.settings import Settings
 from plasmatui.cli.timeline import ratio_words
+from plasmatui.cli.times import at_option, note_of, past_of
+from plasmatui.model import wire
 from plasmatui.model.event import EventLine
 from plasmatui.model.node import NodeState, StageState
 from plasmatui.model.words import BmcStatus
@@ -25,14 +27,19 @@ _NOT_ASKED_YET = (BmcStatus.UNKNOWN, BmcStatus.CONNECTING)
 @click.argument("node_set", metavar="[SET]", default=ALL)
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 @click.option("--watch", is_flag=True, help="Go on with one line per event, until ctrl-c.")
+@at_option
 @click.pass_obj
-def nodes(settings: Settings, node_set: str, as_json: bool, watch: bool) -> int:
+def nodes(settings: Settings, node_set: str, as_json: bool, watch: bool, at: str | None) -> int:
     """Show power, stage, health and findings.
 
     SET is @all when it is left out.
     """
     if as_json and watch:
         raise click.UsageError("--json and --watch exclude each other")
+    if at is not None:
+        if watch:
+            raise click.UsageError("--at and --watch exclude each other")
+        return run_async(_nodes_at(settings, node_set, as_json, past_of(at)))
     return run_async(_nodes(settings, node_set, as_json, watch))
 
 
@@ -49,6 +56,20 @@ async def _nodes(settings: Settings, node_set: str, as_json: bool, watch: bool) 
         result(_table(states))
         if watch:
             await _watch(watcher, frozenset(names))
+    return DONE
+
+
+async def _nodes_at(settings: Settings, node_set: str, as_json: bool, at: float) -> int:
+    async with engine(settings, read_only=True) as client:
+        names = frozenset(pick(node_set, client.welcome.nodes))
+        past = expect(await client.ask(wire.AskPast(at)), wire.Past)
+    states = [state for state in past.states if state.name in names]
+    if as_json:
+        nodes = {state.name: node_json(state) for state in states}
+        print_json({"at": past.at, "known": past.silent or past.at, "nodes": nodes})
+        return DONE
+    note_of(past)
+    result(_table(states, past.at))
     return DONE
 
 
@@ -79,14 +100,14 @@ async def _watch(watcher: Watcher, names: frozenset[str]) -> None:
                 result(f"{clock(event.wall)}  {event.node}  {clean(event.source)}  {clean(event.text)}")
 
 
-def _table(states: list[NodeState]) -> str:
+def _table(states: list[NodeState], now: float | None = None) -> str:
     header = ("NODE", "POWER", "BMC", "STAGE", "LIFECYCLE", "HEALTH", "FINDINGS")
     rows = [
         (
             state.name,
             state.power.value,
             state.bmc.status,
-            stage_words(state.stage),
+            stage_words(state.stage, now),
             " ".join((state.lifecycle, *state.flags)),
             state.health,
             " ".join(finding.id for finding in state.findings) or "-",
@@ -96,11 +117,12 @@ def _table(states: list[NodeState]) -> str:
     return table(header, rows)
 
 
-def stage_words(stage: StageState | None) -> str:
+def stage_words(stage: StageState | None, now: float | None = None) -> str:
     """A stage for people: `http-initrd 43 %`, `tftp-loader 2.4x usual`, `dhcp-loader failed`."""
+    now = time.time() if now is None else now
     if stage is None:
         return "-"
-    running = time.time() - stage.since if stage.since and stage.state == "running" else None
+    running = now - stage.since if stage.since and stage.state == "running" else None
     parts = [
         stage.stage,
         "failed" if stage.state == "failed" else "",

@@ -11,11 +11,11 @@ import msgspec
 from plasmatui.cli.engine import ask_status
 from plasmatui.cli.engine_link import Watcher, engine, expect, require_writable, run_async
 from plasmatui.cli.failure import DONE, UNREACHABLE, Failure
-from plasmatui.cli.logs import moment
 from plasmatui.cli.output import clean, clock, duration, print_json, result, table
 from plasmatui.cli.output import note as say
 from plasmatui.cli.sets import fold, pick, pick_one
 from plasmatui.cli.settings import Settings
+from plasmatui.cli.times import moment_of
 from plasmatui.model import wire
 from plasmatui.model.event import AuditLine
 from plasmatui.model.node import NodeState
@@ -56,7 +56,7 @@ def audit(settings: Settings, node_set: str, since: str | None, user: str, limit
 
     With SET only what concerns these nodes one by one; without it everything, the oldest first.
     """
-    lines = run_async(_audit(settings, node_set, moment(since) if since else 0.0, user, limit))
+    lines = run_async(_audit(settings, node_set, moment_of("--since", since) if since else 0.0, user, limit))
     if as_json:
         print_json({"lines": [msgspec.to_builtins(line) for line in lines]})
         return DONE
@@ -160,7 +160,7 @@ def unlock(settings: Settings, node_set: str, break_lock: bool, as_json: bool) -
 
 def _later(text: str) -> float:
     """A time to come as Unix seconds: after a duration, at a time of day, or a date."""
-    now, found = time.time(), moment(text, "--until")
+    now, found = time.time(), moment_of("--until", text)
     if text[-1:].isalpha():  # a duration, which `moment` counts back
         return 2 * now - found
     return found if found > now or "-" in text else found + 86400.0

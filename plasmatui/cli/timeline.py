@@ -11,6 +11,7 @@ from plasmatui.cli.failure import DONE
 from plasmatui.cli.output import clean, clock, duration, print_json, result
 from plasmatui.cli.sets import pick_one
 from plasmatui.cli.settings import Settings
+from plasmatui.cli.times import at_option, past_of
 from plasmatui.model import wire
 from plasmatui.model.boot import BootTimeline, StageSpan
 
@@ -24,16 +25,18 @@ _GLYPH = {"done": "+", "running": ">", "failed": "x"}
 @click.argument("node", metavar="NODE")
 @click.option("--limit", type=click.IntRange(1, 100), default=1, show_default=True, help="Boots to show, newest first.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+@at_option
 @click.pass_obj
-def timeline(settings: Settings, node: str, limit: int, as_json: bool) -> int:
+def timeline(settings: Settings, node: str, limit: int, as_json: bool, at: str | None) -> int:
     """Show how NODE's boot went, or goes: each stage, what it took, and why it stopped."""
-    return run_async(_timeline(settings, node, limit, as_json))
+    return run_async(_timeline(settings, node, limit, as_json, past_of(at) if at is not None else 0.0))
 
 
-async def _timeline(settings: Settings, node: str, limit: int, as_json: bool) -> int:
+async def _timeline(settings: Settings, node: str, limit: int, as_json: bool, at: float) -> int:
     async with engine(settings, read_only=True) as client:
         name = pick_one(node, client.welcome.nodes)
-        reply = expect(await client.ask(wire.AskTimeline(name, limit)), wire.Timelines)
+        body = wire.AskTimelineAt(name, at, limit) if at else wire.AskTimeline(name, limit)
+        reply = expect(await client.ask(body), wire.Timelines)
     if as_json:
         answer = {"ok": True, "boots": [as_data(boot) for boot in reply.timelines], "error": None}
         print_json({"nodes": {name: answer}})

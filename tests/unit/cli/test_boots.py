@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from plasmatui.cli.logs import moment
 from plasmatui.model import wire
 from plasmatui.model.boot import BootTimeline, Evidence, LogFilter, LogLine, StageSpan
-from plasmatui.model.node import Finding, StageState
-from plasmatui.model.words import Severity, Stage
+from plasmatui.model.node import Finding, NodeState, PowerState, StageState
+from plasmatui.model.words import Power, Severity, Stage
+from plasmatui.moments import moment
 from tests.unit.cli.conftest import Cli
 from tests.unit.cli.fake_engine import FakeEngine
 from tests.unit.cli.program import command, environment
@@ -131,11 +131,37 @@ def test_logs_follow_prints_each_line_once_and_says_what_was_left_out(inventory:
 
 def test_moments() -> None:
     now = time.time()
-    assert moment("90s") == pytest.approx(now - 90, abs=5)
-    assert moment("1.5h") == pytest.approx(now - 5400, abs=5)
-    assert time.localtime(moment("2026-11-20T14:30:05"))[:6] == (2026, 11, 20, 14, 30, 5)
-    assert time.localtime(moment("2026-11-20"))[:6] == (2026, 11, 20, 0, 0, 0)
-    assert time.localtime(moment("14:30"))[2:6] == (time.localtime(now).tm_mday, 14, 30, 0)
+    for text, seconds in (("90s", 90), ("-10m", 600), ("1.5h", 5400), ("3d", 259200)):
+        assert moment(text, now) == now - seconds
+    assert time.localtime(moment("2026-11-20T14:30:05", now))[:6] == (2026, 11, 20, 14, 30, 5)
+    assert time.localtime(moment("2026-11-20", now))[:6] == (2026, 11, 20, 0, 0, 0)
+    assert time.localtime(moment("14:30", now))[2:6] == (time.localtime(now).tm_mday, 14, 30, 0)
+    assert moment("2023-11-14 22:13:20", now, utc=True) == 1_700_000_000
+    assert moment("22:13Z", 1_700_000_000, utc=True) == 1_699_999_980
+    for text in ("", "now", "25:00", "10x", "2026-13-01", "99999999999d9"):
+        with pytest.raises(ValueError, match="is no time; write"):
+            moment(text, now)
+
+
+def test_nodes_and_boots_of_a_moment(cli: Cli, engine: FakeEngine) -> None:
+    state = NodeState("node01", PowerState(Power.ON, 5.0), stage=StageState(Stage.HTTP_KERNEL, 900.0, usual=10.0))
+    engine.answers[wire.AskPast] = wire.Past(950.0, 1.0, 940.0, 7, (state, NodeState("node02")))
+    outcome = cli("nodes", "node01", "--at", "10m")
+    assert outcome.code == 0
+    assert "http-kernel 5.0x usual" in outcome.out
+    assert "node02" not in outcome.out
+    assert "no engine ran then: this was known at" in outcome.err
+    (asked,) = engine.asked(wire.AskPast)
+    assert asked.at == pytest.approx(time.time() - 600, abs=30)
+    data = cli("nodes", "--at", "10m", "--json").json
+    assert (data["at"], data["known"], data["nodes"]["node01"]["power"]) == (950.0, 940.0, "on")
+    engine.answers[wire.AskTimelineAt] = wire.Timelines(())
+    assert cli("timeline", "node01", "--at", "-1h").out == "node01: no boot has been seen\n"
+    engine.answers[wire.AskPast] = wire.Problem("no-past", "nothing is kept of that")
+    assert cli("nodes", "--at", "10m").code == 1
+    assert cli("nodes", "--at", "soon").code == 2
+    assert cli("nodes", "--at", "2999-01-01").code == 2
+    assert cli("nodes", "--at", "10m", "--watch").code == 2
 
 
 def test_bundle_goes_into_a_directory_from_the_root_on(cli: Cli, engine: FakeEngine, tmp_path: Path) -> None:
