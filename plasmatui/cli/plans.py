@@ -44,6 +44,7 @@ def _json(plan: Plan) -> dict[str, Any]:
                 "steps": [_step_json(step) for step in node.steps],
                 "disks": [_disk_json(disk) for disk in node.disks],
                 "notes": list(node.notes),
+                "diff": node.diff,
                 "error": json_error("skipped" if node.skipped else "", node.skipped),
             }
             for node in plan.nodes
@@ -91,6 +92,7 @@ def plan_lines(plan: Plan) -> list[str]:
             if step.proof:
                 lines.append(f"     done when: {clean(step.proof)}")
         lines += [f"  note: {_without_name(node, text)}" for text in node.notes]
+        lines += diff_lines(node)
         if node.disks:
             lines.append(f"  {_wiped(node.node)}")
             lines += [f"    {line}" for line in _disk_table((node,)).splitlines()]
@@ -104,6 +106,13 @@ def plan_lines(plan: Plan) -> list[str]:
     elif plan.confirm >= 3:
         lines.append(f"to confirm: --confirm {_quoted(plan.phrase)}, or type it when asked")
     return lines
+
+
+def diff_lines(node: NodePlan) -> list[str]:
+    """How the inventory file would be changed, nothing where it stays."""
+    if not node.diff:
+        return []
+    return ["  the inventory is changed:", *(f"    {clean(line)}" for line in node.diff.splitlines())]
 
 
 def _guard_notes(plan: Plan) -> list[str]:
@@ -216,15 +225,26 @@ def _confirm_loss(plan: Plan, options: OrderOptions) -> None:
     if options.yes and not _terminal():
         raise Failure(
             USAGE,
-            f"--yes does not confirm that the disks of {_count(plan)} are wiped",
-            f"see which with --plan, then confirm with --confirm {_quoted(plan.phrase)}",
+            f"--yes does not confirm {_loss(plan)}",
+            f"see what it does with --plan, then confirm with --confirm {_quoted(plan.phrase)}",
         )
-    _require_terminal(plan, f"see which disks with --plan, then confirm with --confirm {_quoted(plan.phrase)}")
+    _require_terminal(plan, f"see what it does with --plan, then confirm with --confirm {_quoted(plan.phrase)}")
     _show_short(plan)
-    typed = click.prompt(f"Everything on these disks is lost. Type {plan.phrase!r} to go on", default="", err=True,
-                         show_default=False)  # fmt: skip
+    warning = "Everything on these disks is lost" if _wipes(plan) else "This cannot be undone"
+    typed = click.prompt(f"{warning}. Type {plan.phrase!r} to go on", default="", err=True, show_default=False)
     if str(typed).strip() != plan.phrase:
         raise Failure(FAILED, "not confirmed; nothing was done")
+
+
+def _wipes(plan: Plan) -> bool:
+    return any(node.disks for node in plan.nodes)
+
+
+def _loss(plan: Plan) -> str:
+    """What a destructive plan does, for who is to confirm it."""
+    if _wipes(plan):
+        return f"that the disks of {_count(plan)} are wiped"
+    return f"what cannot be undone on {_count(plan)}"
 
 
 def _terminal() -> bool:
@@ -261,6 +281,9 @@ def _show_short(plan: Plan) -> None:
         note(f"note: {text}")
     for text in _guard_notes(plan):
         note(f"guard: {text}")
+    for node in plan.nodes:
+        for line in diff_lines(node):
+            note(line)
     with_disks = [node for node in plan.nodes if node.disks]
     if with_disks:
         note("disks that are wiped:")

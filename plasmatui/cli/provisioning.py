@@ -13,7 +13,7 @@ from plasmatui.cli.records import outcome_json
 from plasmatui.cli.settings import Settings
 from plasmatui.model.operation import BootOrder, InstallOrder, ProvisionOrder, ReprovisionOrder
 
-_mode: Callable[[Any], Any] = click.option(
+firmware_mode: Callable[[Any], Any] = click.option(
     "--uefi/--bios", "uefi", default=None, help="Firmware mode of the boot override; without: the BMC's."
 )
 
@@ -21,7 +21,7 @@ _mode: Callable[[Any], Any] = click.option(
 @click.command()
 @click.argument("node_set", metavar="SET")
 @click.option("--disk", is_flag=True, help="Boot from the disk, and wait for the login prompt.")
-@_mode
+@firmware_mode
 @order_options
 @click.pass_obj
 def boot(settings: Settings, node_set: str, disk: bool, uefi: bool | None, options: OrderOptions) -> int:
@@ -46,7 +46,7 @@ def install(settings: Settings, node_set: str, options: OrderOptions) -> int:
 
 @click.command()
 @click.argument("node_set", metavar="SET")
-@_mode
+@firmware_mode
 @wiping_options
 @click.pass_obj
 def provision(settings: Settings, node_set: str, uefi: bool | None, options: OrderOptions) -> int:
@@ -59,7 +59,7 @@ def provision(settings: Settings, node_set: str, uefi: bool | None, options: Ord
 
 @click.command()
 @click.argument("node_set", metavar="SET")
-@_mode
+@firmware_mode
 @wiping_options
 @click.pass_obj
 def reprovision(settings: Settings, node_set: str, uefi: bool | None, options: OrderOptions) -> int:

@@ -7,7 +7,7 @@ nothing is known are lost ones.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from plasmatui.cluster.members import Member, RaftGroup
 
@@ -66,6 +66,42 @@ def verdict(
         "; ".join(found.reason for found in concerned if found.allowed == decides.allowed),
         warnings,
     )
+
+
+def rest(
+    groups: Sequence[RaftGroup], leavers: frozenset[str], away: frozenset[str], *, voters: frozenset[str] = frozenset()
+) -> Verdict:
+    """Judge removing `leavers` from the groups for good: what is left must keep its majority, and be able to lose one
+    more voter. Arguments as for `verdict`."""
+    judged = [_judge_rest(group, leavers, away, voters) for group in groups]
+    concerned = [found for found in judged if found.group]
+    warnings = tuple(dict.fromkeys(warning for found in judged for warning in found.warnings))
+    if not concerned:
+        return Verdict(True, reason="no voter of a raft group is concerned", warnings=warnings)
+    decides = min(concerned, key=lambda found: (found.allowed, found.healthy_left - found.needed))
+    reason = "; ".join(found.reason for found in concerned if found.allowed == decides.allowed)
+    return replace(decides, reason=reason, warnings=warnings)
+
+
+def _judge_rest(group: RaftGroup, leavers: frozenset[str], away: frozenset[str], voters: frozenset[str]) -> Verdict:
+    """One group without its leavers; its `group` is "" when none of them votes there."""
+    if not group.readable or not group.voters:
+        return _untold(group, leavers & voters, bootstrapping=False)
+    left = [member for member in group.voters if member.node not in leavers]
+    if len(left) == len(group.voters):
+        return Verdict(True)
+    healthy = sum(member.healthy and member.node not in away for member in left)
+    counted, needed = len(left), len(left) // 2 + 1
+    told = f"{group.name}: without {_named(leavers & {m.node for m in group.voters})} {counted} voters would be left"
+    if healthy < needed:
+        reason = f"{told}, {healthy} of them healthy, and {needed} are a majority"
+    elif counted == needed:
+        reason = f"{told}, which may not lose one more"
+    else:
+        even = f", an even number that bears no more losses than {counted - 1}" if counted % 2 == 0 else ""
+        reason = f"{told}, {healthy} of them healthy{even}"
+    allowed = healthy >= needed < counted
+    return Verdict(allowed, group.name, healthy, counted, needed, reason)
 
 
 def _judge(

@@ -92,6 +92,9 @@ class Devices:
         error = self._fleet.obstacle(node)
         return None if error is None else wire.Problem(error.id, clean_line(error.message))
 
+    def retry(self, node: str) -> None:
+        self._fleet.retry(node)
+
     def describe(self, node: str, action: PowerAction | BootDevice | str) -> str:
         return self._fleet.describe(node, action)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from plasmatui import __version__
 from plasmatui.engine.access import Gatekeeper
+from plasmatui.engine.amendments import Amendments
 from plasmatui.engine.backend import Backend, MakeBackend
 from plasmatui.engine.checks import ChecksDesk
 from plasmatui.engine.consoles import ConsoleHub
@@ -134,6 +135,7 @@ class Engine:
             lambda: self._systems.cluster,
             self._store.cordoned,
             paths.jobs,
+            Amendments(paths.inventory, self.reload).apply,
             self._marks.against,
         )
         self._runner = Runner(site, MemoryLocks(), pace=self._pace, first_number=numbers.operation + 1)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from plasmatui.inventory.inventory import Inventory
 from plasmatui.journal.memory import Memory
+from plasmatui.operations.ports import Absence
 
 if TYPE_CHECKING:
     from plasmatui.cluster.clients import ClusterClients
@@ -34,8 +35,10 @@ class QuorumGuard:
         self._lock = asyncio.Lock()
         self._left = asyncio.Event()
 
-    async def look(self, nodes: frozenset[str]) -> tuple[str, tuple[str, ...]]:
+    async def look(self, nodes: frozenset[str], absence: Absence = Absence.AWAY) -> tuple[str, tuple[str, ...]]:
         """Whether any one of `nodes` could be disturbed now; the others follow when it is back."""
+        if absence is Absence.RETIRES:
+            return await self._look_after(nodes)
         verdicts = await self._judge([frozenset((node,)) for node in sorted(nodes)])
         refused = [found.reason for found in verdicts if not found.allowed]
         notes = dict.fromkeys(
@@ -47,14 +50,31 @@ class QuorumGuard:
             return f"{refused[0]}; {OVERRIDE}", tuple(note for note in notes if note)
         return "", tuple(note for note in notes if note)
 
-    async def enter(self, node: str, number: int, *, override: bool) -> str:
+    async def _look_after(self, nodes: frozenset[str]) -> tuple[str, tuple[str, ...]]:
+        """What would be left of the groups when all of `nodes` are gone for good."""
+        found = await self._judge_rest(nodes)
+        notes = tuple(note for note in (found.reason if found.group else "", *found.warnings) if note)
+        return "" if found.allowed else f"{found.reason}; {OVERRIDE}", notes
+
+    async def enter(self, node: str, number: int, *, override: bool, absence: Absence = Absence.AWAY) -> str:
         async with self._lock:
+            if absence is not Absence.AWAY and (other := self._changing(node)):
+                return f"{other}; the members of the raft groups are changed for one voter at a time"
             if not override:
                 (found,) = await self._judge([frozenset((node,))])
+                if found.allowed and absence is Absence.RETIRES:
+                    found = await self._judge_rest(frozenset((node,)))
                 if not found.allowed:
                     return f"the quorum guard refuses it: {found.reason}"
             self._away.setdefault(node, set()).add(number)
         return ""
+
+    def _changing(self, node: str) -> str:
+        """Another voter in the hands of an operation, in words; "" when there is none, or `node` has no vote."""
+        voters = self._voters()
+        held = ((other, max(numbers)) for other, numbers in self._away.items() if numbers and other in voters)
+        other = next(((name, number) for name, number in held if name != node), None) if node in voters else None
+        return f"{other[0]} is in the hands of operation {other[1]}" if other is not None else ""
 
     async def turn(self, node: str) -> bool:
         if not any(numbers for other, numbers in self._away.items() if other != node):
@@ -77,12 +97,24 @@ class QuorumGuard:
         from plasmatui.cluster.quorum import Verdict, verdict
 
         seen = self._memory.under(SEEN)
-        voters = frozenset(node.name for node in self._inventory().nodes.values() if node.voter)
+        voters = self._voters()
         if not seen and not any(each & voters for each in targets):
             return [Verdict(True) for _ in targets]
         groups = await read_groups(self._cluster())
         for group in groups:
             if group.voters:
                 self._memory.put(SEEN + group.name, b"1")
-        away = frozenset(node for node, numbers in self._away.items() if numbers)
+        away = self._lost()
         return [verdict(groups, each, away - each, voters=voters, bootstrapping=not seen) for each in targets]
+
+    async def _judge_rest(self, leavers: frozenset[str]) -> Verdict:
+        from plasmatui.cluster.members import read_groups
+        from plasmatui.cluster.quorum import rest
+
+        return rest(await read_groups(self._cluster()), leavers, self._lost(), voters=self._voters())
+
+    def _voters(self) -> frozenset[str]:
+        return frozenset(node.name for node in self._inventory().nodes.values() if node.voter)
+
+    def _lost(self) -> frozenset[str]:
+        return frozenset(node for node, numbers in self._away.items() if numbers)

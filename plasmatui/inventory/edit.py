@@ -94,6 +94,11 @@ class Editor:
         self._break = "\r\n" if "\r\n" in self._text else "\n"
         self._reading = self._load(self._text)
 
+    @property
+    def nodes(self) -> frozenset[str]:
+        """Names of the nodes, as they are after the changes so far."""
+        return frozenset(self._reading.inventory.nodes)
+
     def edit(self) -> Edit:
         """All changes so far, as one."""
         return Edit(self.path, self._before, (self._mark + self._text).encode())
@@ -144,6 +149,23 @@ class Editor:
             if len(self._entry(name).names) > 1:
                 self._split(name, drop=False)
             self._set_own_field(name, key, value)
+        except EditError:
+            self._text, self._reading = before
+            raise
+
+    def set_bmc_address(self, name: str, address: str) -> None:
+        """Change where a node's BMC is. What else its entry says of it (driver, user, secret) stays."""
+        before = self._text, self._reading
+        try:
+            if len(self._entry(name).names) > 1:
+                self._split(name, drop=False)
+            mapping = self._entry(name).mapping()
+            bmc = _value_of(mapping, "bmc")
+            old = _value_of(bmc, "address") if isinstance(bmc, Mapping) else None
+            if isinstance(bmc, Mapping) and isinstance(old, Scalar) and bmc.start <= old.start < old.end <= bmc.end:
+                self._commit(self._text[: old.start] + flow(address) + self._text[old.end :], {name})
+            else:
+                self._set_own_field(name, "bmc", address)
         except EditError:
             self._text, self._reading = before
             raise
@@ -273,6 +295,11 @@ class Editor:
 
 def _said_of(inventory: Inventory, name: str) -> tuple[object, ...]:
     return inventory.nodes.get(name), inventory.bmcs.get(name), inventory.ssh_entries.get(name)
+
+
+def _value_of(mapping: Mapping | None, key: str) -> Node | None:
+    pairs = mapping.pairs if mapping is not None else []
+    return next((value for name, value in pairs if isinstance(name, Scalar) and name.text == key), None)
 
 
 def _known_key(key: str) -> None:

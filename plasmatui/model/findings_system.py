@@ -251,6 +251,12 @@ SYSTEM_FINDINGS = (
         "node is held, answer what it asks: `plasmatui ops release NUMBER NODE ANSWER`.",
     ),
     FindingKind(
+        "inventory",
+        Severity.ERROR,
+        "The inventory file could not be changed by an operation; everything before that was done.",
+        "Edit it by hand as the plan's diff shows; have the engine read it again; then `plasmatui ops retry NUMBER`.",
+    ),
+    FindingKind(
         "journal",
         Severity.ERROR,
         "The engine cannot write its journal, so that nothing that destroys data is begun.",

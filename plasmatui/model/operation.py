@@ -67,6 +67,28 @@ class ReprovisionOrder(msgspec.Struct, frozen=True, tag="reprovision"):
     uefi: bool | None = None
 
 
+class AddOrder(msgspec.Struct, frozen=True, tag="add"):
+    """Provision nodes of the inventory that are not in the cluster yet, and see them join it. It must live."""
+
+    uefi: bool | None = None
+
+
+class ReplaceOrder(msgspec.Struct, frozen=True, tag="replace"):
+    """Take dead nodes out of the raft groups, and install machines under their names, the same ones or new ones.
+
+    Attributes:
+        mac, bmc: of the new machine; empty where they stay. They become the inventory's. One node only.
+    """
+
+    uefi: bool | None = None
+    mac: str = ""
+    bmc: str = ""
+
+
+class DecommissionOrder(msgspec.Struct, frozen=True, tag="decommission"):
+    """Drain nodes, take them out of the raft groups for good, switch them off, and take them out of the inventory."""
+
+
 class DrainOrder(msgspec.Struct, frozen=True, tag="drain"):
     """Take nodes out of service: balancer, VMs moved, services stopped in order."""
 
@@ -125,6 +147,9 @@ Order = (
     | InstallOrder
     | ProvisionOrder
     | ReprovisionOrder
+    | AddOrder
+    | ReplaceOrder
+    | DecommissionOrder
     | DrainOrder
     | UndrainOrder
     | RollbackOrder
@@ -180,6 +205,7 @@ class NodePlan(msgspec.Struct, frozen=True):
     Attributes:
         notes: what a person should know before (waits for another operation; VMs and where they go).
         disks: disks that would be wiped, as far as they are known.
+        diff: how the inventory file would be changed; empty where it stays.
     """
 
     node: str
@@ -187,6 +213,7 @@ class NodePlan(msgspec.Struct, frozen=True):
     skipped: str = ""
     notes: tuple[str, ...] = ()
     disks: tuple[Disk, ...] = ()
+    diff: str = ""
 
 
 class Plan(msgspec.Struct, frozen=True):

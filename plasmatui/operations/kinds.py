@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from plasmatui.model.operation import (
+    AddOrder,
     BootDeviceOrder,
     BootOrder,
     CertsRotateOrder,
+    DecommissionOrder,
     DrainOrder,
     IdentifyOrder,
     InstallOrder,
@@ -17,6 +19,7 @@ from plasmatui.model.operation import (
     Order,
     PowerOrder,
     ProvisionOrder,
+    ReplaceOrder,
     ReprovisionOrder,
     RollbackOrder,
     Step,
@@ -24,17 +27,21 @@ from plasmatui.model.operation import (
     UpdateOrder,
 )
 from plasmatui.operations import (
+    add,
     boot,
     bootdev,
     certificates,
+    decommission,
     drain,
     identify,
     install,
     power,
     provision,
+    replace,
     rollback,
     update,
 )
+from plasmatui.operations.ports import Absence
 from plasmatui.operations.site import Site
 from plasmatui.operations.work import NodeWork
 
@@ -50,13 +57,14 @@ class Kind:
         steps: the steps for one node, without asking anybody.
         command: words of the command line before and after the node set.
         level: of confirmation: 1 reversible, 2 disruptive, 3 destructive.
-        bmc: it is of no use to a node without a BMC that answers.
+        bmc: it is of no use to a node without a BMC that answers. One that `powers` needs a BMC in any case.
         powers: machines are switched on by it, so that starts are staggered.
         downloads: nodes fetch a boot image, which counts against the bandwidth.
         resumes: a restarted engine goes on with it; else what was under way is marked.
         look: completes the plan by asking nodes and services: the order with what was found, and each node's plan.
         waves: nodes take turns: which go together, one wave after the other; when one fails, nothing more is begun.
         verb: for the phrase that confirms level 3 on many nodes.
+        absence: how it takes nodes out of the raft groups.
     """
 
     act: Callable[[NodeWork, Any], Awaitable[None]]
@@ -70,6 +78,7 @@ class Kind:
     look: Callable[[Any, tuple[NodePlan, ...], Site], Awaitable[tuple[Order, tuple[NodePlan, ...]]]] | None = None
     waves: Callable[[Any, tuple[str, ...], Site], tuple[tuple[str, ...], ...]] | None = None
     verb: str = ""
+    absence: Absence = Absence.AWAY
 
 
 KINDS: dict[type, Kind] = {
@@ -99,6 +108,31 @@ KINDS: dict[type, Kind] = {
         downloads=True,
         look=provision.look_again,
         verb="wipe",
+        absence=Absence.REJOINS,
+    ),
+    AddOrder: Kind(
+        add.add, add.steps, add.command, lambda _: 3, powers=True, downloads=True, look=add.look, verb="wipe"
+    ),
+    ReplaceOrder: Kind(
+        replace.replace,
+        replace.steps,
+        replace.command,
+        lambda _: 3,
+        bmc=False,
+        powers=True,
+        downloads=True,
+        look=replace.look,
+        verb="wipe",
+        absence=Absence.REJOINS,
+    ),
+    DecommissionOrder: Kind(
+        decommission.decommission,
+        decommission.steps,
+        decommission.command,
+        lambda _: 3,
+        bmc=False,
+        look=decommission.look,
+        absence=Absence.RETIRES,
     ),
     DrainOrder: Kind(drain.drain, drain.drain_steps, drain.drain_command, lambda _: 2, bmc=False, look=drain.look),
     UndrainOrder: Kind(drain.undrain, drain.undrain_steps, drain.undrain_command, lambda _: 1, bmc=False),

@@ -50,7 +50,8 @@ async def _leave(work: NodeWork, name: str) -> None:
     """Remove the member, and see that the others do not list it any more.
 
     Raises:
-        NodeFailedError: "quorum-lost" when the group cannot be read or does not take it.
+        NodeFailedError: "quorum-lost" when the group cannot be read or does not take it; "refused" by the guard, who
+            is asked once more.
     """
     from plasmatui.cluster.errors import ServiceError
     from plasmatui.cluster.members import read_group, remove_member
@@ -65,6 +66,7 @@ async def _leave(work: NodeWork, name: str) -> None:
             work.log(f"{name}: {work.node} is no member")
             return
         if member is not None:
+            await work.judge()
             try:
                 await remove_member(clients, group, member.id)
             except ServiceError as error:

@@ -21,7 +21,7 @@ async def make_plan(order: Order, nodes: tuple[str, ...], pace: Pace, site: Site
     notes: tuple[str, ...] = ()
     disturbed = frozenset(plan.node for plan in plans if any(step.disruptive for step in plan.steps))
     if disturbed:
-        refused, notes = await site.guard.look(disturbed)
+        refused, notes = await site.guard.look(disturbed, kind.absence)
     level = kind.level(order)
     phrase = phrase_of(kind, order, tuple(plan.node for plan in plans if plan.steps)) if level == 3 else ""
     return Plan(order, plans, pace, command_line(order, nodes), level, refused, phrase, notes)
@@ -34,6 +34,8 @@ def phrase_of(kind: Kind, order: Order, nodes: tuple[str, ...]) -> str:
 
 def obstacle(kind: Kind, node: str, site: Site) -> Problem | None:
     """Why `node` would be left out, None when it would not."""
+    if not kind.bmc and kind.powers and node not in site.inventory().bmcs:
+        return Problem("no-bmc", f"{node} has no BMC in the inventory")
     return site.machines.unusable(node) if kind.bmc else None
 
 

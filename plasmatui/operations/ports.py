@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from enum import Enum
 from typing import Protocol
 
 from plasmatui.bmc.controller import Controller
@@ -22,6 +23,9 @@ class Machines(Protocol):
 
     def unusable(self, node: str) -> Problem | None:
         """Why an order to `node` is of no use (no BMC, refused), None when it is worth a try."""
+
+    def retry(self, node: str) -> None:
+        """Try the node's BMC now that is waited for or was refused. Raises `BmcError` without a BMC."""
 
     def describe(self, node: str, action: PowerAction | BootDevice | str) -> str:
         """The exact call that an order makes, for a plan."""
@@ -103,14 +107,29 @@ class Boots(Protocol):
         """Bytes that a network boot of the node's profile transfers, as seen in past boots; 0: not known."""
 
 
+class Absence(Enum):
+    """How an operation takes a node away."""
+
+    AWAY = "away"
+    """It stays a member of the raft groups."""
+
+    REJOINS = "rejoins"
+    """It is removed, and joins again as a new member."""
+
+    RETIRES = "retires"
+    """It is removed for good."""
+
+
 class Guard(Protocol):
     """Refuses what would take a raft group below its majority."""
 
-    async def look(self, nodes: frozenset[str]) -> tuple[str, tuple[str, ...]]:
-        """For a plan: why disturbing one of `nodes` would be refused now ("": it would not), and what was seen."""
+    async def look(self, nodes: frozenset[str], absence: Absence = Absence.AWAY) -> tuple[str, tuple[str, ...]]:
+        """For a plan: why disturbing one of `nodes` would be refused now ("": it would not), and what was seen. Nodes
+        that retire are judged together, since none of them comes back."""
 
-    async def enter(self, node: str, number: int, *, override: bool) -> str:
-        """Before a node is disturbed: why it must not be ("": it may; from now on it counts as lost until `leave`)."""
+    async def enter(self, node: str, number: int, *, override: bool, absence: Absence = Absence.AWAY) -> str:
+        """Before a node is disturbed: why it must not be ("": it may; from now on it counts as lost until `leave`). The
+        members of the groups are changed for one voter at a time, even when the majority is overridden."""
 
     async def turn(self, node: str) -> bool:
         """Wait until another node that counts as lost by an operation is given back; False when there is none."""

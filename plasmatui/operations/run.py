@@ -239,6 +239,7 @@ class Run:
             record.origin,
             record.pace,
             self._turns,
+            self._kind.absence,
             keep=self._keep,
             show=self._show,
             intent=lambda: self._site.ledger.intent(self.record),

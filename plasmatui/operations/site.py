@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,11 +14,16 @@ from plasmatui.operations.ports import Boots, Guard, Ledger, Machines
 
 if TYPE_CHECKING:  # imported when first used: asyncssh and httpx take a fifth of a second each
     from plasmatui.cluster.clients import ClusterClients
+    from plasmatui.inventory.edit import Editor
     from plasmatui.remote.hosts import Hosts
 
 
 BUILDS = 2
 """Configurations that are evaluated and built at once on this host."""
+Change = Callable[["Editor"], None]
+"""A change of the inventory, made with an editor of the file as it is then. Raises `EditError`."""
+
+Amend = Callable[[Change], Awaitable[str]]
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,8 @@ class Site:
         inventory: the one in use now.
         hosts: SSH to nodes. cluster: the APIs of the cluster's services.
         cordoned: nodes that are out of service, or on the way there.
+        amend: writes a change of the inventory file and uses the new one from then on; its diff, "" where there was
+            nothing to change. Raises `EditError`.
         locked: which nodes others than a Unix user have locked, who and why; "" when none.
         jobs: directory below which local programs that outlive the engine keep their state.
         told: what programs of this host said of themselves, by path and time of change; `asking` is held meanwhile, so
@@ -47,6 +54,7 @@ class Site:
     cluster: Callable[[], ClusterClients]
     cordoned: Callable[[], frozenset[str]]
     jobs: Path
+    amend: Amend
     locked: Callable[[tuple[str, ...], int], str] = lambda _, __: ""
     placing: asyncio.Lock = field(default_factory=asyncio.Lock)
     building: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(BUILDS))

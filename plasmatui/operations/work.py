@@ -17,6 +17,7 @@ from plasmatui.model.event import Payload
 from plasmatui.model.operation import NodeRecord, Origin, Pace, Step, StepRecord
 from plasmatui.model.words import OperationState, StepResult
 from plasmatui.operations.endings import AGAIN, DONE, STOP, NodeFailedError, NodeLeftError
+from plasmatui.operations.ports import Absence
 from plasmatui.operations.rollout import Turns
 from plasmatui.operations.site import Site
 from plasmatui.text import clean_line
@@ -34,6 +35,7 @@ class Desk:
     Attributes:
         word: the kind of operation ("install").
         override: the guard was overridden by the cluster's name.
+        absence: how the operation takes its nodes away.
         keep: writes the node's record into the operation's; show: the same for what need not be kept.
         peers: all nodes of the operation. again: it tries again what failed in another.
         origin: where the order came from.
@@ -51,6 +53,7 @@ class Desk:
     origin: Origin
     pace: Pace
     turns: Turns
+    absence: Absence
     keep: Callable[[NodeRecord], None]
     show: Callable[[NodeRecord], None]
     intent: Callable[[], Awaitable[bool]]
@@ -222,6 +225,18 @@ class NodeWork:
     def was_begun(self, id_: str) -> bool:
         """Whether an earlier run began the step."""
         return id_ in self._prior
+
+    async def judge(self) -> None:
+        """Ask the guard again of a node that was disturbed before: the others may be less well than they were then.
+
+        Raises:
+            NodeFailedError: "refused".
+        """
+        if self._desk.override:
+            return
+        refused, _ = await self.site.guard.look(frozenset((self.node,)), self._desk.absence)
+        if refused:
+            raise NodeFailedError("refused", f"{self.node}: {refused}")
 
     # --- for the orders: what is said -----------------------------------------------------------------------------
 
@@ -424,7 +439,8 @@ class NodeWork:
     async def _pass_guard(self, step: Step) -> None:
         if self._guarded:
             return
-        while refusal := await self.site.guard.enter(self.node, self.number, override=self._desk.override):
+        guard, desk = self.site.guard, self._desk
+        while refusal := await guard.enter(self.node, self.number, override=desk.override, absence=desk.absence):
             if await self._turn(refusal):
                 continue
             self._desk_audit(step, f"refused: {refusal}")

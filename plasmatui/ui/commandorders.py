@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 
 from plasmatui.model import wire
 from plasmatui.model.operation import (
+    AddOrder,
     BootOrder,
+    DecommissionOrder,
     InstallOrder,
     ProvisionOrder,
+    ReplaceOrder,
     ReprovisionOrder,
     RollbackOrder,
     UpdateOrder,
@@ -26,6 +29,9 @@ ORDER_FLAGS: dict[str, tuple[str, ...]] = {
     "install": (),
     "provision": FIRMWARE,
     "reprovision": FIRMWARE,
+    "add": FIRMWARE,
+    "replace": (*FIRMWARE, "--mac", "--bmc"),
+    "decommission": (),
     "drain": (),
     "undrain": (),
     "update": ("--batch", "--reboot", "--no-drain"),
@@ -35,6 +41,8 @@ ORDER_FLAGS: dict[str, tuple[str, ...]] = {
 ROTATED = ("certs",)
 ROTATE = "rotate"
 """The word after those that name what is rotated."""
+_ACTION = {"provision": "install", "add": "install", "replace": "reprovision", "decommission": "reprovision"}
+"""Words whose action in the registry has another name."""
 OPS = ("show", "log", "cancel", "hold", "release", "resume", "retry")
 LOOKING = ("show", "log")
 
@@ -56,6 +64,9 @@ class OrderWords:
             "install": self._install,
             "provision": self._provision,
             "reprovision": self._reprovision,
+            "add": self._add,
+            "replace": self._replace,
+            "decommission": self._decommission,
             "drain": lambda words: self._main.orders.drain(self._nodes("drain", words)[0]),
             "undrain": lambda words: self._main.orders.undrain(self._nodes("undrain", words)[0]),
             "update": self._update,
@@ -73,7 +84,7 @@ class OrderWords:
 
     def _nodes(self, name: str, words: list[str]) -> tuple[tuple[str, ...], frozenset[str]]:
         """The nodes of the set and the flags; says why not when orders cannot be given now."""
-        action = BY_ID["nodes.install" if name == "provision" else f"nodes.{name}"]
+        action = BY_ID[f"nodes.{_ACTION.get(name, name)}"]
         if reason := self._main.context.disabled(action):
             raise OrderError(reason)
         flags = frozenset(word for word in words if word.startswith("--"))
@@ -101,7 +112,26 @@ class OrderWords:
 
     def _reprovision(self, words: list[str]) -> None:
         nodes, flags = self._nodes("reprovision", words)
-        self._main.orders.reprovision(nodes, ReprovisionOrder(self._mode(flags)))
+        self._main.orders.replace(nodes, ReprovisionOrder(self._mode(flags)))
+
+    def _add(self, words: list[str]) -> None:
+        nodes, flags = self._nodes("add", words)
+        self._main.orders.install(nodes, AddOrder(self._mode(flags)))
+
+    def _replace(self, words: list[str]) -> None:
+        given = {"--mac": "", "--bmc": ""}
+        for option in given:
+            if option in words:
+                place = words.index(option)
+                given[option], words = "".join(words[place + 1 : place + 2]), words[:place] + words[place + 2 :]
+                if not given[option] or given[option].startswith("--"):
+                    raise OrderError(f"expected an address after {option}")
+        nodes, flags = self._nodes("replace", words)
+        self._main.orders.replace(nodes, ReplaceOrder(self._mode(flags), given["--mac"], given["--bmc"]))
+
+    def _decommission(self, words: list[str]) -> None:
+        nodes, _ = self._nodes("decommission", words)
+        self._main.orders.replace(nodes, DecommissionOrder())
 
     @staticmethod
     def _value(flag: str, words: list[str]) -> tuple[str | None, list[str]]:

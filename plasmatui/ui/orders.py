@@ -7,20 +7,14 @@ from typing import TYPE_CHECKING
 
 from plasmatui.model import wire
 from plasmatui.model.bmc import BootDevice
-from plasmatui.model.operation import (
-    BootOrder,
-    InstallOrder,
-    ProvisionOrder,
-    ReprovisionOrder,
-    RollbackOrder,
-    UpdateOrder,
-)
+from plasmatui.model.operation import BootOrder, RollbackOrder, UpdateOrder
 from plasmatui.model.words import PowerAction
 from plasmatui.ui.actions import BY_ID
 from plasmatui.ui.works import order_text
 
 if TYPE_CHECKING:
     from plasmatui.ui.dialogs.order import OrderDialog
+    from plasmatui.ui.dialogs.system import Exchanging, Installing
     from plasmatui.ui.screens.main import MainScreen
 
 
@@ -56,17 +50,17 @@ class Orders:
 
         self._ask(targets, lambda hidden: BootDialog(targets, hidden, order))
 
-    def install(self, targets: tuple[str, ...], order: InstallOrder | ProvisionOrder | None = None) -> None:
-        """Ask for an installation, or a provisioning."""
+    def install(self, targets: tuple[str, ...], order: Installing | None = None) -> None:
+        """Ask for an installation, a provisioning, or for nodes to be added."""
         from plasmatui.ui.dialogs.system import InstallDialog
 
         self._ask(targets, lambda hidden: InstallDialog(targets, hidden, order))
 
-    def reprovision(self, targets: tuple[str, ...], order: ReprovisionOrder | None = None) -> None:
-        """Ask for a node to be provisioned anew."""
-        from plasmatui.ui.dialogs.system import ReprovisionDialog
+    def replace(self, targets: tuple[str, ...], order: Exchanging | None = None) -> None:
+        """Ask for nodes to be replaced, provisioned anew, or taken out for good."""
+        from plasmatui.ui.dialogs.system import ReplaceDialog
 
-        self._ask(targets, lambda hidden: ReprovisionDialog(targets, hidden, order))
+        self._ask(targets, lambda hidden: ReplaceDialog(targets, hidden, order))
 
     def drain(self, targets: tuple[str, ...]) -> None:
         """Ask for nodes to be taken out of service."""
@@ -123,7 +117,11 @@ class Orders:
             "undrain": ("Undrain ...", "back into service; level 1", lambda: self.undrain(targets)),
             "update": ("Update ...", "to what the flake has, rolling; level 2", lambda: self.update(targets)),
             "rollback": ("Roll back ...", "to a generation; level 2", lambda: self.rollback(targets)),
-            "reprovision": ("Reprovision ...", "wipes disks; level 3", lambda: self.reprovision(targets)),
+            "reprovision": (
+                "Replace, reprovision, decommission ...",
+                "dead, anew, or for good; level 3",
+                lambda: self.replace(targets),
+            ),
             "certs": ("Rotate certificates ...", "one service at a time; level 2", lambda: self.rotate_certs(targets)),
             "reopen": ("Close and open the console ...", "level 1", lambda: self.reopen(targets[0])),
         }

@@ -18,7 +18,7 @@ from plasmatui.model.boot import BootTimeline
 from plasmatui.model.event import BmcChanged, ConsoleChanged, Event, Payload, PowerSeen
 from plasmatui.model.node import BmcState, ConsoleState, Node
 from plasmatui.model.words import BmcStatus, ConsoleStatus, Power, PowerAction, Stage
-from plasmatui.operations.ports import Ledger, Machines
+from plasmatui.operations.ports import Absence, Ledger, Machines
 from plasmatui.operations.site import Site
 
 
@@ -176,6 +176,9 @@ class FakeBackend:
             return wire.Problem("no-bmc", f"{node} has no BMC")
         return None
 
+    def retry(self, node: str) -> None:
+        self.machines[node].calls.append("retry")
+
     def describe(self, node: str, action: PowerAction | BootDevice | str) -> str:
         if isinstance(action, BootDevice):
             return f"fake set boot {action.device} to {node}"
@@ -254,10 +257,10 @@ class FakeGuard:
         self.most = 0
         """Nodes that may be away at once; 0: any number."""
 
-    async def look(self, nodes: frozenset[str]) -> tuple[str, tuple[str, ...]]:
+    async def look(self, nodes: frozenset[str], absence: Absence = Absence.AWAY) -> tuple[str, tuple[str, ...]]:
         return next((self.refusals[node] for node in sorted(nodes) if node in self.refusals), ""), ()
 
-    async def enter(self, node: str, number: int, *, override: bool) -> str:
+    async def enter(self, node: str, number: int, *, override: bool, absence: Absence = Absence.AWAY) -> str:
         if node in self.refusals and not override:
             return self.refusals[node]
         if self.most and len(self.away.keys() - {node}) >= self.most and not override:
@@ -287,4 +290,4 @@ def make_site(inventory: Inventory, machines: Machines, ledger: Ledger, jobs: Pa
     def absent() -> Never:
         raise AssertionError("this test has no network")
 
-    return Site(machines, ledger, FakeBoots(), FakeGuard(), lambda: inventory, absent, absent, frozenset, jobs)
+    return Site(machines, ledger, FakeBoots(), FakeGuard(), lambda: inventory, absent, absent, frozenset, jobs, absent)

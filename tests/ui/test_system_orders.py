@@ -7,14 +7,17 @@ from textual import events
 
 from plasmatui.model import wire
 from plasmatui.model.operation import (
+    AddOrder,
     BootOrder,
     CertsRotateOrder,
+    DecommissionOrder,
     DrainOrder,
     InstallOrder,
     NodePlan,
     Pace,
     Plan,
     ProvisionOrder,
+    ReplaceOrder,
     ReprovisionOrder,
     RollbackOrder,
     UndrainOrder,
@@ -28,7 +31,7 @@ from plasmatui.ui.dialogs.system import (
     BootDialog,
     DrainDialog,
     InstallDialog,
-    ReprovisionDialog,
+    ReplaceDialog,
     RollbackDialog,
     UndrainDialog,
     UpdateDialog,
@@ -68,7 +71,10 @@ async def phrase(ui, text: str) -> None:
         (("B", "d", "u"), BootDialog, BootOrder(disk=True, uefi=True)),
         (("I", "i"), InstallDialog, InstallOrder()),
         (("I", "p", "u", "u"), InstallDialog, ProvisionOrder(uefi=False)),
-        (("X",), ReprovisionDialog, ReprovisionOrder()),
+        (("I", "d", "u"), InstallDialog, AddOrder(uefi=True)),
+        (("X", "r"), ReplaceDialog, ReplaceOrder()),
+        (("X", "p"), ReplaceDialog, ReprovisionOrder()),
+        (("X", "d"), ReplaceDialog, DecommissionOrder()),
         (("D",), DrainDialog, DrainOrder()),
         (("U",), UndrainDialog, UndrainOrder()),
     ],
@@ -87,7 +93,7 @@ async def test_each_key_opens_its_dialog_and_asks_for_the_plan(cockpit, keys, di
         assert (request.order, request.nodes, request.override_quorum) == (order, ("node01", "node02"), "")
 
 
-@pytest.mark.parametrize("key", ["B", "I"])
+@pytest.mark.parametrize("key", ["B", "I", "X"])
 async def test_nothing_is_chosen_at_first_where_there_is_a_choice(cockpit, key: str) -> None:
     async with cockpit() as ui:
         await ui.press(key, "y")
@@ -184,7 +190,7 @@ async def test_an_override_of_what_wipes_wants_both_texts(cockpit) -> None:
     world = FakeWorld()
     world.refused, world.confirm, world.phrase = "1 of 3 voters would remain", 3, "node01"
     async with cockpit(world) as ui:
-        await ui.press("X")
+        await ui.press("X", "p")
         await planned(ui)
         await ui.press("v")
         await phrase(ui, "lab")
@@ -281,6 +287,13 @@ async def test_leaving_the_generations_starts_nothing(cockpit) -> None:
         ("install node01", InstallOrder()),
         ("provision node01 --uefi", ProvisionOrder(True)),
         ("reprovision node01", ReprovisionOrder()),
+        ("add node01 --bios", AddOrder(False)),
+        ("replace node01", ReplaceOrder()),
+        (
+            "replace --bmc 10.0.10.99 node01 --mac 52:54:00:00:00:99",
+            ReplaceOrder(None, "52:54:00:00:00:99", "10.0.10.99"),
+        ),
+        ("decommission node01", DecommissionOrder()),
         ("drain node01", DrainOrder()),
         ("undrain node01", UndrainOrder()),
         ("certs rotate node01", CertsRotateOrder()),
@@ -309,6 +322,7 @@ async def test_words_open_the_same_dialogs(cockpit, text: str, order) -> None:
         ("update node01 --batch many", "a number of nodes after --batch"),
         ("update node01 --reboot often", "auto, never, always after --reboot"),
         ("rollback node01 --to x", "number of a generation"),
+        ("replace node01 --mac", "expected an address after --mac"),
     ],
 )
 async def test_what_is_wrong_with_words_is_said(cockpit, text: str, words: str) -> None:

@@ -17,6 +17,8 @@ def plan_head(context: Context, plan: Plan) -> list[TextLine]:
     lines = [text_line(("targets: ", "role-muted"), (fold(taking) if taking else "none", "bold"))]
     for node in plan.nodes:
         lines += [_disk(context, node, disk) for disk in node.disks]
+    for node in plan.nodes:
+        lines += diff_lines(node)
     if plan.refused:
         lines.append(text_line((f"{glyph['error']} guard: refused: {refusal(plan)}", "bold role-error")))
     elif any(step.disruptive for node in plan.nodes for step in node.steps):
@@ -24,6 +26,13 @@ def plan_head(context: Context, plan: Plan) -> list[TextLine]:
     lines += [text_line((f"    {note}", "")) for note in plan.notes if note not in plan.refused]
     lines.append(text_line(("pace: ", "role-muted"), (pace_text(plan.pace), "")))
     return lines
+
+
+def diff_lines(node: NodePlan) -> list[TextLine]:
+    """How the inventory file would be changed; nothing where it stays."""
+    roles = {"+": "role-ok", "-": "role-error"}
+    shown = [text_line((f"    {line}", roles.get(line[:1], "role-muted"))) for line in node.diff.splitlines()]
+    return [text_line(("  the inventory is changed:", "")), *shown] if shown else []
 
 
 def refusal(plan: Plan) -> str:

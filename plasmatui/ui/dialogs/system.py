@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from plasmatui.model.operation import (
+    AddOrder,
     BootOrder,
     CertsRotateOrder,
+    DecommissionOrder,
     DrainOrder,
     InstallOrder,
     Order,
     ProvisionOrder,
+    ReplaceOrder,
     ReprovisionOrder,
     RollbackOrder,
     UndrainOrder,
@@ -56,39 +59,46 @@ class BootDialog(SystemDialog):
         return BootOrder(bool(self.source.chosen), MODES[self.firmware.chosen])
 
 
-class InstallDialog(SystemDialog):
-    """Install nodes whose installer is up, or provision them from power to cluster member."""
+Installing = InstallOrder | ProvisionOrder | AddOrder
+Exchanging = ReplaceOrder | ReprovisionOrder | DecommissionOrder
 
-    def __init__(
-        self, targets: tuple[str, ...], hidden: frozenset[str], order: InstallOrder | ProvisionOrder | None = None
-    ) -> None:
+
+class InstallDialog(SystemDialog):
+    """Install nodes whose installer is up, provision them from power to member, or add them to a cluster that lives."""
+
+    def __init__(self, targets: tuple[str, ...], hidden: frozenset[str], order: Installing | None = None) -> None:
         super().__init__("Install or provision", targets, hidden)
-        values = ("install: installer is up", "provision: boot, install, join")
-        chosen = -1 if order is None else int(isinstance(order, ProvisionOrder))
-        self.what = Option("", values, "ip", chosen)
-        self.firmware = _firmware(order.uefi if isinstance(order, ProvisionOrder) else None)
+        values = ("install: installer is up", "provision: boot, install, join", "add: to the cluster that lives")
+        kinds = (InstallOrder, ProvisionOrder, AddOrder)
+        self.what = Option("", values, "ipd", kinds.index(type(order)) if order is not None else -1)
+        self.firmware = _firmware(order.uefi if isinstance(order, ProvisionOrder | AddOrder) else None)
 
     def options(self) -> list[Option]:
-        return [self.what, *([self.firmware] if self.what.chosen == 1 else [])]
+        return [self.what, *([self.firmware] if self.what.chosen > 0 else [])]
 
     def order(self) -> Order | None:
-        if self.what.chosen < 0:
-            return None
-        return ProvisionOrder(MODES[self.firmware.chosen]) if self.what.chosen else InstallOrder()
+        mode = MODES[self.firmware.chosen]
+        return (InstallOrder(), ProvisionOrder(mode), AddOrder(mode), None)[self.what.chosen]
 
 
-class ReprovisionDialog(SystemDialog):
-    """Drain nodes, take them out of the raft groups, and provision them anew under the same name."""
+class ReplaceDialog(SystemDialog):
+    """Put a machine in a dead one's place, provision a node anew under its name, or take it out for good."""
 
-    def __init__(self, targets: tuple[str, ...], hidden: frozenset[str], order: ReprovisionOrder | None = None) -> None:
-        super().__init__("Reprovision", targets, hidden)
-        self.firmware = _firmware(order.uefi if order is not None else None)
+    def __init__(self, targets: tuple[str, ...], hidden: frozenset[str], order: Exchanging | None = None) -> None:
+        super().__init__("Replace, reprovision or decommission", targets, hidden)
+        values = ("replace: it is dead", "reprovision: drain, install anew", "decommission: for good")
+        kinds = (ReplaceOrder, ReprovisionOrder, DecommissionOrder)
+        self.what = Option("", values, "rpd", kinds.index(type(order)) if order is not None else -1)
+        self.firmware = _firmware(order.uefi if isinstance(order, ReplaceOrder | ReprovisionOrder) else None)
+        self._machine = (order.mac, order.bmc) if isinstance(order, ReplaceOrder) else ("", "")
 
     def options(self) -> list[Option]:
-        return [self.firmware]
+        return [self.what, *([self.firmware] if self.what.chosen in (0, 1) else [])]
 
-    def order(self) -> Order:
-        return ReprovisionOrder(MODES[self.firmware.chosen])
+    def order(self) -> Order | None:
+        mode = MODES[self.firmware.chosen]
+        orders = (ReplaceOrder(mode, *self._machine), ReprovisionOrder(mode), DecommissionOrder(), None)
+        return orders[self.what.chosen]
 
 
 class DrainDialog(SystemDialog):

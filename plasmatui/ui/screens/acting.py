@@ -45,7 +45,7 @@ class ActingView(View):
         self.main.orders.rollback(self.targets())
 
     def action_reprovision(self) -> None:
-        self.main.orders.reprovision(self.targets())
+        self.main.orders.replace(self.targets())
 
     def action_rotate_certs(self) -> None:
         self.main.orders.rotate_certs(self.targets())

@@ -12,7 +12,9 @@ from plasmatui.model.bmc import BootDevice, Device
 from plasmatui.model.event import EventLine
 from plasmatui.model.node import NodeState, PowerState
 from plasmatui.model.operation import (
+    AddOrder,
     BootDeviceOrder,
+    DecommissionOrder,
     InstallOrder,
     NodeDisks,
     NodePlan,
@@ -23,6 +25,7 @@ from plasmatui.model.operation import (
     Plan,
     PowerOrder,
     ProvisionOrder,
+    ReplaceOrder,
     ReprovisionOrder,
     RollbackOrder,
     Step,
@@ -39,7 +42,7 @@ CLUSTER = "lab"
 SYSTEM = "/dev/disk/by-id/nvme-SYSTEM"
 
 _ENDS_OFF = (PowerAction.OFF, PowerAction.SOFT)
-_WIPES = (InstallOrder, ProvisionOrder, ReprovisionOrder)
+_WIPES = (InstallOrder, ProvisionOrder, ReprovisionOrder, AddOrder, ReplaceOrder, DecommissionOrder)
 _LOOKS = (InstallOrder, RollbackOrder)
 _REVERSIBLE = (BootDeviceOrder, UndrainOrder)
 

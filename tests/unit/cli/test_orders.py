@@ -11,13 +11,16 @@ import pytest
 
 from plasmatui.model import wire
 from plasmatui.model.operation import (
+    AddOrder,
     BootOrder,
     CertsRotateOrder,
+    DecommissionOrder,
     DrainOrder,
     InstallOrder,
     Order,
     Pace,
     ProvisionOrder,
+    ReplaceOrder,
     ReprovisionOrder,
     RollbackOrder,
     UndrainOrder,
@@ -36,6 +39,13 @@ ORDERS: list[tuple[tuple[str, ...], Order]] = [
     (("provision", "node01", "--confirm", "node01"), ProvisionOrder()),
     (("provision", "node01", "--uefi", "--confirm", "node01"), ProvisionOrder(True)),
     (("reprovision", "node01", "--bios", "--confirm", "node01"), ReprovisionOrder(False)),
+    (("add", "node01", "--confirm", "node01"), AddOrder()),
+    (("replace", "node01", "--confirm", "node01"), ReplaceOrder()),
+    (
+        ("replace", "node01", "--uefi", "--mac", "52:54:00:00:00:01", "--bmc", "10.0.10.9", "--confirm", "node01"),
+        ReplaceOrder(True, "52:54:00:00:00:01", "10.0.10.9"),
+    ),
+    (("decommission", "node01", "--confirm", "node01"), DecommissionOrder()),
     (("drain", "node01"), DrainOrder()),
     (("undrain", "node01"), UndrainOrder()),
     (("rollback", "node01"), RollbackOrder()),
@@ -44,7 +54,7 @@ ORDERS: list[tuple[tuple[str, ...], Order]] = [
     (("rollback", "node01", "--to", "7", "--next-boot"), RollbackOrder(7, True)),
 ]
 
-WIPING = ["install", "provision", "reprovision"]
+WIPING = ["install", "provision", "reprovision", "add", "replace", "decommission"]
 
 
 @pytest.mark.parametrize(("arguments", "order"), ORDERS, ids=[" ".join(arguments) for arguments, _ in ORDERS])

@@ -1,0 +1,54 @@
+"""`plasmatui add|replace|decommission`: the cluster gets another node, a new machine for one, or one less."""
+
+from __future__ import annotations
+
+import click
+
+from plasmatui.cli.order_options import OrderOptions, wiping_options
+from plasmatui.cli.orders import give_order
+from plasmatui.cli.provisioning import firmware_mode
+from plasmatui.cli.records import outcome_json
+from plasmatui.cli.settings import Settings
+from plasmatui.model.operation import AddOrder, DecommissionOrder, ReplaceOrder
+
+
+@click.command()
+@click.argument("node_set", metavar="SET")
+@firmware_mode
+@wiping_options
+@click.pass_obj
+def add(settings: Settings, node_set: str, uefi: bool | None, options: OrderOptions) -> int:
+    """Add nodes of the inventory to the cluster that lives. Wipes disks.
+
+    Each raft group must have a leader and no member of that name. The nodes are provisioned, join by the leader, and
+    are seen as members, voters where their profile says so.
+    """
+    return give_order(settings, AddOrder(uefi), node_set, options, outcome_json)
+
+
+@click.command()
+@click.argument("node_set", metavar="SET")
+@firmware_mode
+@click.option("--mac", metavar="MAC", default="", help="The new machine's MAC; the inventory is changed.")
+@click.option("--bmc", metavar="ADDRESS", default="", help="The new machine's BMC; the inventory is changed.")
+@wiping_options
+@click.pass_obj
+def replace(settings: Settings, node_set: str, uefi: bool | None, mac: str, bmc: str, options: OrderOptions) -> int:
+    """Install machines in the place of dead nodes, under their names. Wipes disks.
+
+    The dead one is switched off and removed from the raft groups; the machine, the same or a new one, is provisioned
+    and seen to join. One voter at a time.
+    """
+    return give_order(settings, ReplaceOrder(uefi, mac, bmc), node_set, options, outcome_json)
+
+
+@click.command()
+@click.argument("node_set", metavar="SET")
+@wiping_options
+@click.pass_obj
+def decommission(settings: Settings, node_set: str, options: OrderOptions) -> int:
+    """Take nodes out of the cluster for good.
+
+    Drained, removed from the raft groups, switched off, taken out of the inventory. Their disks keep what is on them.
+    """
+    return give_order(settings, DecommissionOrder(), node_set, options, outcome_json)
