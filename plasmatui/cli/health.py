@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -15,14 +16,26 @@ from plasmatui.cli.failure import DONE, FAILED, SOME_FAILED
 from plasmatui.cli.output import LiveLine, clock, duration, json_error, note, print_json, result, table
 from plasmatui.cli.sets import ALL, fold, pick
 from plasmatui.cli.settings import Settings
+from plasmatui.cli.systems import node_json, node_troubles, replication_json, replication_text, systems_text
 from plasmatui.client import EngineClient
 from plasmatui.model import wire
-from plasmatui.model.health import GroupState, NodeServices, ServiceState, node_word, service_word
+from plasmatui.model.health import (
+    GroupState,
+    NodeServices,
+    NodeSystem,
+    Replication,
+    ServiceState,
+    node_word,
+    service_word,
+)
 from plasmatui.model.node import NodeState
 from plasmatui.model.words import Health
 
 LOOK_LIMIT = 30.0
 """Seconds that a look at all services may take: dead nodes are given up before that."""
+
+SYSTEMS_LIMIT = 300.0
+"""The same for a look at all systems over SSH, of which few are asked at once."""
 
 _URGENCY = {Health.FAILED: 0, Health.DEGRADED: 1, Health.UNKNOWN: 2, Health.OK: 3}
 _OFF = 4
@@ -33,15 +46,27 @@ _OFF = 4
 @click.argument("node_set", metavar="[SET]", default=ALL)
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 @click.option("--watch", is_flag=True, help="Show it again at every change, until ctrl-c.")
+@click.option("--systems", is_flag=True, help="Ask the systems over SSH, too: what runs and boots next, first boots.")
+@click.option("--replication", is_flag=True, help="Write a value into each raft group and read it elsewhere, too.")
 @click.pass_obj
-def health(settings: Settings, node_set: str, as_json: bool, watch: bool) -> int:
+def health(settings: Settings, node_set: str, as_json: bool, watch: bool, systems: bool, replication: bool) -> int:
     """Ask the cluster's services how they are.
 
     SET is @all when it is left out. Exit code 0: all is ok; 1: something failed; 3: something is degraded or unknown.
     """
     if as_json and watch:
         raise click.UsageError("--json and --watch exclude each other")
-    return run_async(_health(settings, node_set, as_json, watch))
+    return run_async(_health(settings, node_set, _Wanted(as_json, watch, systems, replication)))
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """The options."""
+
+    as_json: bool
+    watch: bool
+    systems: bool
+    replication: bool
 
 
 class _Seen(Watcher):
@@ -51,9 +76,11 @@ class _Seen(Watcher):
         super().__init__(client)
         self.services: dict[str, NodeServices] = {}
         self.groups: tuple[GroupState, ...] = ()
+        self.systems: dict[str, NodeSystem] = {}
+        self.replications: tuple[Replication, ...] = ()
         self.on_events = self._take
 
-    async def look(self) -> None:
+    async def look(self, wanted: _Wanted) -> None:
         """Have everything looked at, and take what is known then."""
         snapshot = await self.begin()
         live = LiveLine()
@@ -61,11 +88,23 @@ class _Seen(Watcher):
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LOOK_LIMIT):
                 expect(await self.client.ask(wire.LookHealth()), wire.Done)
+        if wanted.systems:
+            await self._look_at_systems(live)
+        if wanted.replication:
+            live.show("writing into the raft groups")
+            self.replications = expect(await self.client.ask(wire.CheckReplication()), wire.Replications).groups
         live.clear()
         snapshot = expect(await self.client.ask(wire.Watch()), wire.Snapshot)
         self.states.update((state.name, state) for state in snapshot.states)
         self.services = {each.node: each for each in snapshot.services}
         self.groups = snapshot.groups
+        self.systems = {each.node: each for each in snapshot.systems}
+
+    async def _look_at_systems(self, live: LiveLine) -> None:
+        live.show("asking the nodes' systems over SSH")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SYSTEMS_LIMIT):
+                expect(await self.client.ask(wire.LookSystems()), wire.Done)
 
     def _take(self, changes: wire.Changes) -> None:
         self.services.update((each.node, each) for each in changes.services)
@@ -73,18 +112,21 @@ class _Seen(Watcher):
             self.groups = changes.groups
 
 
-async def _health(settings: Settings, node_set: str, as_json: bool, watch: bool) -> int:
-    async with engine(settings, read_only=True) as client:
+async def _health(settings: Settings, node_set: str, wanted: _Wanted) -> int:
+    async with engine(settings, read_only=not wanted.replication) as client:
         names = pick(node_set, client.welcome.nodes)
         seen = _Seen(client)
-        await seen.look()
-        if as_json:
-            nodes = {name: _node_json(seen.states[name], seen.services.get(name)) for name in names}
-            print_json({"nodes": nodes, "groups": {group.name: _group_json(group) for group in seen.groups}})
+        await seen.look(wanted)
+        if wanted.as_json:
+            print_json(_json(seen, names, wanted))
             return _code(seen, names)
         shown = _text(seen, names)
         result(shown)
-        if watch:
+        if wanted.systems:
+            result(f"\n{systems_text(names, seen.systems)}")
+        if wanted.replication:
+            result(f"\n{replication_text(seen.replications)}")
+        if wanted.watch:
             await _watch(seen, names, shown)
         return _code(seen, names)
 
@@ -107,6 +149,7 @@ def _of(seen: _Seen, names: Iterable[str]) -> list[NodeServices]:
 def _code(seen: _Seen, names: Iterable[str]) -> int:
     told = [seen.states[each.node].health for each in _of(seen, names)]
     told += [group.health for group in seen.groups]
+    told += [Health.OK if each.ok else Health.FAILED for each in seen.replications]
     if Health.FAILED in told:
         return FAILED
     return DONE if told and all(each is Health.OK for each in told) else SOME_FAILED
@@ -152,7 +195,7 @@ def _troubles(node: NodeServices, state: NodeState) -> list[tuple[str, str]]:
     """What is not as it should be, as (node, line)."""
     if node_word(state.health, state.power.value) == "off":
         return []
-    lines = []
+    lines = node_troubles(state)
     for each in node.services:
         if each.askable and each.status is not Health.OK:
             remedy = f" -> {each.remedy}" if each.remedy else ""
@@ -198,7 +241,13 @@ def _group_notes(group: GroupState) -> list[str]:
 # --- for programs ------------------------------------------------------------
 
 
-def _node_json(state: NodeState, services: NodeServices | None) -> dict[str, Any]:
+def _json(seen: _Seen, names: tuple[str, ...], wanted: _Wanted) -> dict[str, Any]:
+    nodes = {name: _node_json(seen.states[name], seen.services.get(name), seen.systems.get(name)) for name in names}
+    found: dict[str, Any] = {"nodes": nodes, "groups": {group.name: _group_json(group) for group in seen.groups}}
+    return found | {"replication": replication_json(seen.replications)} if wanted.replication else found
+
+
+def _node_json(state: NodeState, services: NodeServices | None, system: NodeSystem | None) -> dict[str, Any]:
     told = services.services if services is not None else ()
     odd = next((each for each in told if each.askable and each.status is not Health.OK), None)
     ok = state.health is Health.OK or not told
@@ -213,6 +262,7 @@ def _node_json(state: NodeState, services: NodeServices | None) -> dict[str, Any
         "ok": ok,
         "health": state.health,
         "power": state.power.value,
+        **node_json(services, system),
         "services": {
             each.service: {
                 "status": each.status,
@@ -222,6 +272,7 @@ def _node_json(state: NodeState, services: NodeServices | None) -> dict[str, Any
                 "verified": each.verified,
                 "finding": each.finding or None,
                 "askable": each.askable,
+                "certificate_ends": each.ends or None,
             }
             for each in told
         },

@@ -16,11 +16,13 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from typing import Final
 
 import httpx
 import msgspec
 
+from plasmatui.cluster import certificate
 from plasmatui.cluster.errors import REJECTED, UNTRUSTED, ServiceError, from_network
 from plasmatui.cluster.shapes import Json, cleaned, mapping, text
 from plasmatui.cluster.trust import Trust, TrustError
@@ -52,6 +54,9 @@ class Answer:
         body: JSON with clean text (see `shapes`); None when there was none.
         verified: False when the certificate was not verified, by the inventory's own setting: to be shown.
         latency: seconds of the exchange.
+        ends: Unix seconds of the certificate's end, 0 when it is not known.
+        skew: seconds that the service's clock is ahead of ours by its `Date`, which has whole seconds; None without
+            one, and 0 when it agrees as far as that and the latency can tell.
     """
 
     node: str
@@ -60,6 +65,8 @@ class Answer:
     body: Json
     verified: bool
     latency: float
+    ends: float = 0.0
+    skew: float | None = None
 
 
 @dataclass
@@ -74,6 +81,15 @@ class _Held:
     busy: int = 0
     retired: bool = False
     _reads: dict[tuple[int, str], httpx.Request] = field(default_factory=dict)
+    _shown: object = None
+    _ends: float = 0.0
+
+    def ends(self, response: httpx.Response) -> float:
+        """Unix seconds of the end of the certificate that came with an answer, read once per connection."""
+        shown = certificate.of(response)
+        if shown is not None and shown is not self._shown:
+            self._shown, self._ends = shown, certificate.end(shown)
+        return self._ends
 
     def request(
         self, method: str, port: int, path: str, body: Mapping[str, object] | None, token: str
@@ -190,7 +206,7 @@ class ClusterClients:
         try:
             request = held.request(method, port or known.port, path, body, token)
             async with asyncio.timeout(limit):
-                status, data = await _exchange(held.transport, request, body_limit)
+                response, data = await _exchange(held.transport, request, body_limit)
         except _UnfitError as unfit:
             raise ServiceError(REJECTED, node, service, str(unfit), uncertain=method != "GET") from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
@@ -208,8 +224,17 @@ class ClusterClients:
         finally:
             await held.release()
         latency = time.monotonic() - begin
-        verified = known.verify_tls is not False
-        return Answer(node, service, status, _decoded(data, node, service, status, method), verified, latency)
+        decoded = _decoded(data, node, service, response.status_code, method)
+        return Answer(
+            node,
+            service,
+            response.status_code,
+            decoded,
+            known.verify_tls is not False,
+            latency,
+            held.ends(response),
+            clock_skew(response.headers.get("date", ""), time.time(), latency),
+        )
 
     async def _open(self, node: str, service: Service) -> _Held:
         """The connections to a service, made anew when the CA's file or the way of trusting changed."""
@@ -264,7 +289,9 @@ class _UnfitError(Exception):
     """An answer that is not read to its end."""
 
 
-async def _exchange(transport: httpx.AsyncHTTPTransport, request: httpx.Request, body_limit: int) -> tuple[int, bytes]:
+async def _exchange(
+    transport: httpx.AsyncHTTPTransport, request: httpx.Request, body_limit: int
+) -> tuple[httpx.Response, bytes]:
     response = await transport.handle_async_request(request)
     try:
         if response.headers.get("content-encoding", "identity").lower() != "identity":
@@ -274,9 +301,22 @@ async def _exchange(transport: httpx.AsyncHTTPTransport, request: httpx.Request,
             data += chunk
             if len(data) > body_limit:
                 raise _UnfitError(f"the answer is longer than {body_limit // 1024} KiB")
-        return response.status_code, bytes(data)
+        return response, bytes(data)
     finally:
         await response.aclose()
+
+
+def clock_skew(date: str, now: float, latency: float) -> float | None:
+    """Seconds that another clock is ahead, by the `Date` of an answer (RFC 9110, section 6.6.1) that came at `now`.
+
+    The header was written some time in the exchange and has whole seconds; what that may explain is no skew.
+    """
+    try:
+        told = parsedate_to_datetime(date).timestamp()
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
+    skew, doubt = told + 0.5 - (now - latency / 2), 0.5 + latency / 2
+    return round(skew, 1) if abs(skew) > doubt else 0.0
 
 
 async def _retire(held: _Held) -> None:

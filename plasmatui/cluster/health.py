@@ -53,6 +53,7 @@ class ServiceHealth:
         finding: "certificate-expired", "certificate-untrusted", "service-silent" or "".
         remedy: what to do about it, "" for nothing.
         askable: False for what cannot be asked from here; it does not count for the node's health.
+        ends, skew: of its certificate and clock, see `clients.Answer`.
     """
 
     node: str
@@ -67,6 +68,8 @@ class ServiceHealth:
     finding: str = ""
     remedy: str = ""
     askable: bool = True
+    ends: float = 0.0
+    skew: float | None = None
 
 
 def node_health(found: Iterable[ServiceHealth]) -> Health:
@@ -211,6 +214,8 @@ def said(answer: Answer) -> ServiceHealth:
         latency=answer.latency,
         details=details,
         verified=answer.verified,
+        ends=answer.ends,
+        skew=answer.skew,
     )
 
 

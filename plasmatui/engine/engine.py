@@ -43,6 +43,7 @@ from plasmatui.engine.pxe import PxeDesk
 from plasmatui.engine.requests import RequestDesk
 from plasmatui.engine.server import Server
 from plasmatui.engine.store import KEPT_EVENTS, KEPT_OPERATIONS, Store
+from plasmatui.engine.systemlooks import SystemLooks
 from plasmatui.engine.systems import Systems
 from plasmatui.engine.watch import WatchHub
 from plasmatui.inventory.inventory import Inventory, InventoryError
@@ -156,6 +157,9 @@ class Engine:
             lambda: journal.problem,
         )
         self._pxe = PxeDesk(self._store, self._watch.boots, checks, lambda: self._inventory)
+        self._looks = SystemLooks(
+            self._store, lambda: self._inventory, lambda: self._systems.hosts, lambda: bool(self._server.clients)
+        )
         desk = RequestDesk(
             store=self._store,
             bmcs=self._backend,
@@ -172,6 +176,7 @@ class Engine:
             pxe=self._pxe,
             marks=self._marks,
             past=PastDesk(self._store, PastJournal(journal), self._watch.boots, self._consoles),
+            looks=self._looks,
         )
         gate = Gatekeeper(lambda: self._inventory.policy.access)
         self._server = Server(paths.socket, desk, self._welcome, gate, on_clients=self.attached)
@@ -219,6 +224,7 @@ class Engine:
         await self._heritage.take_up(self._runner, self._ledger, (self._paths.operations, self._paths.jobs))
         self._spawn(self._meter.run(), "meter")
         self._spawn(self._health.run(), "health")
+        self._spawn(self._looks.run(), "looks at systems")
         self._spawn(self._leave_when_idle(), "idle")
         try:
             await self._server.start()
@@ -292,6 +298,7 @@ class Engine:
             except EngineStartError as error:
                 self._store.notice("shared", str(error))
             await self._server.regrade()
+            self._looks.retarget()
             self._store.note("inventory read again")
 
     def reload_soon(self) -> None:

@@ -10,24 +10,27 @@ import asyncio
 import contextlib
 import importlib
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from plasmatui.engine.guard import SEEN
+from plasmatui.engine.ports import ProblemError
+from plasmatui.engine.raised import Raised
 from plasmatui.engine.session import Session
 from plasmatui.engine.store import Store
 from plasmatui.inventory.inventory import Inventory
 from plasmatui.journal.memory import Memory
 from plasmatui.model import wire
-from plasmatui.model.event import FindingCleared, FindingRaised, HealthSeen
+from plasmatui.model.event import HealthSeen
 from plasmatui.model.health import GroupState, HealthLook, NodeServices
-from plasmatui.model.node import Finding, NodeState
+from plasmatui.model.node import NodeState
 from plasmatui.model.words import Health, Power
 
 if TYPE_CHECKING:  # httpx takes a fifth of a second
     from plasmatui.cluster.clients import ClusterClients
     from plasmatui.cluster.health import HealthChecks, ServiceHealth
+    from plasmatui.engine.trends import Trends
 
 FAST: Final = 3.0
 NORMAL: Final = 10.0
@@ -95,13 +98,16 @@ class HealthWatch:
         self._checks: HealthChecks | None = None
         self._silent: dict[str, _Silence] = {}
         self._answered: dict[str, float] = {}
-        self._raised: dict[tuple[str, str], Finding] = {}
+        self._raised = Raised(store, SOURCE)
+        self._trends: Trends | None = None
         self._groups: dict[str, GroupState] = {}
         self._changed = float("-inf")
         self._wake = asyncio.Event()
         self._waiting: list[asyncio.Future[None]] = []
         self.handlers: dict[type, Callable[[Session, int, Any], Awaitable[wire.ReplyBody]]] = {
-            wire.LookHealth: self._look_for
+            wire.LookHealth: self._look_for,
+            wire.AskTrend: self._trend_of,
+            wire.CheckReplication: self._check_replication,
         }
 
     # --- for others -----------------------------------------------------------------------------------------------
@@ -127,8 +133,7 @@ class HealthWatch:
         """The inventory was read again: look at what it names now."""
         for node in [node for node in self._silent if node not in self._store.nodes]:
             del self._silent[node]
-        for key in [key for key in self._raised if key[0] not in self._store.nodes]:
-            del self._raised[key]
+        self._raised.forget()
         self._wake.set()
 
     async def look(self) -> None:
@@ -141,6 +146,22 @@ class HealthWatch:
     async def _look_for(self, _: Session, __: int, ___: wire.LookHealth) -> wire.ReplyBody:
         await self.look()
         return wire.Done()
+
+    async def _trend_of(self, _: Session, __: int, body: wire.AskTrend) -> wire.ReplyBody:
+        if body.node not in self._store.nodes:
+            raise ProblemError("unknown-node", f"the inventory has no node {body.node}")
+        return wire.Trends(body.node, self._trends.of(body.node) if self._trends is not None else ())
+
+    async def _check_replication(self, session: Session, _: int, __: wire.CheckReplication) -> wire.ReplyBody:
+        replication = await asyncio.to_thread(importlib.import_module, "plasmatui.cluster.replication")
+        found = await replication.check_replication(self._cluster())
+        for each in found:
+            at = f" at {each.writer}" if each.writer else ""
+            self._store.audit(
+                session.id.user, "", f"check replication of {each.group}: write {each.key or 'nothing'}{at}",
+                each.problem or ("done" if each.ok else "not everywhere"),
+            )  # fmt: skip
+        return wire.Replications(found)
 
     # --- when -----------------------------------------------------------------------------------------------------
 
@@ -186,22 +207,26 @@ class HealthWatch:
         if self._checks is None:
             await asyncio.to_thread(importlib.import_module, "plasmatui.cluster.health")  # too long for the loop
         from plasmatui.cluster.health import HealthChecks
+        from plasmatui.engine.trends import Trends
 
         clients = self._cluster()
-        if self._checks is None:
-            self._checks = HealthChecks(clients)
+        if self._checks is None or self._trends is None:
+            self._checks, self._trends = HealthChecks(clients), Trends()
         self._checks.forget(self._store.nodes.keys())
+        self._trends.forget(self._store.nodes.keys(), clients.inventory.services.keys())
         runs = [node for node in self._store.nodes if clients.services_of(node)]
         for node in [node for node in self._store.services if node not in runs]:
             self._tell_node(node, ())
         due = [node for node in runs if self._due(node, forced)]
         await asyncio.gather(*(self._look_at(self._checks, node) for node in due), self._look_at_groups(clients, due))
-        self._store.health_look(HealthLook(self.active, time.time(), self._pace()))
+        self._store.health_look(HealthLook(self.active, time.time(), self._pace(), self._trends.end_look()))
 
     async def _look_at(self, checks: HealthChecks, node: str) -> None:
         found = await checks.node(node)
         if node in self._store.nodes:  # the inventory may have been read again
             self._tell_node(node, found)
+            if self._trends is not None:
+                self._trends.take(node, found)
 
     def _tell_node(self, node: str, found: tuple[ServiceHealth, ...]) -> None:
         from plasmatui.cluster.health import node_health
@@ -222,7 +247,7 @@ class HealthWatch:
         self._store.node_services(after)
         wrong = silence_is_wrong(state, self._last_answer(node))
         health = node_health(found)
-        self._settle(node, SERVICE_FINDINGS, service_findings(found, now, silence_wrong=wrong))
+        self._raised.settle(node, SERVICE_FINDINGS, service_findings(found, now, silence_wrong=wrong))
         if health is not state.health:
             self._store.tell(node, SOURCE, HealthSeen(health, reason(found) if health is not Health.UNKNOWN else ""))
 
@@ -263,21 +288,7 @@ class HealthWatch:
         self._store.raft_groups(tuple(self._groups.values()))
         found = quorum_findings(self._groups.values(), named, now)
         for node in self._store.nodes:
-            self._settle(node, QUORUM_FINDINGS, found.get(node, {}))
-
-    def _settle(self, node: str, ids: tuple[str, ...], found: Mapping[str, Finding]) -> None:
-        """Raise what was found and clear what is over, of these ids; what others raised is theirs."""
-        bmc = self._store.states[node].bmc.finding
-        for id_ in ids:
-            before, after = self._raised.get((node, id_)), found.get(id_)
-            if id_ == bmc or (before is None and after is None):
-                continue
-            if after is None:
-                del self._raised[node, id_]
-                self._store.tell(node, SOURCE, FindingCleared(id_))
-            elif before is None or (before.evidence, before.severity) != (after.evidence, after.severity):
-                self._raised[node, id_] = after
-                self._store.tell(node, SOURCE, FindingRaised(after))
+            self._raised.settle(node, QUORUM_FINDINGS, found.get(node, {}))
 
 
 def _known(state: NodeState) -> tuple[object, ...]:

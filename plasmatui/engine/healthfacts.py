@@ -15,7 +15,14 @@ from plasmatui.model.node import Finding, NodeState
 from plasmatui.model.words import Health, Lifecycle, Power, Severity
 from plasmatui.text import clean_line
 
-SERVICE_FINDINGS: Final = ("service-silent", "service-unhealthy", "certificate-expired", "certificate-untrusted")
+SERVICE_FINDINGS: Final = (
+    "service-silent",
+    "service-unhealthy",
+    "certificate-expired",
+    "certificate-untrusted",
+    "certificate-ends-soon",
+    "clock-skew",
+)
 QUORUM_FINDINGS: Final = ("quorum-lost", "quorum-at-risk")
 
 EVIDENCE: Final = 8
@@ -24,6 +31,15 @@ EVIDENCE: Final = 8
 NOTABLE_FACTOR: Final = 2.0
 NOTABLE_MS: Final = 20.0
 """A latency is told anew when it differs by both: everything else is noise, and would wake every client."""
+
+SOON: Final = 30 * 86400.0
+"""Seconds before its end from which on a certificate is told to end soon."""
+
+SKEW: Final = 5.0
+"""Seconds that a node's clock may be off."""
+
+NOTABLE_SKEW: Final = 1.0
+"""A skew is told anew when it differs by this: a `Date` has whole seconds."""
 
 _AWAY: Final = frozenset(Lifecycle) - {Lifecycle.ACTIVE, Lifecycle.ENROLLED, Lifecycle.VERIFIED, Lifecycle.DISCOVERED}
 """Where a node stands while its services are off on purpose, or not there yet."""
@@ -44,7 +60,7 @@ def silence_is_wrong(state: NodeState, answered: float | None) -> bool:
     return answered is not None or state.lifecycle is Lifecycle.ACTIVE
 
 
-def services_of(node: str, found: Iterable[ServiceHealth], before: NodeServices | None, off: bool) -> NodeServices:
+def services_of(node: str, found: Collection[ServiceHealth], before: NodeServices | None, off: bool) -> NodeServices:
     """A node's services for clients; a latency that hardly changed stays as it was."""
     told = []
     for each in found:
@@ -65,9 +81,23 @@ def services_of(node: str, found: Iterable[ServiceHealth], before: NodeServices 
                 "" if off and silent else each.finding,
                 "" if off and silent else clean_line(each.remedy, 300),
                 each.askable,
+                each.ends or (old.ends if old is not None else 0.0),
             )
         )
-    return NodeServices(node, tuple(told))
+    return NodeServices(node, tuple(told), _skew(told_skew(found), before))
+
+
+def told_skew(found: Iterable[ServiceHealth]) -> float | None:
+    """Seconds that a node's clock is ahead: the least that one of its services tells, for a late answer adds some."""
+    return min((each.skew for each in found if each.skew is not None), key=abs, default=None)
+
+
+def _skew(skew: float | None, before: NodeServices | None) -> float | None:
+    """A skew that hardly changed stays as it was, and one that is not told now as it was last."""
+    old = before.skew if before is not None else None
+    if skew is None or (old is not None and abs(skew - old) < NOTABLE_SKEW):
+        return old
+    return skew
 
 
 def _notable(before: float, after: float) -> bool:
@@ -86,7 +116,7 @@ def reason(found: Iterable[ServiceHealth]) -> str:
     return ", ".join(named)
 
 
-def service_findings(found: Iterable[ServiceHealth], now: float, *, silence_wrong: bool) -> dict[str, Finding]:
+def service_findings(found: Collection[ServiceHealth], now: float, *, silence_wrong: bool) -> dict[str, Finding]:
     """The findings of one node by id, with the services as evidence."""
     lines: dict[str, list[ServiceHealth]] = {}
     for each in found:
@@ -102,7 +132,31 @@ def service_findings(found: Iterable[ServiceHealth], now: float, *, silence_wron
     unwell = findings.get("service-unhealthy")
     if unwell is not None and all(each.status is Health.DEGRADED for each in lines["service-unhealthy"]):
         findings["service-unhealthy"] = replace(unwell, severity=Severity.WARNING)
-    return findings
+    return findings | _ending(found, now) | _skewed(found, now)
+
+
+def _ending(found: Iterable[ServiceHealth], now: float) -> dict[str, Finding]:
+    ending = [each for each in found if each.ends and now < each.ends < now + SOON]
+    if not ending:
+        return {}
+    days: dict[int, list[str]] = {}
+    for each in ending:
+        days.setdefault(int((each.ends - now) // 86400), []).append(each.service)
+    lines = [f"{', '.join(names)}: it ends in {count} days" for count, names in sorted(days.items())]
+    return {"certificate-ends-soon": _finding("certificate-ends-soon", now, lines)}
+
+
+def _skewed(found: Iterable[ServiceHealth], now: float) -> dict[str, Finding]:
+    skew = told_skew(found)
+    if skew is None or abs(skew) <= SKEW:
+        return {}
+    side = "ahead of" if skew > 0 else "behind"
+    return {"clock-skew": _finding("clock-skew", now, [f"its clock is {_span(abs(skew))} {side} this host's"])}
+
+
+def _span(seconds: float) -> str:
+    """A skew in words that stay the same while it hardly changes."""
+    return f"about {seconds / 60:.0f} minutes" if seconds >= 90 else f"about {seconds:.0f} s"
 
 
 def _finding(id_: str, now: float, evidence: Sequence[str]) -> Finding:

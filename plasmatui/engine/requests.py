@@ -18,6 +18,7 @@ from plasmatui.engine.ports import ProblemError, known_nodes
 from plasmatui.engine.pxe import PxeDesk
 from plasmatui.engine.session import Session
 from plasmatui.engine.store import Store
+from plasmatui.engine.systemlooks import SystemLooks
 from plasmatui.engine.watch import WatchHub
 from plasmatui.engine.watchdesk import WatchDesk
 from plasmatui.journal.journal import Journal
@@ -50,6 +51,7 @@ _ACTING = (
     wire.PutNote,
     wire.LockNodes,
     wire.UnlockNodes,
+    wire.CheckReplication,
 )
 """What a client that was started with --read-only may not ask."""
 
@@ -108,6 +110,7 @@ class RequestDesk:
         past: PastDesk,
         health: HealthWatch,
         marks: MarksDesk,
+        looks: SystemLooks,
     ) -> None:
         self._store = store
         self._bmcs = bmcs
@@ -141,6 +144,7 @@ class RequestDesk:
             **pxe.handlers,
             **past.handlers,
             **health.handlers,
+            **looks.handlers,
             **self._watch_desk.handlers,
         }
 

@@ -25,7 +25,7 @@ from plasmatui.model.event import (
     Payload,
     StageSeen,
 )
-from plasmatui.model.health import GroupState, HealthLook, NodeServices
+from plasmatui.model.health import GroupState, HealthLook, NodeServices, NodeSystem
 from plasmatui.model.node import Finding, Node, NodeState, StageState
 from plasmatui.model.operation import NOWHERE, OperationRecord, Origin
 from plasmatui.text import clean_line
@@ -61,11 +61,12 @@ class Batch:
     groups: tuple[GroupState, ...] | None = None
     look: HealthLook | None = None
     clients: tuple[wire.ClientInfo, ...] | None = None
+    systems: dict[str, NodeSystem] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return (
             bool(self.states or self.operations or self.events or self.audit or self.notices)
-            or bool(self.sources or self.timelines or self.services)
+            or bool(self.sources or self.timelines or self.services or self.systems)
             or self.nodes is not None
             or self.unknown is not None
             or self.groups is not None
@@ -91,6 +92,7 @@ class Batch:
         self.groups = self.groups if changes.groups is None else changes.groups
         self.look = self.look if changes.look is None else changes.look
         self.clients = self.clients if changes.clients is None else changes.clients
+        self.systems.update((each.node, each) for each in changes.systems)
 
     def changes(self, seq: int) -> wire.Changes:
         return wire.Changes(
@@ -108,6 +110,7 @@ class Batch:
             self.groups,
             self.look,
             self.clients,
+            tuple(self.systems.values()),
         )
 
 
@@ -146,6 +149,7 @@ class Store:
         self.groups: tuple[GroupState, ...] = ()
         self.look = HealthLook()
         self.clients: tuple[wire.ClientInfo, ...] = ()
+        self.systems: dict[str, NodeSystem] = {}
         self.seq = 0
         self.on_event: Callable[[NodeState, Event], None] = lambda _, __: (
             None
@@ -322,6 +326,12 @@ class Store:
             self.groups = self._batch.groups = groups
             self._schedule()
 
+    def node_system(self, system: NodeSystem) -> None:
+        """What the system of a node says of itself."""
+        if self.systems.get(system.node) != system:
+            self.systems[system.node] = self._batch.systems[system.node] = system
+            self._schedule()
+
     def health_look(self, look: HealthLook) -> None:
         """How and when services were looked at."""
         if look != self.look:
@@ -339,6 +349,7 @@ class Store:
         self.nodes = {node.name: node for node in nodes}
         self.states = {name: self.states.get(name) or NodeState(name) for name in self.nodes}
         self.services = {name: each for name, each in self.services.items() if name in self.nodes}
+        self.systems = {name: each for name, each in self.systems.items() if name in self.nodes}
         self._batch.nodes = tuple(self.nodes.values())
         self._batch.states = dict(self.states)
         self._schedule()
@@ -364,6 +375,7 @@ class Store:
             self.groups,
             self.look,
             self.clients,
+            tuple(self.systems.values()),
         )
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:

@@ -56,6 +56,9 @@ REQUEST_ROLES: dict[type, Role] = {
     AskChecks: Role.VIEWER,
     AskCertificates: Role.VIEWER,
     requests.LookHealth: Role.VIEWER,
+    requests.AskTrend: Role.VIEWER,
+    requests.LookSystems: Role.VIEWER,
+    requests.CheckReplication: Role.OPERATOR,  # writes into the raft groups
     pxe.AskPxeServices: Role.VIEWER,
     pxe.AskImages: Role.VIEWER,
     pxe.VerifyImage: Role.OPERATOR,  # reads whole images

@@ -8,7 +8,7 @@ from plasmatui.model.bmc import BootDevice, FruField, SelEntry, SensorReading
 from plasmatui.model.boot import BootTimeline, LogLine, SourceState, UnknownClient
 from plasmatui.model.checks import Certificates, CheckAnswer
 from plasmatui.model.event import AuditLine, EventLine
-from plasmatui.model.health import GroupState, HealthLook, NodeServices
+from plasmatui.model.health import GroupState, HealthLook, NodeServices, NodeSystem, Replication, Trend
 from plasmatui.model.node import ConsoleState, Node, NodeState
 from plasmatui.model.operation import OperationRecord, Plan
 from plasmatui.model.past import Past
@@ -78,6 +78,7 @@ class Snapshot(msgspec.Struct, frozen=True, tag="snapshot"):
     groups: tuple[GroupState, ...] = ()
     look: HealthLook = HealthLook()
     clients: tuple[ClientInfo, ...] = ()
+    systems: tuple[NodeSystem, ...] = ()
 
 
 class Operations(msgspec.Struct, frozen=True, tag="operations"):
@@ -178,6 +179,15 @@ class EnrolReply(msgspec.Struct, frozen=True, tag="enrol"):
     applied: bool
 
 
+class Trends(msgspec.Struct, frozen=True, tag="trends"):
+    node: str
+    trends: tuple[Trend, ...]
+
+
+class Replications(msgspec.Struct, frozen=True, tag="replications"):
+    groups: tuple[Replication, ...]
+
+
 ReplyBody = (
     Done
     | Snapshot
@@ -199,6 +209,8 @@ ReplyBody = (
     | Certificates
     | PxeReply
     | Past
+    | Trends
+    | Replications
 )
 
 ItemBody = NodeAnswer | CheckAnswer
@@ -225,6 +237,7 @@ class Changes(msgspec.Struct, frozen=True, tag="changes"):
     groups: tuple[GroupState, ...] | None = None
     look: HealthLook | None = None
     clients: tuple[ClientInfo, ...] | None = None
+    systems: tuple[NodeSystem, ...] = ()
 
 
 class LogLines(msgspec.Struct, frozen=True, tag="log-lines"):

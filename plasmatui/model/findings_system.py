@@ -167,6 +167,12 @@ SYSTEM_FINDINGS = (
         "Do not drain or reboot voters until the missing one is back.",
     ),
     FindingKind(
+        "certificate-ends-soon",
+        Severity.WARNING,
+        "The TLS certificate of a service ends soon.",
+        "Issue another one and install it before that: `plasmatui certs issue NODE --renew`; then restart the service.",
+    ),
+    FindingKind(
         "clock-skew",
         Severity.WARNING,
         "Two clocks differ.",

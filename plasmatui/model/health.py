@@ -20,6 +20,7 @@ class ServiceState(msgspec.Struct, frozen=True):
         verified: False when TLS was not verified, by the inventory's own setting; None without an answer.
         finding: id of the finding that explains why it is not known, "" for none. remedy: what to do about it.
         askable: False for what cannot be asked from here; it does not count for the node's health.
+        ends: Unix seconds of its certificate's end, 0 when it is not known.
     """
 
     service: str
@@ -31,13 +32,24 @@ class ServiceState(msgspec.Struct, frozen=True):
     finding: str = ""
     remedy: str = ""
     askable: bool = True
+    ends: float = 0.0
 
 
 class NodeServices(msgspec.Struct, frozen=True):
-    """The services of a node in the order of its profile; none when it runs none any more."""
+    """The services of a node in the order of its profile; none when it runs none any more.
+
+    `skew`: seconds that the node's clock is ahead of the engine's; None when no answer tells. Updated only when it
+    changes notably.
+    """
 
     node: str
     services: tuple[ServiceState, ...] = ()
+    skew: float | None = None
+
+    @property
+    def ends(self) -> float:
+        """Unix seconds when the first certificate of the node ends, 0 when none is known."""
+        return min((each.ends for each in self.services if each.ends), default=0.0)
 
     def service(self, name: str) -> ServiceState | None:
         return next((each for each in self.services if each.service == name), None)
@@ -102,6 +114,53 @@ class GroupState(msgspec.Struct, frozen=True):
         return Health.OK if self.leader and self.healthy == self.voters else Health.DEGRADED
 
 
+class JoinSeen(msgspec.Struct, frozen=True):
+    """What a node's first-boot unit for a raft group said last. `state`: "waiting" "joining" "joined" "voter"
+    "refused" "unknown"."""
+
+    group: str
+    state: str
+    message: str = ""
+
+
+class NodeSystem(msgspec.Struct, frozen=True):
+    """What the system of a node says of itself over SSH.
+
+    Attributes:
+        at: Unix seconds of the look.
+        problem: why nothing is known, "" when it is.
+        booted, active, next: versions of the system that was booted, that runs, and that boots next.
+        drift: "" when all three are one, else in a sentence what differs.
+        reboot_needed: what runs needs a reboot to be what boots next.
+        joins: the first-boot units, one for each raft group that the node has a unit for.
+        failed: units that have failed.
+    """
+
+    node: str
+    at: float
+    problem: str = ""
+    booted: str = ""
+    active: str = ""
+    next: str = ""
+    drift: str = ""
+    reboot_needed: bool = False
+    joins: tuple[JoinSeen, ...] = ()
+    failed: tuple[str, ...] = ()
+
+
+class Trend(msgspec.Struct, frozen=True):
+    """How a service did at the last looks, the oldest first.
+
+    Attributes:
+        latencies: milliseconds; 0: no answer. Of one node, or the 95th percentile over all that were asked.
+        unwell: at each look, how many were asked and not well, or 0 and 1 for one node.
+    """
+
+    service: str
+    latencies: tuple[float, ...] = ()
+    unwell: tuple[int, ...] = ()
+
+
 class HealthLook(msgspec.Struct, frozen=True):
     """How the engine looks at services.
 
@@ -109,11 +168,42 @@ class HealthLook(msgspec.Struct, frozen=True):
         active: False while it does not look by itself: the inventory names no CA, and no service ever answered.
         at: Unix seconds of the end of the last look at all that were due, 0 before the first.
         pace: seconds between the begins of two looks.
+        trends: how each service did, over all nodes.
     """
 
     active: bool = False
     at: float = 0.0
     pace: float = 0.0
+    trends: tuple[Trend, ...] = ()
+
+
+class ReplicaSeen(msgspec.Struct, frozen=True):
+    """Whether a member has what was written at another. `seconds` until it had, 0 when it did not; `problem`: why."""
+
+    node: str
+    ok: bool
+    seconds: float = 0.0
+    problem: str = ""
+
+
+class Replication(msgspec.Struct, frozen=True):
+    """What came of writing a value into a raft group and reading it elsewhere.
+
+    Attributes:
+        key: what was written, in words. writer: the node that took it, "" when none did.
+        problem: why nothing was written, "" when it was.
+        replicas: the other members, one by one.
+    """
+
+    group: str
+    key: str = ""
+    writer: str = ""
+    problem: str = ""
+    replicas: tuple[ReplicaSeen, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        return not self.problem and bool(self.replicas) and all(each.ok for each in self.replicas)
 
 
 def service_word(service: ServiceState | None, power: Power) -> str:

@@ -272,6 +272,23 @@ class UnlockNodes(msgspec.Struct, frozen=True, tag="unlock"):
     break_lock: bool = False
 
 
+class AskTrend(msgspec.Struct, frozen=True, tag="trend"):
+    """How the services of a node did at the last looks. Reply: `Trends`."""
+
+    node: str
+
+
+class CheckReplication(msgspec.Struct, frozen=True, tag="check-replication"):
+    """Write a value into each raft group and read it at the other members. Reply: `Replications`."""
+
+
+class LookSystems(msgspec.Struct, frozen=True, tag="look-systems"):
+    """Ask the systems of these nodes over SSH now (all that are on when none is named). Reply: `Done` when all have
+    told or had their time; what they told comes with `Changes`."""
+
+    nodes: tuple[str, ...] = ()
+
+
 RequestBody = (
     Watch
     | Query
@@ -310,4 +327,7 @@ RequestBody = (
     | LockNodes
     | UnlockNodes
     | PastRequest
+    | AskTrend
+    | CheckReplication
+    | LookSystems
 )

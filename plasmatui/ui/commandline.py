@@ -57,6 +57,7 @@ class CommandLine:
             "console": self._console,
             "logs": self._logs,
             "health": lambda words: self._view("health", words),
+            "replication": self._replication,
             "events": lambda words: self._view("boot", words),
             "check": self._check,
             "power": self._power,
@@ -147,6 +148,20 @@ class CommandLine:
 
     async def _show(self, name: str) -> None:
         await self._main.show_view(name)
+
+    def _replication(self, words: list[str]) -> None:
+        if words:
+            raise CommandError(f"nothing more is expected after this word, found {words[0]!r}")
+        self._allowed("health.replication")
+        self._main.spawn(self._ask_replication(), "view health")
+
+    async def _ask_replication(self) -> None:
+        from plasmatui.ui.screens.health import HealthView
+
+        await self._main.show_view("health")
+        view = self._main.view
+        assert isinstance(view, HealthView)
+        view.action_replication()
 
     def _allowed(self, action_id: str) -> None:
         reason = self._main.context.disabled(BY_ID[action_id])

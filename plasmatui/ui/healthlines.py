@@ -1,172 +1,222 @@
-"""What the Health view says: cells of the matrix, lines of the raft groups and of the service under the cursor."""
+"""What the Health view says in lines: raft groups, trends, the service under the cursor and its node."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 
-from plasmatui.model.health import GroupState, NodeServices, ServiceState, node_word, service_word
-from plasmatui.model.node import NodeState
-from plasmatui.model.words import Health, Power
-from plasmatui.text import clean_line
-from plasmatui.ui import glyphs
+from plasmatui.model.health import (
+    GroupState,
+    JoinSeen,
+    MemberState,
+    NodeServices,
+    NodeSystem,
+    Replication,
+    Trend,
+    service_word,
+)
+from plasmatui.model.words import Health
+from plasmatui.ui import glyphs, healthcells
 from plasmatui.ui.bars import age, clock_text
-from plasmatui.ui.columns import NARROWEST_NAME, WIDEST_NAME, role
 from plasmatui.ui.context import Context
-from plasmatui.ui.glyphs import Glyphs
 from plasmatui.ui.lines import Part, TextLine, text_line
-from plasmatui.ui.widgets.gridlayout import GAP, GUTTER, Cell, Column
+from plasmatui.ui.spark import spark
+from plasmatui.ui.widgets.gridlayout import GAP, GUTTER, Column
 
-WORD = 12
-"""Cells that the longest word takes with its glyph and the brackets of the cursor."""
+SPARK = 20
+"""Looks of the sparkline beside the service under the cursor."""
 
-GLYPH = 3
-"""Cells of a glyph with the brackets of the cursor."""
+_JOINED = ("joined", "voter")
 
-HEALTH, SLOWEST, CHANGED = 12, 8, 9
-"""Cells of the columns beside the services."""
-
-ROOMY = 100
-"""Columns of the screen from which on latency and last change have columns."""
-
-SOUND = frozenset(("ok", "off", "-"))
+_URGENCY = {Health.FAILED: 0, Health.DEGRADED: 1, Health.UNKNOWN: 2, Health.OK: 3}
 
 
-def services_of(nodes: Iterable[NodeServices]) -> tuple[str, ...]:
-    """All services that some node runs, in the order of the profiles."""
-    return tuple(dict.fromkeys(each.service for node in nodes for each in node.services))
-
-
-def urgency(services: NodeServices, state: NodeState) -> int:
-    """For ordering: what fails first, then degraded, what is not known, what is well, what is off."""
-    if state.health is Health.FAILED:
-        return 0
-    if state.health is Health.DEGRADED:
-        return 1
-    if state.health is Health.OK:
-        return 3
-    return 4 if node_word(state.health, state.power.value) == "off" else 2
-
-
-def columns(services: Sequence[str], width: int, longest: int, chosen: str) -> list[Column]:
-    """The grid's columns on a screen of this width; the service under the cursor has its title in brackets."""
-    name = max(NARROWEST_NAME, min(longest, WIDEST_NAME))
-    roomy = width >= ROOMY
-    used = GUTTER + name + HEALTH + 2 * GAP + (SLOWEST + CHANGED + 2 * GAP if roomy else 0)
-    each = (width - used) // max(1, len(services)) - GAP
-    titles = {service: f"[{service}]" if service == chosen else service for service in services}
-    found = [Column("node", "NODE", name), Column("health", "HEALTH", HEALTH)]
-    for service in services:
-        most = max(WORD, len(service) + 2)
-        found.append(Column(f"service {service}", titles[service].upper(), max(GLYPH, min(each, most))))
-    if roomy:
-        found += [Column("slowest", "SLOWEST", SLOWEST), Column("changed", "CHANGED", CHANGED)]
-    return found
-
-
-def worded(layout: Sequence[Column]) -> bool:
-    """Whether the services' columns have room for words."""
-    return all(column.width >= WORD for column in layout if column.key.startswith("service "))
-
-
-def row_cells(
-    services: NodeServices, state: NodeState, glyph: Glyphs, names: Sequence[str], *, words: bool, chosen: str
-) -> dict[str, Cell]:
-    """The cells of a node. `chosen`: the service under the cursor, "" in other rows."""
-    word = node_word(state.health, state.power.value)
-    name, colour = _look(state.health, word)
-    worst = glyphs.worst(state)
-    cells = {
-        "node": Cell(clean_line(services.node, 64), role(glyphs.SEVERITY[worst][1]) if worst else ""),
-        "health": Cell(f"{glyph[name]} {word}", role(colour)),
-    }
-    for service in names:
-        cells[f"service {service}"] = _cell(services.service(service), state, glyph, words, service == chosen)
-    latency = max((each.latency_ms for each in services.services), default=0.0)
-    since = max((each.since for each in services.services if each.askable), default=0.0)
-    cells["slowest"] = Cell(f"{latency:.0f}ms" if latency else glyph["none"], "role-muted")
-    cells["changed"] = Cell(clock_text(since) if since else glyph["none"], "role-muted")
-    return cells
-
-
-def _look(health: Health, word: str) -> tuple[str, str]:
-    """Glyph and colour of a word."""
-    if word == "off":
-        return glyphs.POWER[Power.OFF]
-    if word == "-":
-        return "none", "muted"
-    if word in ("expired", "untrusted"):
-        return "error", "error"
-    return glyphs.HEALTH[health]
-
-
-def _cell(service: ServiceState | None, state: NodeState, glyph: Glyphs, words: bool, chosen: bool) -> Cell:
-    word = service_word(service, state.power.value)
-    name, colour = _look(service.status if service is not None else Health.UNKNOWN, word)
-    if word == "silent" and any(finding.id == "service-silent" for finding in state.findings):
-        colour = "error"
-    text = glyph[name] if word == "-" or not words else f"{glyph[name]} {word}"
-    if service is not None and service.verified is False:
-        text += " !tls" if words else "!"
-    return Cell(f"[{text}]" if chosen else text, role(colour))
-
-
-def group_lines(context: Context, groups: Sequence[GroupState]) -> list[TextLine]:
-    """Each group with leader and margin; below it what is odd."""
+def group_lines(
+    context: Context, groups: Sequence[GroupState], width: int, replications: Mapping[str, tuple[float, Replication]]
+) -> list[TextLine]:
+    """Each group with leader and margin, the worst first; below it what is odd, and what a check of its replication
+    found (when, and what)."""
     lines: list[TextLine] = []
-    width = max((len(group.name) for group in groups), default=0)
-    for group in groups:
-        lines.append(_group_line(context, group, width))
-        missing = [f"{each.id} {each.condition}" for each in group.members if each.voter and not each.healthy]
-        if missing:
+    name = max((len(group.name) for group in groups), default=0)
+    for group in sorted(groups, key=lambda each: _URGENCY[each.health]):
+        lines.append(_group_line(context, group, name, width))
+        missing = [
+            f"{each.node or each.id} {each.condition}" for each in group.members if each.voter and not each.healthy
+        ]
+        if missing and width < healthcells.ROOMY:
             lines.append(text_line((f"   does not count: {', '.join(missing)}", "role-warning")))
         if group.message:
             lines.append(text_line((f"   {group.message}", "role-warning")))
         if not group.verified:
             lines.append(text_line(("   told over TLS that was not verified", "role-warning")))
+        if group.name in replications:
+            lines.append(_replication_line(context, *replications[group.name]))
     return lines
 
 
-def _group_line(context: Context, group: GroupState, width: int) -> TextLine:
-    name, colour = glyphs.HEALTH[group.health]
+def _group_line(context: Context, group: GroupState, name: int, width: int) -> TextLine:
+    glyph, colour = glyphs.HEALTH[group.health]
     word = "majority lost" if group.lost else "at risk" if group.at_risk else str(group.health)
     head: list[Part] = [
-        (f" {context.glyphs[name]} ", f"role-{colour}"),
-        (f"{group.name:<{width}} ", "bold"),
+        (f" {context.glyphs[glyph]} ", f"role-{colour}"),
+        (f"{group.name:<{name}} ", "bold"),
         (f"{word} ", f"role-{colour}"),
     ]
     since = f"  since {clock_text(group.since)}" if group.since else ""
     if not group.readable or not group.voters:
         return text_line(*head, (f" nothing is known{since}", "role-muted"))
-    leader = f"leader {group.leader}" if group.leader else "no leader"
-    counts = f"{group.healthy} of {group.voters} healthy, {group.needed} needed, margin {group.margin}"
+    shown = width >= healthcells.ROOMY and any(
+        each.role == "leader" and group.leader in (each.node, each.id) for each in group.members
+    )
+    leader = "" if shown else f" leader {group.leader} " if group.leader else " no leader "
+    counts = f"{group.healthy}/{group.voters} voters, margin {group.margin}"
+    members = _members(context, group) if width >= healthcells.ROOMY else []
     return text_line(
-        *head, (f" {leader}  ", "" if group.leader else "role-warning"), (counts, ""), (since, "role-muted")
+        *head,
+        (leader, "" if group.leader else "role-warning"),
+        (f" {counts}", "role-warning" if group.margin <= 0 and group.voters > 1 else ""),
+        (since, "role-muted"),
+        *members,
     )
 
 
-def cell_lines(context: Context, services: NodeServices | None, name: str) -> list[TextLine]:
-    """The service under the cursor: its word, since when, how fast; what it says; what to do."""
+def _members(context: Context, group: GroupState) -> list[Part]:
+    parts: list[Part] = []
+    quiet = [each for each in group.members if not each.voter and each.healthy]
+    for each in group.members:
+        if each in quiet:
+            continue
+        text = f"{each.node or each.id} {_role(each) if each.healthy else each.condition}"
+        colour = "role-muted" if each.healthy else "role-warning"
+        parts.append((f"  {context.glyphs['ok' if each.healthy else 'warning']} {text}", colour))
+    return [*parts, (f"  and {len(quiet)} without a vote", "role-muted")] if quiet else parts
+
+
+def _since(context: Context, at: float) -> str:
+    """Since when something is so; how long that is only in minutes, so that nothing changes every second."""
+    ago = context.clock() - at
+    return f"since {clock_text(at)}" + (f", {age(ago)} ago" if ago >= 60 else "")
+
+
+def _role(member: MemberState) -> str:
+    role = member.role or ("voter" if member.voter else "learner")
+    return role if member.voter or not member.role else f"{role}, no vote"
+
+
+def _replication_line(context: Context, at: float, found: Replication) -> TextLine:
+    glyph, colour = ("ok", "ok") if found.ok else ("error", "error")
+    head = (f"   {context.glyphs[glyph]} replication, {clock_text(at)}: ", f"role-{colour}")
+    if found.problem:
+        return text_line(head, (found.problem, "role-error"))
+    read = [
+        f"{each.node} has it after {each.seconds:.1f} s" if each.ok else f"{each.node}: {each.problem}"
+        for each in found.replicas
+    ]
+    text = ", ".join(read) or "no other member to read it at"
+    return text_line(head, (f"written at {found.writer}; {text}", "" if found.ok else "role-error"))
+
+
+def replication_acts(context: Context) -> list[str]:
+    """What a check of replication does, for a person who is to confirm it."""
+    acts = []
+    for group in context.store.groups:
+        leader = group.leader or "a member"
+        others = [each.node or each.id for each in group.members if (each.node or each.id) != group.leader]
+        what = "PUT /v1/kv/plasmatui-replication-check" if group.name == "chainfire" else "POST /v1/write"
+        acts.append(f"{group.name}: {what} at {leader}, then read at {', '.join(others) or 'nobody else'}")
+    return [*acts, "One key of Chainfire is overwritten, and one metric of FlareDB grows by a point; both are ours."]
+
+
+def trend_line(context: Context, layout: Sequence[Column], trends: Sequence[Trend]) -> TextLine:
+    """The sparklines of all services above their columns: the 95th percentile over the nodes, and where some were not
+    well. "" while there is one look at most, of which there is no trend."""
+    by_name = {f"service {trend.service}": trend for trend in trends if len(trend.latencies) > 1}
+    parts: list[Part] = [(" " * GUTTER, "")]
+    if not by_name:
+        return text_line()
+    for column in layout:
+        told: list[Part] = []
+        if column.key == "node":
+            told = [("p95 ms", "role-muted")]
+        elif column.key in by_name:
+            trend = by_name[column.key]
+            number = f"{trend.latencies[-1]:.0f}" if trend.latencies[-1] else "-"
+            bars = spark(trend, min(healthcells.WORD, column.width) - len(number) - 1, context.glyphs)
+            told = [(f"{number} ", "role-muted"), *bars]
+        used = sum(len(text) for text, _ in told)
+        parts += [*told, (" " * (column.width - used + GAP), "")]
+    return text_line(*parts)
+
+
+def cell_lines(context: Context, services: NodeServices | None, name: str, trend: Trend | None) -> list[TextLine]:
+    """The service under the cursor: its word, since when, how fast; what it says; what to do. Then its node."""
     if services is None:
         return []
+    return [*_service_lines(context, services, name, trend), node_line(context, services)]
+
+
+def _service_lines(context: Context, services: NodeServices, name: str, trend: Trend | None) -> list[TextLine]:
     state = context.store.state(services.node)
     service = services.service(name)
     word = service_word(service, state.power.value)
-    glyph, colour = _look(service.status if service is not None else Health.UNKNOWN, word)
+    glyph, colour = healthcells.look(service.status if service is not None else Health.UNKNOWN, word)
     parts: list[Part] = [
         (f" {services.node} {name} ", "bold"),
         (f" {context.glyphs[glyph]} {word if word != '-' else 'not asked'}", f"role-{colour}"),
     ]
     if service is None:
-        return [text_line(*parts), text_line((" the node's profile does not run it", "role-muted"))]
+        return [text_line(*parts), text_line((" the node's profile does not run it", "role-muted")), text_line()]
     if service.since and service.askable:
-        ago = age(context.clock() - service.since)
-        parts.append((f"  since {clock_text(service.since)}, {ago} ago", "role-muted"))
+        parts.append((f"  {_since(context, service.since)}", "role-muted"))
     if service.latency_ms:
         parts.append((f"  {service.latency_ms:.0f} ms", "role-muted"))
+    if trend is not None and len(trend.latencies) > 1:
+        parts += [("  ", ""), *spark(trend, SPARK, context.glyphs)]
     if service.verified is False:
         parts.append(("  TLS not verified", "role-warning"))
     lines = [text_line(*parts), text_line((f" {context.glyphs.text(service.message)}", ""))]
-    if service.remedy:
-        arrow = context.glyphs["arrow"]
-        lines.append(text_line((f" {arrow} {context.glyphs.text(service.remedy)}", "role-muted")))
-    return lines
+    arrow = context.glyphs["arrow"]
+    remedy = f" {arrow} {context.glyphs.text(service.remedy)}" if service.remedy else ""
+    return [*lines, text_line((remedy, "role-busy"))]
+
+
+def node_line(context: Context, services: NodeServices) -> TextLine:
+    """The node in a line: certificates, clock, system, first boot, failed units."""
+    now, glyph = context.clock(), context.glyphs
+    parts: list[Part] = [(f" {services.node} ", "bold")]
+    text, colour = healthcells.certificate(services, now)
+    parts.append((f" certificates {text} ", f"role-{colour}"))
+    text, colour = healthcells.clock(services)
+    parts.append((f" clock {text} ", f"role-{colour}"))
+    system = context.store.systems.get(services.node)
+    if system is None:
+        key = context.keymap.first("health.systems")
+        return text_line(*parts, (f" system not asked yet ({key} asks)", "role-muted"))
+    if system.problem:
+        return text_line(*parts, (f" system {glyph['unknown']} {glyph.text(system.problem)}", "role-unknown"))
+    return text_line(*parts, *_system_parts(context, system), (f"  asked {clock_text(system.at)}", "role-muted"))
+
+
+def _system_parts(context: Context, system: NodeSystem) -> list[Part]:
+    text, colour = healthcells.system(system)
+    sign = context.glyphs["ok" if text == "ok" else healthcells.SIGNS[colour]]
+    parts: list[Part] = [(f" system {sign} {text} ", f"role-{colour}")]
+    if system.active != system.next:
+        parts.append((f" runs {system.active}, boots next {system.next} ", "role-warning"))
+    elif system.active:
+        parts.append((f"{system.active.partition(' ')[0]} ", "role-muted"))
+    if system.joins and all(each.state in _JOINED for each in system.joins):
+        parts.append((" first boot joined ", "role-muted"))
+    else:
+        parts += [_join_part(context, each) for each in system.joins]
+    if system.failed:
+        parts.append((f" {context.glyphs['error']} failed: {', '.join(system.failed)} ", "role-error"))
+    return parts
+
+
+def _join_part(context: Context, join: JoinSeen) -> Part:
+    if join.state == "refused":
+        return (
+            f" {context.glyphs['error']} {join.group} join refused: {context.glyphs.text(join.message)} ",
+            "role-error",
+        )
+    return (f" {join.group} first boot {join.state} ", "role-muted" if join.state in _JOINED else "role-unknown")

@@ -15,7 +15,7 @@ from enum import Enum
 from plasmatui.model import wire
 from plasmatui.model.boot import BootTimeline, SourceState, UnknownClient
 from plasmatui.model.event import AuditLine, EventLine
-from plasmatui.model.health import GroupState, HealthLook, NodeServices
+from plasmatui.model.health import GroupState, HealthLook, NodeServices, NodeSystem
 from plasmatui.model.node import Node, NodeState
 from plasmatui.model.operation import OperationRecord
 from plasmatui.model.pxe import PxeReply, PxeRequest
@@ -115,6 +115,7 @@ class Store:
     services: dict[str, NodeServices] = field(default_factory=dict)
     groups: tuple[GroupState, ...] = ()
     look: HealthLook = field(default_factory=HealthLook)
+    systems: dict[str, NodeSystem] = field(default_factory=dict)
     boots: dict[str, tuple[BootTimeline, ...]] = field(default_factory=dict)
     checklist: Checklist = field(default_factory=Checklist)
     pxe: PxeSide = field(default_factory=PxeSide)
@@ -153,6 +154,7 @@ class Store:
         self.unknown = snapshot.unknown
         self.services = {each.node: each for each in snapshot.services}
         self.groups, self.look = snapshot.groups, snapshot.look
+        self.systems = {each.node: each for each in snapshot.systems}
         self.boots.clear()  # asked for again; numbers may have begun anew
         self.seq = snapshot.seq
         now = self.clock()
@@ -198,11 +200,13 @@ class Store:
     def _take_health(self, changes: wire.Changes) -> bool:
         """Take over how services and groups stand; whether that changed."""
         self.services |= {each.node: each for each in changes.services}
+        self.systems |= {each.node: each for each in changes.systems}
         if changes.groups is not None:
             self.groups = changes.groups
         if changes.look is not None:
             self.look = changes.look
-        return bool(changes.services) or changes.groups is not None or changes.look is not None
+        whole = changes.groups is not None or changes.look is not None
+        return whole or bool(changes.services or changes.systems)
 
     def remember_audit(self, lines: tuple[AuditLine, ...]) -> None:
         """The command log as the engine has it; lines that came meanwhile are kept once."""

@@ -11,10 +11,12 @@ import pytest
 
 from plasmatui.cluster.clients import Answer, ClusterClients
 from plasmatui.cluster.errors import ServiceError
+from plasmatui.cluster.health import ServiceHealth
 from plasmatui.cluster.members import Member, RaftGroup
 from plasmatui.engine import health
 from plasmatui.engine.health import pace_of
-from plasmatui.engine.healthfacts import group_state, silence_is_wrong
+from plasmatui.engine.healthfacts import group_state, service_findings, services_of, silence_is_wrong
+from plasmatui.engine.trends import KEPT, Trends
 from plasmatui.inventory.inventory import Inventory, Profile, Service
 from plasmatui.model import wire
 from plasmatui.model.event import PowerSeen
@@ -244,3 +246,39 @@ def test_a_group_that_nobody_tells_of_is_unknown_not_lost() -> None:
     )  # fmt: skip
     one = group_state(RaftGroup("chainfire", (Member("n1", "n1", status="ok"),), "n1", asked=("n1",)), found, 2.0)
     assert (one.health, one.at_risk, one.since) == (Health.OK, False, 2.0)
+
+
+def test_certificates_that_end_soon_and_clocks_that_are_off_are_warnings() -> None:
+    day = 86400.0
+    found = (
+        ServiceHealth("n1", "iam", Health.OK, ends=100 * day, skew=7.5),
+        ServiceHealth("n1", "chainfire", Health.OK, ends=12.5 * day, skew=-6.0),
+        ServiceHealth("n1", "old", Health.OK, ends=-day),
+    )
+    findings = service_findings(found, 0.0, silence_wrong=True)
+    assert findings.keys() == {"certificate-ends-soon", "clock-skew"}
+    assert {each.severity for each in findings.values()} == {Severity.WARNING}
+    assert findings["certificate-ends-soon"].evidence == ("chainfire: it ends in 12 days",)
+    assert findings["clock-skew"].evidence == ("its clock is about 6 s behind this host's",)
+    told = services_of("n1", found, None, False)
+    assert (told.skew, told.ends) == (-6.0, -day)
+    again = services_of("n1", (ServiceHealth("n1", "iam", Health.UNKNOWN),), told, False)
+    assert again.skew == -6.0, "what is not told now is as it was told last"
+
+
+def test_trends_are_kept_per_node_and_over_all() -> None:
+    trends = Trends()
+    for round_ in range(KEPT + 5):
+        for number in range(20):
+            bad = number == 3 and round_ == KEPT + 4
+            status = Health.DEGRADED if bad else Health.OK
+            trends.take(f"n{number}", (ServiceHealth(f"n{number}", "iam", status, latency=0.001 * (number + 1)),))
+        trends.take("n99", (ServiceHealth("n99", "iam"), ServiceHealth("n99", "k8shost", askable=False)))
+        over_all = trends.end_look()
+    assert [trend.service for trend in over_all] == ["iam"]
+    assert over_all[0].latencies == (19.0,) * KEPT
+    assert over_all[0].unwell == (*(1,) * (KEPT - 1), 2)
+    assert trends.of("n99")[0].latencies == (0.0,) * KEPT
+    trends.forget(("n1",), ())
+    assert trends.of("n99") == ()
+    assert trends.end_look() == ()

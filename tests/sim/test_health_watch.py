@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 
 from plasmatui.cluster.clients import ClusterClients
+from plasmatui.cluster.replication import check_replication
 from plasmatui.engine.health import HealthWatch
 from plasmatui.engine.store import Store
 from plasmatui.journal.memory import Memory
@@ -17,14 +20,15 @@ from plasmatui.model.event import PowerSeen
 from plasmatui.model.health import GroupState
 from plasmatui.model.words import Health, Power, Severity
 from tests.sim.test_cluster_clients import NAMES, inventory
-from tests.unit.sim.cluster_site import Site, site, until
+from tests.unit.sim.cluster_site import VOTERS, Site, site, until
 
 
 class Watched:
     """A simulated cluster, and what the engine's store says of it."""
 
-    def __init__(self, rack: Site, store: Store, watch: HealthWatch) -> None:
+    def __init__(self, rack: Site, store: Store, watch: HealthWatch, clients: ClusterClients) -> None:
         self.rack = rack
+        self.clients = clients
         self.store = store
         self.look = watch.look
 
@@ -58,7 +62,7 @@ async def watched(tmp_path: Path) -> AsyncIterator[Watched]:
         memory = Memory(journal)
         watch = HealthWatch(store, lambda: found, lambda: clients, memory, lambda: False, lambda: True)
         task = asyncio.create_task(watch.run(), name="health")
-        made = Watched(rack, store, watch)
+        made = Watched(rack, store, watch, clients)
         await made.looks_until(lambda: set(made.health().values()) == {Health.OK})
         yield made
         task.cancel()
@@ -97,6 +101,40 @@ async def test_a_voter_that_is_off_and_the_next_one(watched: Watched) -> None:
     watched.rack.boot("node02")
     await watched.looks_until(lambda: watched.group("chainfire").at_risk)
     await watched.looks_until(lambda: watched.findings("node01") == {"quorum-at-risk": Severity.WARNING})
+
+
+async def test_a_clock_that_is_off_certificates_and_trends(watched: Watched) -> None:
+    watched.rack.faults["node04"].set("clock-skew=300")
+    await watched.look()
+    assert watched.findings("node04") == {"clock-skew": Severity.WARNING}
+    services = watched.store.services
+    assert services["node04"].skew == pytest.approx(300, abs=2)
+    assert services["node01"].skew == 0.0
+    assert services["node01"].ends > time.time() + 80 * 86400
+    trends = {trend.service: trend for trend in watched.store.look.trends}
+    assert trends.keys() >= {"chainfire", "plasmavmc"}
+    assert all(latency > 0 for latency in trends["chainfire"].latencies[-1:])
+    assert trends["chainfire"].unwell[-1] == 0
+    watched.rack.faults["node04"].clear("clock-skew")
+    await watched.looks_until(lambda: watched.findings("node04") == {})
+
+
+async def test_what_is_written_is_read_elsewhere(watched: Watched) -> None:
+    found = {each.group: each for each in await check_replication(watched.clients)}
+    for group in ("chainfire", "flaredb"):
+        assert found[group].ok, found[group]
+        assert {each.node for each in found[group].replicas} == {*VOTERS} - {found[group].writer}
+    follower = next(name for name in ("node02", "node03") if name != found["chainfire"].writer)
+    watched.rack.halt(follower)
+    found = {each.group: each for each in await check_replication(watched.clients)}
+    bad = [each for each in found["chainfire"].replicas if not each.ok]
+    assert [each.node for each in bad] == [follower]
+    assert bad[0].problem
+    for name in ("node02", "node03"):
+        watched.rack.halt(name)
+    found = {each.group: each for each in await check_replication(watched.clients)}
+    assert not found["chainfire"].ok
+    assert found["chainfire"].problem
 
 
 async def test_another_leader(watched: Watched) -> None:

@@ -16,7 +16,7 @@ from plasmatui.model.bmc import BootDevice, Device, SensorReading
 from plasmatui.model.boot import LogFilter, LogLine, SourceState, UnknownClient
 from plasmatui.model.checks import CHECKS, CheckAnswer, CheckState
 from plasmatui.model.event import AuditLine, EventLine
-from plasmatui.model.health import GroupState, HealthLook, NodeServices
+from plasmatui.model.health import GroupState, HealthLook, NodeServices, NodeSystem
 from plasmatui.model.node import BmcState, ConsoleState, Finding, Node, NodeState, PenHolder, PowerState
 from plasmatui.model.operation import NodePlan, NodeRecord, OperationRecord, Pace, Plan, PowerOrder, Step
 from plasmatui.model.system import Disk, Generation
@@ -250,6 +250,7 @@ class FakeWorld:
         self.pxe_services = pxe_services()
         self.images = pxe_images()
         self.drift = pxe_drift()
+        self.systems: tuple[NodeSystem, ...] = ()
         self.operations: dict[int, OperationRecord] = {}
         self.audit: tuple[AuditLine, ...] = (AuditLine(1, NOW - 50, "anna", "node01", "chassis control 1", "done"),)
 
@@ -339,7 +340,7 @@ class FakeWorld:
         if isinstance(body, wire.Watch):
             return wire.Snapshot(
                 self.seq, self.nodes, tuple(self.states.values()), tuple(self.operations.values()), self.events,
-                (), self.sources, self.unknown, self.services, self.groups, self.look,
+                (), self.sources, self.unknown, self.services, self.groups, self.look, (), self.systems,
             )  # fmt: skip
         if isinstance(body, wire.ListLogs):
             return self.log_page(body)

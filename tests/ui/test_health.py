@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from plasmatui.model import wire
-from plasmatui.model.health import HealthLook, NodeServices
+from plasmatui.model.health import HealthLook, NodeServices, ReplicaSeen, Replication
 from plasmatui.model.words import Health
-from tests.ui.clusters import cluster, service
+from tests.ui.clusters import cluster, service, trends
 from tests.ui.fake import FakeWorld
 
 
@@ -23,13 +23,14 @@ async def opened(ui):
 async def test_problems_come_first_and_the_service_under_the_cursor_is_told(cockpit) -> None:
     async with cockpit(cluster()) as ui:
         await opened(ui)
-        assert matrix(ui).order[:4] == ["node02", "node01", "node03", "node05"]
+        assert matrix(ui).order[:5] == ["node02", "node01", "node03", "node07", "node05"]
         assert matrix(ui).order[-1] == "node12", "what is off is no problem"
         text = ui.text()
-        assert "chainfire at risk  leader node01  2 of 3 healthy, 2 needed, margin 0" in text
-        assert "does not count: node02 unreachable" in text
-        assert "flaredb   majority lost  no leader  1 of 3 healthy, 2 needed, margin -1" in text
-        assert "node02 chainfire  ✗ failed  since 22:12:38, 42s ago  1200 ms" in text
+        assert "chainfire at risk  2/3 voters, margin 0" in text
+        assert "✓ node01 leader  ▲ node02 unreachable  ✓ node03 follower" in text
+        assert "flaredb   majority lost  no leader  1/3 voters, margin -1" in text
+        assert text.index("flaredb") < text.index("chainfire"), "the worst group comes first"
+        assert "node02 chainfire  ✗ failed  since 22:12:38  1200 ms" in text
         await ui.press("down", "right", "right")
         assert "node01 iam  ? silent" in ui.text()
         assert "→ Look at `systemctl status iam.service` on node01." in ui.text()
@@ -40,6 +41,62 @@ async def test_problems_come_first_and_the_service_under_the_cursor_is_told(cock
         assert "the node's profile does not run it" in ui.text()
         await ui.press("left", "left", "left")
         assert "node12 prismnet  ○ off" in ui.text()
+
+
+async def test_certificates_clocks_systems_and_first_boots_are_told(cockpit) -> None:
+    async with cockpit(cluster(), size=(200, 60)) as ui:
+        await opened(ui)
+        rows = {line[2:8]: line for line in ui.text().splitlines() if line[2:6] == "node"}
+        assert "89d" in rows["node02"]
+        assert "✗ no join" in rows["node02"]
+        assert "▲ drift" in rows["node03"]
+        assert "✓ ok ▲ cert" in rows["node07"]
+        assert "▲ 12d" in rows["node07"]
+        assert "▲ +5m" in rows["node07"]
+        assert "unknown" in rows["node07"]
+        assert "▲ 1 failed" in rows["node05"]
+        assert "flaredb join refused: no leader [/]" in ui.text()
+        await ui.press("down", "down")
+        assert "runs 25.11.1 (aaaaaa), boots next 25.11.2 (bbbbbb)" in ui.text()
+        await ui.press("down")
+        assert "system ? ssh to node07: connection refused" in ui.text()
+        await ui.press("down")
+        assert "failed: smartd.service" in ui.text()
+        await ui.press("end", "s")
+        assert "system not asked yet (s asks)" in ui.text()
+        await ui.settle(lambda: ui.world.of(wire.LookSystems))
+
+
+async def test_trends_are_drawn_over_all_nodes_and_for_the_service_under_the_cursor(cockpit) -> None:
+    async with cockpit(cluster(), size=(200, 60)) as ui:
+        await opened(ui)
+        assert "120 ▁▁▁▁▃▁▁█" in ui.text()
+        await ui.press("down", "right", "right")
+        await ui.settle(lambda: "▂▂▂▃▅▂??" in ui.text())
+        asked = [body.node for body in ui.world.of(wire.AskTrend)]
+        ui.world.push(look=HealthLook(True, 5.0, 10.0, trends()))
+        await ui.settle(lambda: len(ui.world.of(wire.AskTrend)) > len(asked))
+
+
+async def test_replication_is_checked_only_after_a_yes(cockpit) -> None:
+    async with cockpit(cluster()) as ui:
+        ui.world.answers[wire.CheckReplication] = lambda *_: wire.Replications(
+            (
+                Replication("chainfire", "key", "node01", "", (ReplicaSeen("node03", True, 0.3),)),
+                Replication("flaredb", "point", "node01", "node01 did not take it: HTTP 503"),
+            )
+        )
+        await opened(ui)
+        await ui.press("V")
+        assert "PUT /v1/kv/plasmatui-replication-check at node01, then read at node02, node03" in ui.text()
+        await ui.press("enter")
+        assert not ui.world.of(wire.CheckReplication)
+        await ui.press("1", "colon")
+        await ui.type("replication")
+        await ui.press("enter", "y")
+        await ui.settle(lambda: "written at node01; node03 has it after 0.3 s" in ui.text())
+        assert "node01 did not take it: HTTP 503" in ui.text()
+        assert ui.main.view_name == "health"
 
 
 async def test_changes_are_followed_and_told(cockpit) -> None:
@@ -77,7 +134,7 @@ async def test_filter_and_problems_narrow_it_and_escape_widens(cockpit) -> None:
     async with cockpit(cluster()) as ui:
         await opened(ui)
         await ui.press("x")
-        assert matrix(ui).order == ["node02", "node01", "node03"]
+        assert matrix(ui).order == ["node02", "node01", "node03", "node07"]
         await ui.press("slash")
         await ui.type("health=failed")
         await ui.press("enter")

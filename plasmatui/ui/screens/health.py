@@ -7,9 +7,10 @@ from collections import Counter
 from rich.cells import cell_len
 from textual.app import ComposeResult
 
+from plasmatui.client import EngineError, EngineUnreachableError
 from plasmatui.model import wire
-from plasmatui.model.health import NodeServices, node_word
-from plasmatui.ui import glyphs, healthlines
+from plasmatui.model.health import NodeServices, Replication, Trend, node_word
+from plasmatui.ui import glyphs, healthcells, healthlines
 from plasmatui.ui.bars import clock_text
 from plasmatui.ui.columns import natural
 from plasmatui.ui.filter import Filter, FilterError, parse_filter
@@ -18,10 +19,16 @@ from plasmatui.ui.prompt import PromptUse
 from plasmatui.ui.screens.acting import ActingView
 from plasmatui.ui.store import Dirt, Topic
 from plasmatui.ui.widgets.grid import NodeGrid
-from plasmatui.ui.widgets.gridlayout import Cell, Row
+from plasmatui.ui.widgets.gridlayout import Cell, Column, Row
 
 AGES = 5.0
 """Seconds between two updates of what only time changes."""
+
+TALL = 20
+"""Lines of the screen from which on trends and the node under the cursor have room."""
+
+REST = 0.2
+"""Seconds that the cursor rests on a node before its trends are asked for."""
 
 
 class HealthView(ActingView):
@@ -36,12 +43,19 @@ class HealthView(ActingView):
         self._services: tuple[str, ...] = ()
         self._words = False
         self._row = ""
+        self._layout: list[Column] = []
+        self._trends: tuple[str, tuple[Trend, ...]] = ("", ())
+        self._trends_asked = ("", 0.0)
+        self._replications: dict[str, tuple[float, Replication]] = {}
         self.groups = LinesPane(id="groups", wrap=True)
         self.groups.can_focus = False
+        self.trends = LinesPane(id="trends")
+        self.trends.can_focus = False
         self.grid = NodeGrid((), mark=self.context.glyphs["mark"], id="matrix")
         self.cell = LinesPane(id="cell", wrap=True)
         self.cell.can_focus = False
         yield self.groups
+        yield self.trends
         yield self.grid
         yield self.cell
 
@@ -49,9 +63,11 @@ class HealthView(ActingView):
         self.set_interval(AGES, self._tick, name="health-ages")
 
     def on_resize(self) -> None:
+        self.cell.styles.height = 5 if self.app.size.height >= TALL else 3
         self._lay_out()
         self._fill()
         self._show_groups()
+        self._show_trends()
 
     def focus_view(self) -> None:
         self.grid.focus()
@@ -62,12 +78,14 @@ class HealthView(ActingView):
         if Topic.HEALTH in dirt.topics or Topic.NODES in dirt.topics:
             self._show_groups()
             self._fill()
+            self._show_trends()
             self.main.refresh_bars()
         elif dirt.names:
             for name in dirt.names & self._serving().keys():
                 self.grid.update_cells(name, self._cells(name))
             self._arrange()
         self._show_cell()
+        self._want_trends()
 
     def _serving(self) -> dict[str, NodeServices]:
         """The nodes that run services."""
@@ -76,13 +94,13 @@ class HealthView(ActingView):
     def _lay_out(self) -> None:
         names = self.context.store.services
         longest = max((cell_len(name) for name in names), default=0)
-        layout = healthlines.columns(self._services, self.app.size.width, longest, self.column)
-        self._words = healthlines.worded(layout)
-        self.grid.set_columns(layout)
+        self._layout = healthcells.columns(self._services, self.app.size.width, longest, self.column)
+        self._words = healthcells.worded(self._layout)
+        self.grid.set_columns(self._layout)
 
     def _fill(self) -> None:
         running = self._serving()
-        services = healthlines.services_of(running.values())
+        services = healthcells.services_of(running.values())
         if services != self._services:
             self._services = services
             if self.column not in services:
@@ -99,33 +117,27 @@ class HealthView(ActingView):
         store = self.context.store
         shown = [name for name in running if self._passes(name)]
         shown.sort(key=natural)
-        shown.sort(key=lambda name: healthlines.urgency(running[name], store.state(name)))
+        shown.sort(key=lambda name: healthcells.urgency(store.state(name)))
         return shown
 
     def _passes(self, name: str) -> bool:
         store = self.context.store
         node, state = store.nodes.get(name), store.state(name)
-        if node is None or (self.only_problems and healthlines.urgency(store.services[name], state) > 2):
+        if node is None or (self.only_problems and healthcells.urgency(state) > healthcells.PROBLEM):
             return False
         return not self.filter or self.filter.matches(node, state)
 
     def _cells(self, name: str) -> dict[str, Cell]:
-        store = self.context.store
-        return healthlines.row_cells(
-            store.services[name],
-            store.state(name),
-            self.context.glyphs,
-            self._services,
-            words=self._words,
-            chosen=self.column if name == self.grid.cursor_key else "",
-        )
+        chosen = self.column if name == self.grid.cursor_key else ""
+        return healthcells.row_cells(self.context, name, self._services, words=self._words, chosen=chosen)
 
     def _show_groups(self) -> None:
-        lines = healthlines.group_lines(self.context, self.context.store.groups)
+        width = self.app.size.width
+        lines = healthlines.group_lines(self.context, self.context.store.groups, width, self._replications)
         if not self._serving():
             lines += [text_line((f" {text}", "role-muted")) for text in self._why_empty()]
         self.groups.set_lines(lines)
-        self.groups.styles.height = min(len(self.groups.lines), max(3, self.app.size.height // 3))
+        self.groups.styles.height = min(len(self.groups.lines), max(3, self.app.size.height // 4))
 
     def _why_empty(self) -> list[str]:
         if self.context.store.look.active and not self.context.store.look.at:
@@ -139,12 +151,43 @@ class HealthView(ActingView):
             f"{key} asks them now.",
         ]
 
+    def _show_trends(self) -> None:
+        line = healthlines.trend_line(self.context, self._layout, self.context.store.look.trends)
+        self.trends.display = bool(line.parts) and bool(self._services) and self.app.size.height >= TALL
+        self.trends.set_lines([line])
+
     def _show_cell(self) -> None:
         services = self.context.store.services.get(self.grid.cursor_key or "")
-        self.cell.set_lines(healthlines.cell_lines(self.context, services, self.column) if self.column else [])
+        trend = None
+        if services is not None and self._trends[0] == services.node:
+            trend = next((each for each in self._trends[1] if each.service == self.column), None)
+        shown = services if self.column else None
+        self.cell.set_lines(healthlines.cell_lines(self.context, shown, self.column, trend))
+
+    def _want_trends(self) -> None:
+        """Ask for the trends of the node under the cursor, once for each look, when the cursor rests there."""
+        if (self.grid.cursor_key or "", self.context.store.look.at) != self._trends_asked and self._serving():
+            self.set_timer(REST, self._ask_trends, name="health-trends")
+
+    def _ask_trends(self) -> None:
+        wanted = (self.grid.cursor_key or "", self.context.store.look.at)
+        if not self.is_in_sight or not wanted[0] or wanted == self._trends_asked:
+            return
+        self._trends_asked = wanted
+        self.run_worker(self._fetch_trends(wanted[0]), name=f"trends {wanted[0]}", group="trends", exclusive=True)
+
+    async def _fetch_trends(self, node: str) -> None:
+        try:
+            reply = await self.context.link.ask(wire.AskTrend(node))
+        except (EngineError, EngineUnreachableError):
+            return
+        if isinstance(reply, wire.Trends) and not self.context.frozen:
+            self._trends = (reply.node, reply.trends)
+            self._show_cell()
 
     def _tick(self) -> None:
         if self.is_in_sight and not self.context.frozen:
+            self._show_groups()
             self._show_cell()
 
     def on_node_grid_cursor_moved(self, event: NodeGrid.CursorMoved) -> None:
@@ -153,6 +196,7 @@ class HealthView(ActingView):
             self.grid.update_cells(name, self._cells(name))
         self._row = event.key or ""
         self._show_cell()
+        self._want_trends()
 
     def on_node_grid_marks_changed(self, event: NodeGrid.MarksChanged) -> None:
         event.stop()
@@ -198,6 +242,37 @@ class HealthView(ActingView):
 
     async def _look(self) -> None:
         await self.context.link.ask(wire.LookHealth())
+
+    def action_systems(self) -> None:
+        self.main.spawn(self._look_at_systems(), "look at systems")
+
+    async def _look_at_systems(self) -> None:
+        self.main.tell("asking the nodes' systems over SSH")
+        await self.context.link.ask(wire.LookSystems())
+
+    def action_replication(self) -> None:
+        from plasmatui.ui.dialogs.base import ConfirmDialog
+
+        def accepted(yes: bool | None) -> None:
+            if yes:
+                self.main.spawn(self._check_replication(), "check replication")
+
+        names = [group.name for group in self.context.store.groups]
+        if not names:
+            self.main.tell("no raft group is known: nothing could be written", "warning")
+            return
+        self.app.push_screen(ConfirmDialog("Check replication", healthlines.replication_acts(self.context)), accepted)
+
+    async def _check_replication(self) -> None:
+        reply = await self.context.link.ask(wire.CheckReplication())
+        if not isinstance(reply, wire.Replications):
+            return
+        now = self.context.clock()
+        self._replications |= {each.group: (now, each) for each in reply.groups}
+        bad = [each.group for each in reply.groups if not each.ok]
+        word = f"{', '.join(bad)} does not replicate everywhere" if bad else "every member has what was written"
+        self.main.tell(f"replication: {word}", "error" if bad else "information")
+        self._show_groups()
 
     def back(self) -> bool:
         if self.filter:

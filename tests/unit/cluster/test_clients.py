@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plasmatui.cluster import clients as module
-from plasmatui.cluster.clients import ClusterClients
+from plasmatui.cluster.clients import ClusterClients, clock_skew
 from plasmatui.cluster.errors import ServiceError
 from plasmatui.cluster.shapes import Altered, cleaned, flat, mapping, records, usable_id
 from plasmatui.inventory.secrets import Secret
@@ -36,6 +36,7 @@ async def test_it_goes_to_the_address_while_names_are_the_nodes(issuer: Issuer) 
         answer = await it.clients.get("node02", "iam", "/health")
         asked = it.servers["node02", "iam"].asked[0]
     assert (answer.status, answer.body, answer.verified) == (200, {"status": "healthy"}, True)
+    assert answer.ends == pytest.approx(issuer.certificate.not_valid_after_utc.timestamp(), abs=3600)
     assert asked.sni == f"node02.{DOMAIN}"
     assert asked.headers["host"] == f"node02.{DOMAIN}:{it.inventory.services['iam'].port}"
     assert "authorization" not in asked.headers
@@ -274,3 +275,24 @@ def test_what_cleaning_changed_is_never_sent_back() -> None:
     assert [usable_id(id_) for id_ in ("", "..", "a/b", "a b", "a?b", "x" * 201, "vm-001", "7f:a.b_c")] == [
         False, False, False, False, False, False, True, True,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("date", "skew"),
+    [
+        ("Tue, 14 Nov 2023 22:13:20 GMT", 0.0),
+        ("Tue, 14 Nov 2023 22:13:21 GMT", 1.6),
+        ("Tue, 14 Nov 2023 22:18:20 GMT", 300.6),
+        ("Tue, 14 Nov 2023 22:08:20 GMT", -299.4),
+        ("yesterday", None),
+        ("", None),
+    ],
+)
+def test_clock_skew(date: str, skew: float | None) -> None:
+    assert clock_skew(date, 1_700_000_000.0, 0.2) == skew
+
+
+@steady
+@given(st.text(max_size=60))
+def test_any_date_is_a_skew_or_none(date: str) -> None:
+    assert clock_skew(date, 1_700_000_000.0, 0.2) is None or isinstance(clock_skew(date, 0.0, 0.2), float)
