@@ -9,6 +9,7 @@ import re
 import shutil
 import time
 from collections.abc import Mapping
+from ipaddress import IPv4Address
 from pathlib import Path
 
 from plasmatui.checks.context import Context
@@ -207,7 +208,7 @@ async def log_recent(context: Context) -> Found:
 
 
 async def dhcp_port(context: Context) -> Found:
-    """Whether something listens on UDP 67, when this host is the PXE server: /proc/net/udp, proc(5)."""
+    """Whether something listens on UDP 67, when this host is the PXE server."""
     server = context.inventory.pxe.server
     if server is None:
         return skipped("the inventory names no PXE server (pxe.server)")
@@ -216,6 +217,8 @@ async def dhcp_port(context: Context) -> Found:
         return skipped(f"{server} is another host: `plasmatui check --online --dhcp-probe IFACE` asks it")
     if listening:
         return Found(OK, "UDP port 67 is taken")
+    if server.is_loopback:
+        return skipped(f"nothing listens on UDP port 67, and {server} is loopback: a simulated rack has no DHCP server")
     return Found(
         FAILED,
         "nothing listens on UDP port 67",
@@ -229,7 +232,11 @@ def dhcp_unit(server: str) -> str:
 
 
 def is_here(address: str) -> bool:
-    """Whether this host has an IPv4 address."""
+    """Whether an IPv4 address is this host's, told from others: every host has loopback addresses."""
+    return not IPv4Address(address).is_loopback and _bindable(address)
+
+
+def _bindable(address: str) -> bool:
     import socket
 
     try:
@@ -240,8 +247,13 @@ def is_here(address: str) -> bool:
     return True
 
 
-def _here(address: str) -> tuple[bool, bool]:
-    if not is_here(address):
-        return False, False
+def listens(port: int) -> bool:
+    """Whether a UDP port of this host is taken, on whichever of its addresses: /proc/net/udp, proc(5)."""
     lines = Path("/proc/net/udp").read_text(encoding="ascii").splitlines()[1:]
-    return True, any(line.split()[1].endswith(":0043") for line in lines)
+    return any(line.split()[1].endswith(f":{port:04X}") for line in lines)
+
+
+def _here(address: str) -> tuple[bool, bool]:
+    if not _bindable(address):
+        return False, False
+    return True, listens(67)

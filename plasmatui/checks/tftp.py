@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from plasmatui.checks.context import Context
-from plasmatui.checks.found import FAILED, OK, UNKNOWN, WARNING, Found, skipped, together
+from plasmatui.checks.found import FAILED, OK, SKIPPED, UNKNOWN, WARNING, Found, skipped, together
+from plasmatui.checks.host import listens
 from plasmatui.pxe.preflight import loader
 from plasmatui.pxe.preflight.tftp import LIMIT, Fetched, TftpError, fetch
 
@@ -15,6 +16,8 @@ NO_SERVER = "the inventory names no PXE server (pxe.server)"
 async def _one(context: Context, name: str, limit: float = LIMIT) -> Fetched | Found:
     pxe = context.inventory.pxe
     where = f"{pxe.server} port {context.tftp_port}"
+    if pxe.server is not None and pxe.server.is_loopback and not await asyncio.to_thread(listens, context.tftp_port):
+        return skipped(f"nothing listens on {where}, a loopback address: a simulated rack has no TFTP server")
     root = f"{pxe.tftp.root.rstrip('/')}/{name}"
     try:
         return await fetch(str(pxe.server), name, port=context.tftp_port, limit=limit)
@@ -77,7 +80,7 @@ async def architecture(context: Context) -> Found:
     found = {}
     for arch, (name, got) in (await fetched(context)).items():
         if isinstance(got, Found):
-            found[arch] = Found(UNKNOWN, f"{name} did not come", "see tftp-loaders")
+            found[arch] = got if got.state is SKIPPED else Found(UNKNOWN, f"{name} did not come", "see tftp-loaders")
             continue
         made_for, told = loader.architecture(got.data)
         fix = f"put iPXE's build for {arch} as {name} into the TFTP root, or correct pxe.loaders.{arch}"

@@ -12,8 +12,9 @@ IPMI_PORT = 6230
 HTTPS_OFFSET = 213
 """Redfish listens on the IPMI port plus this: 6443 beside 6230."""
 
-_LOOPBACK = IPv4Network("127.0.0.0/8")
-_HALVES = tuple(_LOOPBACK.subnets(1))
+_LOW, _HIGH = IPv4Network("127.0.0.0/10"), IPv4Network("127.128.0.0/9")
+"""One has the BMCs, the other the nodes; between them lies `identity.PROVISIONING`."""
+
 _PER_BLOCK = 250
 _CLAIM_HOST, _CLAIM_PORT = 254, 6229
 
@@ -65,7 +66,7 @@ def reserve(count: int, redfish: frozenset[int], base: str | None, port: int | N
         first = IPv4Address(base)
         return _bind_all([str(first + index) for index in range(count)], redfish, chosen)
     error: AddressError | None = None
-    for block in _blocks(count, _HALVES[0]):
+    for block in _blocks(count, _LOW):
         try:
             return _bind_all(_in_blocks(block, count), redfish, chosen)
         except AddressError as failed:
@@ -74,9 +75,8 @@ def reserve(count: int, redfish: frozenset[int], base: str | None, port: int | N
 
 
 def networks(bmc: str) -> tuple[IPv4Network, IPv4Network]:
-    """The halves of 127/8: the one that a BMC's address is in, or the lower one, and the other one for nodes."""
-    upper = IPv4Address(bmc) in _HALVES[1]
-    return _HALVES[upper], _HALVES[not upper]
+    """The part of 127/8 that a BMC's address is in, or the lower one, and the other one for nodes."""
+    return (_HIGH, _LOW) if IPv4Address(bmc) in _HIGH else (_LOW, _HIGH)
 
 
 @dataclass
@@ -92,7 +92,7 @@ class NodeAddresses:
 
 
 def reserve_nodes(count: int, network: IPv4Network) -> NodeAddresses:
-    """An address for each of `count` nodes, in a half of 127/8. Any port may be opened there.
+    """An address for each of `count` nodes, in a part of 127/8. Any port may be opened there.
 
     Raises:
         AddressError: nothing free.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from plasmatui.sim import sdr
+from plasmatui.sim.identity import GATEWAY
 
 # type, sensor and data: power supply lost and back, drive, log cleared, system boot, power state
 PAST_EVENTS = (
@@ -18,7 +19,7 @@ IDLE_LINES = (
     "systemd[1]: Starting Cleanup of Temporary Directories...",
     "systemd[1]: Finished Cleanup of Temporary Directories.",
     "systemd[1]: Started Session 4 of User root.",
-    "systemd-timesyncd[712]: Contacted time server 10.100.0.1:123 (10.100.0.1).",
+    f"systemd-timesyncd[712]: Contacted time server {GATEWAY}:123 ({GATEWAY}).",
     "audit: type=1334 audit(1754302353.120:88): prog-id=41 op=LOAD",
     "perf: interrupt took too long (2511 > 2500), lowering kernel.perf_event_max_sample_rate to 79500",
     "systemd[1]: logrotate.service: Deactivated successfully.",

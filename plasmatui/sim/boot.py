@@ -10,6 +10,7 @@ from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
 from plasmatui.model.bmc import Device
+from plasmatui.sim.bootfiles import BIOS_LOADER, UEFI_LOADER
 from plasmatui.sim.dhcplogs import Query
 from plasmatui.sim.faults import NodeFaults
 from plasmatui.sim.identity import Identity
@@ -18,9 +19,6 @@ from plasmatui.sim.steps import KERNEL
 
 if TYPE_CHECKING:
     from plasmatui.sim.host import Host
-
-UEFI_LOADER = ("ipxe.efi", 1_060_864)
-BIOS_LOADER = ("undionly.kpxe", 74_213)
 
 
 def _nobody_listens(_unit: str) -> None:

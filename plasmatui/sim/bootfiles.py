@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 
+from plasmatui.sim.builds import store_path
 from plasmatui.sim.faults import NodeFaults
+from plasmatui.sim.identity import PROVISIONING
 from plasmatui.sim.steps import HTTP, RELEASE
 
 SCRIPT_PATH = "/boot/ipxe/boot.ipxe"
+UEFI_LOADER = ("ipxe.efi", 1_060_864)
+BIOS_LOADER = ("undionly.kpxe", 74_213)
+"""iPXE's builds, with their sizes in bytes."""
+
+LOADERS = ("ipxe-i386.efi", UEFI_LOADER[0], BIOS_LOADER[0])
 KERNEL_MAGIC = b"HdrS"
 KERNEL_MAGIC_AT = 0x202  # Documentation/arch/x86/boot.rst
 INITRD_HEAD = b"\x28\xb5\x2f\xfdplasmatui-sim-initrd"  # Zstandard's magic number
@@ -23,6 +31,7 @@ class Client:
 
     name: str
     profile: str
+    macs: tuple[str, ...]
     faults: NodeFaults
 
 
@@ -72,32 +81,66 @@ shell
 """.encode()
 
 
+def whole_script(clients: Iterable[Client]) -> bytes:
+    """The iPXE script as it lies on the server: every machine by its cards."""
+    lines = ["#!ipxe", "# Rendered from the inventory."]
+    for client in clients:
+        lines += [f"iseq ${{net0/mac}} {mac} && set profile {client.profile} ||" for mac in client.macs]
+    lines.append(f"chain {HTTP}/nixos/${{profile}}/netboot.ipxe")
+    return ("\n".join(lines) + "\n").encode()
+
+
+def netboot_script() -> bytes:
+    """What a netboot build says of itself (nixpkgs, nixos/modules/installer/netboot/netboot.nix)."""
+    init = f"init={store_path('nixos-system-installer', RELEASE)}/init"
+    return f"#!ipxe\nkernel bzImage {init} initrd=initrd loglevel=7\ninitrd initrd\nboot\n".encode()
+
+
 class BootFiles:
     """The files of a rack.
 
     Args:
         kernel_size, initrd_size: bytes.
-        client: who has an address; None for an address that nobody has.
+        clients: the machines by provisioning address.
     """
 
-    def __init__(self, kernel_size: int, initrd_size: int, client: Callable[[str], Client | None]) -> None:
+    def __init__(self, kernel_size: int, initrd_size: int, clients: Mapping[str, Client]) -> None:
         self._kernel = make_kernel(kernel_size)
         self._initrd = make_initrd(initrd_size)
-        self._client = client
+        self._clients = clients
 
     def find(self, address: str, path: str) -> bytes | None:
-        """The file at a path for a client's address; None when there is none."""
-        client = self._client(address)
-        if client is None:
-            return None
-        faults = client.faults
+        """The file at a path for a client's address; None when there is none.
+
+        Faults are those of a machine. Who asks and is none, as a checklist does, is given what the worst off gets.
+        """
+        if IPv4Address(address) in PROVISIONING:
+            client = self._clients.get(address)
+            return None if client is None else self._for_machine(client, path)
+        found = list(self._for_others(path))
+        return None if None in found else min(filter(None, found), key=len, default=None)
+
+    def _for_machine(self, client: Client, path: str) -> bytes | None:
         if path == SCRIPT_PATH:
-            return None if "boot-script-missing" in faults else script(client)
+            return None if "boot-script-missing" in client.faults else script(client)
         if path == f"/boot/nixos/{client.profile}/bzImage":
-            return self._kernel_for(faults)
+            return self._kernel_for(client.faults)
         if path == f"/boot/nixos/{client.profile}/initrd":
-            return self._initrd_for(faults)
+            return self._initrd_for(client.faults)
         return None
+
+    def _for_others(self, path: str) -> Iterator[bytes | None]:
+        """The file as each machine that it is for would get it."""
+        if path in (f"/boot/ipxe/{name}" for name in LOADERS):
+            yield _fill(UEFI_LOADER[1])
+        for client in self._clients.values():
+            if path == f"/boot/nixos/{client.profile}/netboot.ipxe":
+                yield netboot_script()
+            elif path == SCRIPT_PATH:
+                missing = "boot-script-missing" in client.faults
+                yield None if missing else whole_script(self._clients.values())
+            elif path.startswith(f"/boot/nixos/{client.profile}/"):
+                yield self._for_machine(client, path)
 
     def _kernel_for(self, faults: NodeFaults) -> bytes | None:
         if "kernel-missing" in faults:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from email.utils import formatdate
 
 from plasmatui.sim.logfile import LogFile
 from plasmatui.sim.webserver import BadRequestError, Request, read_request
@@ -17,6 +19,7 @@ SEND_LIMIT = 60.0
 DOCUMENT_ROOT = "/var/lib/pxe-boot"
 _SEND_BUFFER = 8192  # small, so that what was sent is what was taken
 _CHUNK = 8192
+_RANGE = re.compile(r"bytes=(\d{1,12})-(\d{1,12})")
 _PID = 12324
 
 _NOT_FOUND = (
@@ -61,20 +64,17 @@ class BootServer:
         host, port = self._server.sockets[0].getsockname()[:2]
         return str(host), int(port)
 
-    async def start(self, host: str) -> None:
-        """Listen on a free port of a loopback address.
+    async def start(self, host: str, port: int) -> None:
+        """Listen on a loopback address, on a free port when another rack has the one that is wanted.
 
         Raises:
             OSError: it cannot.
         """
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
-            listener.bind((host, 0))
-            self._server = await asyncio.start_server(self._serve, sock=listener, backlog=256)
-        except BaseException:
-            listener.close()
-            raise
+            listener = _listen(host, port)
+        except OSError:
+            listener = _listen(host, 0)
+        self._server = await asyncio.start_server(self._serve, sock=listener)
 
     async def stop(self) -> None:
         if self._server is not None:
@@ -110,15 +110,23 @@ class BootServer:
         if body is None:
             self._log_missing(exchange)
             await self._send(writer, exchange, 404, _NOT_FOUND)
+            return
+        wanted = _RANGE.fullmatch(request.headers.get("range", ""))
+        part = body[int(wanted[1]) : int(wanted[2]) + 1] if wanted else b""
+        if wanted and part:
+            span = f"bytes {wanted[1]}-{int(wanted[1]) + len(part) - 1}/{len(body)}"
+            await self._send(writer, exchange, 206, part, f"Content-Range: {span}\r\n")
         else:
             await self._send(writer, exchange, 200, body)
 
-    async def _send(self, writer: asyncio.StreamWriter, exchange: _Exchange, status: int, body: bytes) -> None:
+    async def _send(
+        self, writer: asyncio.StreamWriter, exchange: _Exchange, status: int, body: bytes, more: str = ""
+    ) -> None:
         """Send an answer; the access log gets its line when the transfer ends, however it does."""
-        reason = {200: "OK", 404: "Not Found", 405: "Not Allowed"}[status]
+        reason = {200: "OK", 206: "Partial Content", 404: "Not Found", 405: "Not Allowed"}[status]
         head = (
-            f"HTTP/1.1 {status} {reason}\r\nServer: nginx/1.22.1\r\nContent-Type: application/octet-stream\r\n"
-            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+            f"HTTP/1.1 {status} {reason}\r\nServer: nginx/1.22.1\r\nDate: {formatdate(usegmt=True)}\r\n"
+            f"Content-Type: application/octet-stream\r\nContent-Length: {len(body)}\r\n{more}Connection: close\r\n\r\n"
         )
         writer.transport.set_write_buffer_limits(high=0)
         writer.write(head.encode())
@@ -148,6 +156,19 @@ class BootServer:
             f"(2: No such file or directory), client: {exchange.peer}, server: , "
             f'request: "{exchange.line}", host: "{host}"'
         )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(256)  # two binders with SO_REUSEADDR meet here
+    except OSError:
+        listener.close()
+        raise
+    return listener
 
 
 async def _drain(writer: asyncio.StreamWriter) -> None:

@@ -6,6 +6,7 @@ import time
 
 from plasmatui.sim.arguments import Options
 from plasmatui.sim.hostkeys import fingerprint_line
+from plasmatui.sim.identity import PROVISIONING
 from plasmatui.sim.nodeshell import Call, Command
 
 
@@ -105,7 +106,7 @@ async def _ip(call: Call) -> int:
     mac, address = call.host.identity.macs[0], call.host.identity.provisioning
     call.say("1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue state UNKNOWN", "    inet 127.0.0.1/8 scope host",
              "2: eth0: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc mq state UP", f"    link/ether {mac}",
-             f"    inet {address}/16 brd 10.100.255.255 scope global eth0")  # fmt: skip
+             f"    inet {address}/16 brd {PROVISIONING.broadcast_address} scope global eth0")  # fmt: skip
     return 0
 
 

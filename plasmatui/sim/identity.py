@@ -9,13 +9,15 @@ from ipaddress import IPv4Address, IPv4Network
 
 from plasmatui.sim.fru import Fru
 
-PROVISIONING = IPv4Network("10.100.0.0/16")
+PROVISIONING = IPv4Network("127.100.0.0/16")
+"""Loopback, so that nobody who looks for the boot server asks the operator's real network."""
+
 PRODUCTION = IPv4Network("10.200.0.0/16")
 BOOT_SERVER = PROVISIONING[10]
 GATEWAY = PROVISIONING[1]
 POOL = (PROVISIONING[0xFA01], PROVISIONING[0xFAC8])
 
-_FIRST_HOST = 1025  # 10.x.4.1
+_FIRST_HOST = 1025  # x.x.4.1
 _BOARD_MINUTES = 15_000_000  # July 2024, as minutes since 1996
 
 

@@ -13,7 +13,7 @@ from plasmatui.sim.boottext import services as services_of
 from plasmatui.sim.cluster_ports import DNS_PORT, SERVICES
 from plasmatui.sim.dhcplogs import INTERFACE
 from plasmatui.sim.identity import BOOT_SERVER, GATEWAY, POOL, PROVISIONING, Identity
-from plasmatui.sim.services import HTTP_PORT, BootServices
+from plasmatui.sim.services import BootServices
 from plasmatui.sim.siteconfig import CLUSTER, DOMAIN
 from plasmatui.sim.tftplogs import ROOT
 
@@ -99,7 +99,7 @@ def render(
         "pxe:",
         f"  server: {BOOT_SERVER}",
         f"  interface: {INTERFACE}",
-        f"  http_port: {HTTP_PORT}",
+        f"  http_port: {services.http.address[1]}",
         f"  dhcp: {services.options.dhcp}",
         f"  tftp: {{engine: {services.options.tftp}, root: {ROOT}}}",
         f"  assets: {DOCUMENT_ROOT}",

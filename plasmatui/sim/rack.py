@@ -240,7 +240,6 @@ class Rack:
         users = self._users()
         self._provisioning = ProvisioningHost(self._directory, authority)
         self._ssh_port = free_port(self._addresses.addresses[0])
-        host = endpoints[0].address
         while endpoints:
             try:
                 await self._add(len(self.nodes), endpoints[0], users, authority)
@@ -249,7 +248,7 @@ class Rack:
                     endpoint.close()
                 raise
             endpoints.pop(0)
-        await self.services.start(host)
+        await self.services.start()
         members = [self._member(node.entry.identity, node.entry.profile) for node in self.nodes.values()]
         self.provisioning.start(members, options.speed, self._running, self._ssh_port)
         self._write_inventory()
@@ -294,7 +293,9 @@ class Rack:
         machine = Machine(identity, self.clock, NodeFaults(), self.services, profile, options.console_rate)
         machine.address = str(identity.production)
         machine.furnish = lambda files: self.provisioning.furnish(self._member(identity, profile), files)
-        self.services.clients[str(identity.provisioning)] = Client(identity.name, profile, machine.faults)
+        self.services.clients[str(identity.provisioning)] = Client(
+            identity.name, profile, identity.macs, machine.faults
+        )
         loop = asyncio.get_running_loop()
         _, bmc = await loop.create_datagram_endpoint(
             lambda: IpmiBmc(machine, users, options.slots, COMMANDS, self._touched), sock=endpoint.ipmi

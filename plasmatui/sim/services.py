@@ -64,7 +64,7 @@ class BootServices:
         ]
         self.dhcp = DHCP_LOGS[options.dhcp](self._files[0], _DHCP_PID)
         self.tftp = TFTP_LOGS[options.tftp](self._files[1], _TFTP_PID)
-        files = BootFiles(options.kernel_size, options.initrd_size, self.clients.get)
+        files = BootFiles(options.kernel_size, options.initrd_size, self.clients)
         self.http = BootServer(files.find, self._files[2], self._files[3])
 
     @property
@@ -74,7 +74,7 @@ class BootServices:
 
     @property
     def aliases(self) -> dict[str, tuple[str, int]]:
-        """Where the boot server's HTTP port really is."""
+        """Where the boot server's HTTP port really is: another one while another rack has it."""
         return {f"{BOOT_SERVER}:{HTTP_PORT}": self.http.address}
 
     @property
@@ -88,15 +88,15 @@ class BootServices:
         )
         return tuple((kind, form, file.path) for (kind, form), file in zip(formats, self._files, strict=True))
 
-    async def start(self, host: str) -> None:
-        """Create the logs, and listen on a free port of a loopback address.
+    async def start(self) -> None:
+        """Create the logs, and listen.
 
         Raises:
             OSError: it cannot.
         """
         for file in self._files:
             file.create()
-        await self.http.start(host)
+        await self.http.start(str(BOOT_SERVER), HTTP_PORT)
         self.dhcp.started()
         self.tftp.started()
 

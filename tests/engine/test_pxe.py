@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from plasmatui.checks import services
+from plasmatui.checks import services, tftp
 from plasmatui.checks.services import parse_units
 from plasmatui.cli.main import run
 from plasmatui.client import EngineClient, EngineError
@@ -228,6 +228,7 @@ def test_who_booted_which_version_comes_from_boot_watch(tmp_path: Path) -> None:
 
 async def test_services_are_told_with_what_is_wrong(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(services, "ANSWER_LIMIT", 0.3)
+    monkeypatch.setattr(tftp, "listens", lambda port: True)  # and says nothing: loopback is asked like any other host
     here = "interface: eth0\n  boot_service: 127.0.0.1:1\n  http_port: 2"
     rig.write(INVENTORY.replace("10.0.100.", "127.0.100.").replace("interface: eth0", here))
     await rig.begin()

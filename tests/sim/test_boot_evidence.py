@@ -43,7 +43,7 @@ MISSING = {
 UNKNOWN = {"kea": "ALLOC_ENGINE_V4_ALLOC_FAIL_NO_POOLS", "dhcpd": ": unknown client$", "dnsmasq": " ignored$"}
 EXHAUSTED = {
     "kea": "ALLOC_ENGINE_V4_ALLOC_FAIL .*failed to allocate an IPv4 address after",
-    "dhcpd": ": network 10.100.0.0/16: no free leases$",
+    "dhcpd": ": network 127.100.0.0/16: no free leases$",
     "dnsmasq": " no address available$",
 }
 DAEMONS = {"kea": "tftpd-hpa", "dhcpd": "atftpd", "dnsmasq": "dnsmasq"}
@@ -99,7 +99,7 @@ EXPECTED = {
         http=(SCRIPT,),
     ),
     "ipxe-loop": Expected(
-        r"Filename: (ipxe\.efi|undionly\.kpxe)\r\ntftp://10\.100\.0\.10/(ipxe\.efi|undionly\.kpxe)\.\.\. ok"
+        r"Filename: (ipxe\.efi|undionly\.kpxe)\r\ntftp://127\.100\.0\.10/(ipxe\.efi|undionly\.kpxe)\.\.\. ok"
     ),
     "ipxe-unsupported": Expected(
         r"Could not start download: Operation not supported \(https://ipxe\.org/3c0920", acks=2

@@ -38,7 +38,7 @@ class Watched(Machine):
     def __init__(self, services: BootServices, speed: float = 400) -> None:
         identity, faults = make_identity(0, 4, 1), NodeFaults()
         super().__init__(identity, Clock(speed), faults, services)
-        services.clients[str(identity.provisioning)] = Client(identity.name, self.profile, faults)
+        services.clients[str(identity.provisioning)] = Client(identity.name, self.profile, identity.macs, faults)
         self.output = bytearray()
         self.line.attach(self.output.extend)
 
@@ -49,7 +49,7 @@ SMALL = ServiceOptions(kernel_size=20_000, initrd_size=100_000)
 @pytest.fixture
 async def services(tmp_path: Path) -> AsyncIterator[BootServices]:
     made = BootServices(SMALL, tmp_path / "logs", Clock())
-    await made.start("127.0.0.1")
+    await made.start()
     yield made
     await made.stop()
 
