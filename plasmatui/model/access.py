@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from plasmatui.model import operation as orders
-from plasmatui.model import pxe, requests
+from plasmatui.model import past, pxe, requests
 from plasmatui.model.checks import AskCertificates, AskChecks
 from plasmatui.model.operation import Order
 from plasmatui.model.requests import RequestBody
@@ -66,6 +66,9 @@ REQUEST_ROLES: dict[type, Role] = {
     pxe.RollBackImage: Role.ADMIN,
     pxe.AskDrift: Role.VIEWER,
     pxe.AskDriftDiff: Role.VIEWER,
+    past.AskPast: Role.VIEWER,
+    past.AskTimelineAt: Role.VIEWER,
+    past.ConsoleAt: Role.VIEWER,
     requests.Here: Role.VIEWER,
     requests.PutNote: Role.OPERATOR,
     requests.LockNodes: Role.OPERATOR,
