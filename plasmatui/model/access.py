@@ -17,9 +17,13 @@ ORDER_ROLES: dict[type, Role] = {
     orders.DrainOrder: Role.OPERATOR,
     orders.UndrainOrder: Role.OPERATOR,
     orders.RollbackOrder: Role.OPERATOR,
+    orders.UpdateOrder: Role.OPERATOR,
     orders.InstallOrder: Role.ADMIN,
     orders.ProvisionOrder: Role.ADMIN,
     orders.ReprovisionOrder: Role.ADMIN,
+    orders.AddOrder: Role.ADMIN,
+    orders.ReplaceOrder: Role.ADMIN,
+    orders.DecommissionOrder: Role.ADMIN,
     orders.CertsRotateOrder: Role.ADMIN,
 }
 """What wipes disks, or takes a machine out of the cluster or brings it in, is an admin's."""
