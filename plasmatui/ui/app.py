@@ -46,7 +46,7 @@ class PlasmatuiApp(TypeAheadApp, ContextApp, inherit_bindings=False):  # a prior
         keymap, self._keymap_problems = load_keymap()
         store = Store(clock)
         link = Link(store, options.connector())
-        self.context = Context(options, store, link, ConsoleHub(link), keymap, Glyphs(options.ascii), clock)
+        self.context = Context(options, store, link, ConsoleHub(link), keymap, Glyphs(options.ascii), store.now)
         link.on_online = self.context.hub.resume
         for file in found.values():
             self.register_theme(file.theme)

@@ -59,18 +59,19 @@ def status_parts(context: Context, fresh: int, width: int) -> tuple[list[Part], 
     if store.link.online:
         right.append((" link ok ", "role-ok"))
     else:
-        right.append((f" STALE {age(context.clock() - (store.link.seen or store.link.since))} ", "reverse role-error"))
+        gone = store.clock() - (store.link.seen or store.link.since)
+        right.append((f" STALE {age(gone)} ", "reverse role-error"))
     right.append((f" {clock_text(context.clock(), seconds=False)} ", ""))
     return left, right
 
 
 def banner_parts(context: Context, width: int) -> tuple[list[Part], list[Part]]:
-    """Why the engine is not there, and the keys that help; nothing while it is. What does not fit of the reason is cut,
-    and one of the keys shows all of it."""
+    """Why the engine is not there, and the keys that help; while it is, the past moment that is shown, if any. What
+    does not fit of the reason is cut, and one of the keys shows all of it."""
     link = context.store.link
     if link.online:
-        return [], []
-    wait = max(0, int(link.retry_at - context.clock() + 0.999)) if link.retry_at else 0
+        return past_parts(context, width)
+    wait = max(0, int(link.retry_at - context.store.clock() + 0.999)) if link.retry_at else 0
     wide = width >= WIDE
     then = f"{'next ' if wide else ''}try in {wait}s" if wait else "trying now"
     keys = "(ctrl+r: now, and start one; !: all) " if wide else "ctrl+r: now  !: all "
@@ -78,6 +79,26 @@ def banner_parts(context: Context, width: int) -> tuple[list[Part], list[Part]]:
         [(f" {context.glyphs['error']} engine not connected, {then} ", "bold role-error"), (link.reason, "role-error")],
         [(f" {keys}", "role-warning")],
     )
+
+
+def past_parts(context: Context, width: int) -> tuple[list[Part], list[Part]]:
+    """The moment that is shown, how long ago it was, and the keys that lead away; nothing in the present."""
+    past = context.store.past
+    if past is None:
+        return [], []
+    ago = context.store.clock() - past.at
+    day = time.strftime("%Y-%m-%d ", time.gmtime(past.at)) if ago >= 43200 else ""
+    left: list[Part] = [
+        (f" AT {day}{clock_text(past.at)} ", "reverse role-warning"),
+        (f" {age(ago)} ago ", "bold role-warning"),
+    ]
+    if past.silent:
+        left.append((f" no engine ran; known until {clock_text(past.silent)} ", "role-error"))
+    first = context.keymap.first
+    minute = f"{first('global.earlier')} {first('global.later')} a minute"
+    event = f"{first('global.event_before')} {first('global.event_after')} an event"
+    keys = f" {minute}  {event}  :now " if width >= WIDE else f" {minute}  :now "
+    return left, [(keys, "role-busy")]
 
 
 def key_parts(context: Context, scope: str, width: int) -> list[Part]:

@@ -10,6 +10,7 @@ from plasmatui.inventory.nodesets import groups, resolve
 from plasmatui.model import wire
 from plasmatui.model.bmc import BootDevice, Device
 from plasmatui.model.words import PowerAction
+from plasmatui.moments import moment
 from plasmatui.ui.actions import BY_ID
 from plasmatui.ui.commandorders import ORDER_FLAGS, ROTATE, ROTATED, OrderWords
 
@@ -71,6 +72,8 @@ class CommandLine:
             "refresh": self._refresh,
             "problems": lambda words: self._main.action_problems(),
             "log": lambda words: self._main.action_command_log(),
+            "at": self._at,
+            "now": lambda words: self._main.travel.now(),
             "reload": lambda words: self._main.spawn(self._reload(), "reload"),
             "freeze": lambda words: self._main.action_freeze(),
             "theme": self._theme,
@@ -237,6 +240,17 @@ class CommandLine:
             self._main.orders.refresh(self._set(words))
         else:
             self._main.action_refresh()
+
+    def _at(self, words: list[str]) -> None:
+        """Times are UTC, as the screen shows them."""
+        store = self._main.context.store
+        try:
+            at = moment(" ".join(words), store.clock(), utc=True)
+        except ValueError as error:
+            raise CommandError(f"at: {error}") from None
+        if at > store.clock():
+            raise CommandError("at: that lies ahead; name a moment that is over")
+        self._main.travel.to(at)
 
     def _theme(self, words: list[str]) -> None:
         app = cast("PlasmatuiApp", self._main.app)

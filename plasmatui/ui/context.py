@@ -13,6 +13,7 @@ from plasmatui.ui.actions import Action
 from plasmatui.ui.glyphs import Glyphs
 from plasmatui.ui.keymap import Keymap
 from plasmatui.ui.pacing import PacedApp
+from plasmatui.ui.past import not_of_the_past
 from plasmatui.ui.store import Store
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ class Context:
             return "read-only: started with --read-only"
         if not self.store.link.online:
             return "the engine is not connected"
+        if self.store.past is not None:
+            return not_of_the_past(self.store.past)
         return ""
 
     def targets(self) -> tuple[str, ...]:

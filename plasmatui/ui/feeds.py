@@ -30,6 +30,9 @@ class Sink(Protocol):
 
     def console_error(self, message: str) -> None: ...
 
+    def console_reset(self) -> None:
+        """Forget what was read: it is read anew."""
+
 
 class _Feed:
     def __init__(self, node: str) -> None:
@@ -89,9 +92,21 @@ class ConsoleHub:
     def take(self, data: wire.ConsoleData) -> None:
         """A push from the engine."""
         feed = self._feeds.get(data.node)
-        if feed is not None:
+        if feed is not None and self._link.store.past is None:
             feed.queue.append(data)
             feed.wake.set()
+
+    def rewind(self) -> None:
+        """Another moment is shown: read every console anew, up to then."""
+        for feed in self._feeds.values():
+            if feed.task is not None:
+                feed.task.cancel()
+            feed.queue.clear()
+            feed.tail.clear()
+            feed.end = None
+            for sink in tuple(feed.sinks):
+                sink.console_reset()
+            feed.task = asyncio.create_task(self._pump(feed), name=f"console {feed.node}")
 
     def resume(self) -> None:
         """The connection is new: open every console again, from where it was."""
@@ -131,6 +146,12 @@ class ConsoleHub:
                 sink.console_error(error.problem.message)
 
     async def _open(self, feed: _Feed) -> None:
+        past = self._link.store.past
+        if past is not None:
+            chunk = await self._link.ask(wire.ConsoleAt(feed.node, past.at, HISTORY))
+            assert isinstance(chunk, wire.ConsoleChunk)
+            feed.deliver(chunk.data)
+            return
         history = HISTORY if feed.end is None else 0
         reply = await self._link.ask(wire.ConsoleOpen(feed.node, history))
         assert isinstance(reply, wire.ConsoleOpened)

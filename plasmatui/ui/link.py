@@ -11,6 +11,7 @@ from plasmatui.client import EngineError, EngineUnreachableError
 from plasmatui.model import wire
 from plasmatui.paths import UnsafeDirectoryError
 from plasmatui.ui.options import Connect, Engine
+from plasmatui.ui.past import FLEETING, dated
 from plasmatui.ui.store import Store
 
 FIRST_DELAY = 0.5
@@ -116,13 +117,17 @@ class Link:
             await engine.close()
 
     async def ask(self, body: wire.RequestBody) -> wire.ReplyBody:
-        """Ask the engine.
+        """Ask the engine, while a moment that is over is shown of that moment.
 
         Raises:
-            EngineError: it says what is wrong.
+            EngineError: it says what is wrong; or this is not for the past, or of a moment that is not shown any more.
             EngineUnreachableError: it is not connected now.
         """
-        return await self._current().ask(body)
+        past = self.store.past
+        reply = await self._current().ask(dated(body, past))
+        if self.store.past is not past and isinstance(body, FLEETING):
+            raise EngineError(wire.Problem("past", "another moment is shown now"))
+        return reply
 
     @overload
     def stream(self, body: wire.Query) -> AsyncIterator[wire.NodeAnswer]: ...
@@ -132,6 +137,7 @@ class Link:
 
     async def stream(self, body: wire.Query | wire.AskChecks) -> AsyncIterator[wire.ItemBody]:
         """Ask what is answered bit by bit: the nodes' BMCs, the checklist. Raises: as `ask`."""
+        dated(body, self.store.past)
         async for answer in self._current().stream(body):
             yield answer
 

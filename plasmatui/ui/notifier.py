@@ -24,20 +24,21 @@ class _Seen:
 
 
 class Notifier:
-    """Compares the states of nodes with those before. The first look, and the first after a break, tell nothing."""
+    """Compares the states of nodes with those before. The first look tells nothing, nor the first after a break or of
+    another moment."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._seen: dict[str, _Seen] = {}
-        self._since = -1.0
+        self._since = (-1.0, 0.0)
 
     def news(self, names: Iterable[str]) -> list[tuple[str, str]]:
         """Texts of toasts and their severity."""
         store = self._context.store
-        quiet = store.link.since != self._since
+        quiet = (store.link.since, store.at) != self._since
         if quiet:
             self._seen.clear()
-            self._since = store.link.since
+            self._since = (store.link.since, store.at)
             names = tuple(store.nodes)
         bad: list[str] = []
         odd: list[str] = []

@@ -124,6 +124,8 @@ class OperationsDesk:
     def look(self) -> None:
         """Tell of operations that ran when last looked at and have ended, and of those that wait for a person."""
         store = self._main.context.store
+        if store.past is not None:
+            return
         for number in sorted(self._running):
             record = store.operations.get(number)
             if record is not None and record.state.ended:

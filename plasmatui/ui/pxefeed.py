@@ -24,7 +24,7 @@ class PxeFeed:
     def look(self, *, fresh: bool = False) -> None:
         """Ask what is due; with `fresh` everything, now."""
         context = self._main.context
-        if not context.store.link.online:
+        if not context.store.link.online or context.store.past is not None:
             return
         for kind in EVERY if fresh else context.store.pxe.due(context.clock()):
             task = self._asking.get(kind)

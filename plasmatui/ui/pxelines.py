@@ -48,12 +48,17 @@ def parse_key(key: str) -> tuple[str, str]:
 
 def section_lines(context: Context) -> list[list[TextLine]]:
     """The sections from top to bottom: each a heading and lines, at least one of which can be chosen."""
+    if context.store.past is not None:
+        text = "services, their logs, images, drift and unknown machines are not kept of the past"
+        return [[text_line((" the PXE side", "bold")), _nothing("past", text)]]
     return [_services(context), _images(context), _drift(context), _unknown(context)]
 
 
 def wrong_parts(context: Context) -> list[Part]:
     """How much is wrong, for the line above the view."""
     store, side = context.store, context.store.pxe
+    if store.past is not None:
+        return []
     services = side.services.services if side.services is not None else ()
     images = side.images.versions if side.images is not None else ()
     files = side.drift.files if side.drift is not None else ()

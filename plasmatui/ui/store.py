@@ -119,6 +119,7 @@ class Store:
     boots: dict[str, tuple[BootTimeline, ...]] = field(default_factory=dict)
     checklist: Checklist = field(default_factory=Checklist)
     pxe: PxeSide = field(default_factory=PxeSide)
+    past: wire.Past | None = None
     link: LinkState = LinkState()
     seq: int = 0
     _watchers: list[Watcher] = field(default_factory=list)
@@ -142,8 +143,39 @@ class Store:
             self._set_nodes(welcome.nodes)
         self._tell(frozenset(self.nodes), frozenset((Topic.LINK, Topic.NOTICES, Topic.NODES)))
 
+    @property
+    def at(self) -> float:
+        """The moment that is shown, Unix seconds; 0 for the present."""
+        return self.past.at if self.past is not None else 0.0
+
+    def now(self) -> float:
+        """The time by which ages are counted: of the moment that is shown."""
+        return self.at or self.clock()
+
+    def travel(self, past: wire.Past) -> None:
+        """Show a moment that is over; what the engine tells of the present is let by until `arrive`."""
+        self.past = past
+        self.states = {state.name: state for state in past.states if state.name in self.nodes}
+        self.operations = {record.number: record for record in past.operations}
+        self.events = deque(past.events, maxlen=EVENTS_KEPT)
+        self.audit = deque((line for line in self.audit if line.wall <= past.at), maxlen=AUDIT_KEPT)
+        self.sources, self.unknown = {}, ()
+        self.services, self.groups = {}, ()
+        self.boots.clear()
+        self._tell(frozenset(self.nodes), frozenset(Topic))
+
+    def arrive(self) -> None:
+        """Back in the present, of which a snapshot is to be loaded."""
+        self.past = None
+        self._tell(frozenset(self.nodes), frozenset(Topic))
+
     def load(self, snapshot: wire.Snapshot) -> None:
-        """Replace everything."""
+        """Replace everything; while a moment that is over is shown, only that the engine is there."""
+        if self.past is not None:
+            now = self.clock()
+            self.link = LinkState(online=True, reason="", since=now, seen=now)
+            self._tell(frozenset(), frozenset((Topic.LINK,)))
+            return
         self._set_nodes(snapshot.nodes)
         self.states = {state.name: state for state in snapshot.states if state.name in self.nodes}
         self.operations = {record.number: record for record in snapshot.operations}
@@ -162,7 +194,10 @@ class Store:
         self._tell(frozenset(self.nodes), frozenset(Topic))
 
     def apply(self, changes: wire.Changes) -> None:
-        """Take over what changed."""
+        """Take over what changed, unless a moment that is over is shown."""
+        if self.past is not None:
+            self.link = LinkState(True, "", self.link.since, 0.0, self.clock())
+            return
         topics: set[Topic] = set()
         if changes.nodes is not None:
             self._set_nodes(changes.nodes)
@@ -210,7 +245,7 @@ class Store:
 
     def remember_audit(self, lines: tuple[AuditLine, ...]) -> None:
         """The command log as the engine has it; lines that came meanwhile are kept once."""
-        merged = {line.number: line for line in (*lines, *self.audit)}
+        merged = {line.number: line for line in (*lines, *self.audit) if not self.at or line.wall <= self.at}
         self.audit = deque((merged[number] for number in sorted(merged)), maxlen=AUDIT_KEPT)
         self._tell(frozenset(), frozenset((Topic.AUDIT,)))
 

@@ -29,7 +29,7 @@ class Bars:
         self._status.say(left, right)
         why, keys = bars.banner_parts(context, self._screen.size.width)
         self._banner.set_class(bool(why), "on")
-        self._screen.set_class(bool(why), "stale")
+        self._screen.set_class(not context.store.link.online and bool(why), "stale")
         self._banner.say(why, keys)
 
     def say_all(self, context: Context, view: View, fresh: int) -> None:

@@ -120,6 +120,8 @@ class BootView(ActingView):
 
     def crumbs(self) -> list[Part]:
         wrong = wrong_parts(self.context)
+        if self.context.store.past is not None:
+            wrong = [("  events", "role-muted")]
         return [(" boot", "bold"), *(wrong or [("  nothing is known to be wrong", "role-muted")])]
 
     def back(self) -> bool:

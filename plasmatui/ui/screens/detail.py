@@ -38,8 +38,8 @@ class NodeDetail(Vertical):
         self.tab = "console"
         self._subscribed = ""
         self._drawn = ("", "")
-        self._asked_events: set[str] = set()
-        self._asked_boots: set[tuple[str, float]] = set()
+        self._asked_events: set[tuple[str, float]] = set()
+        self._asked_boots: set[tuple[str, float, float]] = set()
         self._evidence = False
         self._answers: dict[tuple[str, str], list[TextLine]] = {}
 
@@ -122,8 +122,8 @@ class NodeDetail(Vertical):
             self.pane.set_lines(part_lines(self.context, name))
         elif self.tab == "events":
             self.pane.set_lines(self._events())
-            if name not in self._asked_events:
-                self._asked_events.add(name)
+            if (name, self.context.store.at) not in self._asked_events:
+                self._asked_events.add((name, self.context.store.at))
                 self.run_worker(self._fetch_events(name), name=f"events {name}", group="events")
         elif self.tab == "details":
             self.pane.set_lines(facts.details(self.context, name))
@@ -170,7 +170,7 @@ class NodeDetail(Vertical):
     def _show_boots(self, name: str) -> None:
         store = self.context.store
         boots = store.boots.get(name, ())
-        asked = (name, store.link.since)
+        asked = (name, store.link.since, store.at)
         if asked not in self._asked_boots:
             self._asked_boots.add(asked)
             self.run_worker(self._fetch_boots(name), name=f"boots {name}", group="boots")
@@ -197,7 +197,7 @@ class NodeDetail(Vertical):
         try:
             reply = await self.context.link.ask(wire.ListEvents(node=name))
         except (EngineError, EngineUnreachableError):
-            self._asked_events.discard(name)
+            self._asked_events.discard((name, self.context.store.at))
             return
         if isinstance(reply, wire.Events):
             self.context.store.remember_events(reply.events)
@@ -221,6 +221,11 @@ class NodeDetail(Vertical):
         """From the hub."""
         self._made_preview().feed(data)
 
+    def console_reset(self) -> None:
+        """From the hub."""
+        if self.preview is not None:
+            self.preview.clear()
+
     def console_error(self, message: str) -> None:
         """From the hub."""
         self._made_preview().explain(([message], True))
@@ -228,6 +233,9 @@ class NodeDetail(Vertical):
     # What the BMC tells
 
     def _show_answers(self, name: str, what: str) -> None:
+        if self.context.store.past is not None:
+            self.pane.set_lines([text_line(("what the BMC told is not kept of the past", "role-muted"))])
+            return
         known = self._answers.get((name, what))
         if known is None:
             known = self._answers[(name, what)] = [text_line((f"asking the BMC of {name} ...", "role-busy"))]

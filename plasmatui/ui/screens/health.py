@@ -140,6 +140,8 @@ class HealthView(ActingView):
         self.groups.styles.height = min(len(self.groups.lines), max(3, self.app.size.height // 4))
 
     def _why_empty(self) -> list[str]:
+        if self.context.store.past is not None:
+            return ["What single services and raft groups said is not kept; the nodes' health and findings are."]
         if self.context.store.look.active and not self.context.store.look.at:
             return ["the services are being asked"]
         if self.context.store.look.active:

@@ -26,6 +26,7 @@ from plasmatui.ui.screens.barlines import Bars
 from plasmatui.ui.screens.base import View
 from plasmatui.ui.screens.views import make_view
 from plasmatui.ui.store import AUDIT_KEPT, Topic, Watcher
+from plasmatui.ui.travel import MINUTE, Travel
 
 MIN_WIDTH, MIN_HEIGHT = 60, 15
 
@@ -48,6 +49,7 @@ class MainScreen(PacedScreen[object]):
         self.prompt = Prompt(self.hints, self._prompt_closed)
         self.orders = Orders(self)
         self.operations = OperationsDesk(self)
+        self.travel = Travel(self)
         self._trail: list[str] = []
         self._last = "nodes"
         self._watcher: Watcher | None = None
@@ -200,8 +202,9 @@ class MainScreen(PacedScreen[object]):
 
     def _tick(self) -> None:
         """Once a second, what time alone changes: the minute, how long the engine is gone and operations run."""
-        minute = int(self.context.clock() // 60)
-        if minute != self._minute or not self.context.store.link.online:
+        store = self.context.store
+        minute = int(store.clock() // 60)
+        if minute != self._minute or not store.link.online or store.past is not None:
             self._minute = minute
             self.bars.say_status(self.context, self._fresh)
         if self.context.store.running and not self.context.frozen:
@@ -366,6 +369,12 @@ class MainScreen(PacedScreen[object]):
     async def action_checks(self) -> None:
         await self.show_view("checks", step=True)
 
+    def action_minute(self, minutes: int) -> None:
+        self.travel.by(minutes * MINUTE)
+
+    def action_event(self, step: int) -> None:
+        self.travel.event(step)
+
     def action_freeze(self) -> None:
         self.context.frozen = not self.context.frozen
         self._fresh = 0
@@ -391,7 +400,7 @@ class MainScreen(PacedScreen[object]):
 
     def action_interrupt(self) -> None:
         """ctrl+c ends nothing here; it says what does, and asks when it is pressed again."""
-        now = self.context.clock()
+        now = self.context.store.clock()
         if now - self._interrupted <= TWICE:
             self.orders.ask_to_leave()
             return

@@ -74,7 +74,7 @@ class OperationsView(ActingView):
     def _fetch_once(self) -> None:
         """The operations of the past, once for each connection."""
         link = self.context.store.link
-        if link.online and self._fetched != link.since:
+        if link.online and self._fetched != link.since and self.context.store.past is None:
             self._fetched = link.since
             self.main.spawn(self._fetch(), "operations")
 

@@ -82,6 +82,12 @@ class Tile:
         else:
             self.console.feed(data)
 
+    def console_reset(self) -> None:
+        """From the hub."""
+        self._failed = ""
+        self._held.clear()
+        self.console.clear()
+
     def console_error(self, message: str) -> None:
         """From the hub."""
         self._failed = message
