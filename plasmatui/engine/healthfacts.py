@@ -132,18 +132,21 @@ def service_findings(found: Collection[ServiceHealth], now: float, *, silence_wr
     unwell = findings.get("service-unhealthy")
     if unwell is not None and all(each.status is Health.DEGRADED for each in lines["service-unhealthy"]):
         findings["service-unhealthy"] = replace(unwell, severity=Severity.WARNING)
-    return findings | _ending(found, now) | _skewed(found, now)
+    return _ending(found, now) | findings | _skewed(found, now)
 
 
 def _ending(found: Iterable[ServiceHealth], now: float) -> dict[str, Finding]:
-    ending = [each for each in found if each.ends and now < each.ends < now + SOON]
-    if not ending:
-        return {}
+    """Of services that answer: one whose certificate ended meanwhile does so over connections of before only."""
     days: dict[int, list[str]] = {}
-    for each in ending:
-        days.setdefault(int((each.ends - now) // 86400), []).append(each.service)
+    ended: list[str] = []
+    for each in found:
+        if each.ends and each.ends <= now:
+            ended.append(f"{each.service}: its certificate has ended; it answers over connections of before only")
+        elif each.ends and each.ends < now + SOON:
+            days.setdefault(int((each.ends - now) // 86400), []).append(each.service)
     lines = [f"{', '.join(names)}: it ends in {count} days" for count, names in sorted(days.items())]
-    return {"certificate-ends-soon": _finding("certificate-ends-soon", now, lines)}
+    findings = {"certificate-expired": ended, "certificate-ends-soon": lines}
+    return {id_: _finding(id_, now, evidence) for id_, evidence in findings.items() if evidence}
 
 
 def _skewed(found: Iterable[ServiceHealth], now: float) -> dict[str, Finding]:

@@ -10,7 +10,7 @@ from plasmatui.model.words import Health, Power
 from plasmatui.text import clean_line
 from plasmatui.ui import glyphs
 from plasmatui.ui.bars import age
-from plasmatui.ui.columns import NARROWEST_NAME, WIDEST_NAME, role
+from plasmatui.ui.columns import NARROWEST_NAME, WIDEST_NAME, natural, role
 from plasmatui.ui.context import Context
 from plasmatui.ui.glyphs import Glyphs
 from plasmatui.ui.widgets.gridlayout import GAP, GUTTER, Cell, Column
@@ -41,24 +41,32 @@ NODE_FINDINGS = {"certificate-ends-soon": "cert", "clock-skew": "clock", "genera
 """What is not well of a node although its services are, with a word for it."""
 
 
+_WRONG = frozenset(("service-silent", "certificate-expired", "certificate-untrusted"))
+"""What says that a node of which nothing is known should tell."""
+
+
 def services_of(nodes: Iterable[NodeServices]) -> tuple[str, ...]:
-    """All services that some node runs, in the order of the profiles."""
-    return tuple(dict.fromkeys(each.service for node in nodes for each in node.services))
+    """All services that some node runs, in the order of the profiles: that of the longest one, then what others add."""
+    longest = sorted(nodes, key=lambda node: (-len(node.services), natural(node.node)))
+    return tuple(dict.fromkeys(each.service for node in longest for each in node.services))
 
 
 def urgency(state: NodeState) -> int:
-    """For ordering: what fails first, then degraded, what is not known, what has another problem, what is well, what
-    is off."""
+    """For ordering: what fails first, then what should answer and does not, degraded, what is not known, what has
+    another problem, what is well, what is off."""
+    found = {finding.id for finding in state.findings}
     if state.health is Health.FAILED:
         return 0
     if state.health is Health.DEGRADED:
-        return 1
+        return 2
     if state.health is Health.OK:
-        return 3 if any(finding.id in NODE_FINDINGS for finding in state.findings) else 4
-    return 5 if node_word(state.health, state.power.value) == "off" else 2
+        return 4 if found & NODE_FINDINGS.keys() else 5
+    if found & _WRONG:
+        return 1
+    return 6 if node_word(state.health, state.power.value) == "off" else 3
 
 
-PROBLEM = 3
+PROBLEM = 4
 """The last urgency that is a problem."""
 
 

@@ -61,14 +61,16 @@ def _group_line(context: Context, group: GroupState, name: int, width: int) -> T
         (f"{group.name:<{name}} ", "bold"),
         (f"{word} ", f"role-{colour}"),
     ]
-    since = f"  since {clock_text(group.since)}" if group.since else ""
+    since = f"  since {clock_text(group.since)}" if group.since and width >= healthcells.ROOMY else ""
     if not group.readable or not group.voters:
         return text_line(*head, (f" nothing is known{since}", "role-muted"))
     shown = width >= healthcells.ROOMY and any(
         each.role == "leader" and group.leader in (each.node, each.id) for each in group.members
     )
     leader = "" if shown else f" leader {group.leader} " if group.leader else " no leader "
-    counts = f"{group.healthy}/{group.voters} voters, margin {group.margin}"
+    silent = sum(not each.voter for each in group.members)
+    beside = f" (+{silent})" if silent else ""
+    counts = f"{group.healthy}/{group.voters} voters{beside}, margin {group.margin}"
     members = _members(context, group) if width >= healthcells.ROOMY else []
     return text_line(
         *head,
@@ -81,14 +83,13 @@ def _group_line(context: Context, group: GroupState, name: int, width: int) -> T
 
 def _members(context: Context, group: GroupState) -> list[Part]:
     parts: list[Part] = []
-    quiet = [each for each in group.members if not each.voter and each.healthy]
     for each in group.members:
-        if each in quiet:
+        if each.healthy and not each.voter:
             continue
         text = f"{each.node or each.id} {_role(each) if each.healthy else each.condition}"
         colour = "role-muted" if each.healthy else "role-warning"
         parts.append((f"  {context.glyphs['ok' if each.healthy else 'warning']} {text}", colour))
-    return [*parts, (f"  and {len(quiet)} without a vote", "role-muted")] if quiet else parts
+    return parts
 
 
 def _since(context: Context, at: float) -> str:
@@ -120,7 +121,8 @@ def replication_acts(context: Context) -> list[str]:
     acts = []
     for group in context.store.groups:
         leader = group.leader or "a member"
-        others = [each.node or each.id for each in group.members if (each.node or each.id) != group.leader]
+        voters = [each.node or each.id for each in group.members if each.voter]
+        others = [name for name in voters if name != group.leader]
         what = "PUT /v1/kv/plasmatui-replication-check" if group.name == "chainfire" else "POST /v1/write"
         acts.append(f"{group.name}: {what} at {leader}, then read at {', '.join(others) or 'nobody else'}")
     return [*acts, "One key of Chainfire is overwritten, and one metric of FlareDB grows by a point; both are ours."]
@@ -148,10 +150,11 @@ def trend_line(context: Context, layout: Sequence[Column], trends: Sequence[Tren
 
 
 def cell_lines(context: Context, services: NodeServices | None, name: str, trend: Trend | None) -> list[TextLine]:
-    """The service under the cursor: its word, since when, how fast; what it says; what to do. Then its node."""
+    """The service under the cursor: its word, since when, how fast; its node; what it says; what to do."""
     if services is None:
         return []
-    return [*_service_lines(context, services, name, trend), node_line(context, services)]
+    first, *rest = _service_lines(context, services, name, trend)
+    return [first, node_line(context, services), *rest]
 
 
 def _service_lines(context: Context, services: NodeServices, name: str, trend: Trend | None) -> list[TextLine]:
@@ -164,7 +167,7 @@ def _service_lines(context: Context, services: NodeServices, name: str, trend: T
         (f" {context.glyphs[glyph]} {word if word != '-' else 'not asked'}", f"role-{colour}"),
     ]
     if service is None:
-        return [text_line(*parts), text_line((" the node's profile does not run it", "role-muted")), text_line()]
+        return [text_line(*parts), text_line((" the node's profile does not run it", "role-muted"))]
     if service.since and service.askable:
         parts.append((f"  {_since(context, service.since)}", "role-muted"))
     if service.latency_ms:
@@ -174,17 +177,18 @@ def _service_lines(context: Context, services: NodeServices, name: str, trend: T
     if service.verified is False:
         parts.append(("  TLS not verified", "role-warning"))
     lines = [text_line(*parts), text_line((f" {context.glyphs.text(service.message)}", ""))]
-    arrow = context.glyphs["arrow"]
-    remedy = f" {arrow} {context.glyphs.text(service.remedy)}" if service.remedy else ""
-    return [*lines, text_line((remedy, "role-busy"))]
+    if service.remedy:
+        arrow = context.glyphs["arrow"]
+        lines.append(text_line((f" {arrow} {context.glyphs.text(service.remedy)}", "role-busy")))
+    return lines
 
 
 def node_line(context: Context, services: NodeServices) -> TextLine:
     """The node in a line: certificates, clock, system, first boot, failed units."""
     now, glyph = context.clock(), context.glyphs
-    parts: list[Part] = [(f" {services.node} ", "bold")]
+    parts: list[Part] = [("   ", "")]
     text, colour = healthcells.certificate(services, now)
-    parts.append((f" certificates {text} ", f"role-{colour}"))
+    parts.append((f"certificates {text} ", f"role-{colour}"))
     text, colour = healthcells.clock(services)
     parts.append((f" clock {text} ", f"role-{colour}"))
     system = context.store.systems.get(services.node)
@@ -193,7 +197,7 @@ def node_line(context: Context, services: NodeServices) -> TextLine:
         return text_line(*parts, (f" system not asked yet ({key} asks)", "role-muted"))
     if system.problem:
         return text_line(*parts, (f" system {glyph['unknown']} {glyph.text(system.problem)}", "role-unknown"))
-    return text_line(*parts, *_system_parts(context, system), (f"  asked {clock_text(system.at)}", "role-muted"))
+    return text_line(*parts, *_system_parts(context, system), (f" at {clock_text(system.at)}", "role-muted"))
 
 
 def _system_parts(context: Context, system: NodeSystem) -> list[Part]:

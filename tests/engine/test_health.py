@@ -256,8 +256,9 @@ def test_certificates_that_end_soon_and_clocks_that_are_off_are_warnings() -> No
         ServiceHealth("n1", "old", Health.OK, ends=-day),
     )
     findings = service_findings(found, 0.0, silence_wrong=True)
-    assert findings.keys() == {"certificate-ends-soon", "clock-skew"}
-    assert {each.severity for each in findings.values()} == {Severity.WARNING}
+    assert findings.keys() == {"certificate-ends-soon", "certificate-expired", "clock-skew"}
+    assert findings["certificate-expired"].severity is Severity.ERROR
+    assert findings["certificate-ends-soon"].severity is findings["clock-skew"].severity is Severity.WARNING
     assert findings["certificate-ends-soon"].evidence == ("chainfire: it ends in 12 days",)
     assert findings["clock-skew"].evidence == ("its clock is about 6 s behind this host's",)
     told = services_of("n1", found, None, False)

@@ -43,6 +43,7 @@ class HealthView(ActingView):
         self._services: tuple[str, ...] = ()
         self._words = False
         self._row = ""
+        self._moved = False
         self._layout: list[Column] = []
         self._trends: tuple[str, tuple[Trend, ...]] = ("", ())
         self._trends_asked = ("", 0.0)
@@ -63,7 +64,7 @@ class HealthView(ActingView):
         self.set_interval(AGES, self._tick, name="health-ages")
 
     def on_resize(self) -> None:
-        self.cell.styles.height = 5 if self.app.size.height >= TALL else 3
+        self.cell.styles.height = 6 if self.app.size.height >= TALL else 3
         self._lay_out()
         self._fill()
         self._show_groups()
@@ -107,6 +108,8 @@ class HealthView(ActingView):
                 self.column = services[0] if services else ""
             self._lay_out()
         self.grid.set_rows(Row(name, self._cells(name)) for name in self._order(running))
+        if not self._moved:  # nobody chose a row yet: the worst one
+            self.grid.action_first()
         self._row = self.grid.cursor_key or ""
 
     def _arrange(self) -> None:
@@ -142,6 +145,8 @@ class HealthView(ActingView):
     def _why_empty(self) -> list[str]:
         if self.context.store.past is not None:
             return ["What single services and raft groups said is not kept; the nodes' health and findings are."]
+        if not self.context.store.link.online:
+            return ["nothing is known yet: the engine is not connected"]
         if self.context.store.look.active and not self.context.store.look.at:
             return ["the services are being asked"]
         if self.context.store.look.active:
@@ -202,6 +207,9 @@ class HealthView(ActingView):
 
     def on_node_grid_marks_changed(self, event: NodeGrid.MarksChanged) -> None:
         event.stop()
+
+    def on_click(self) -> None:
+        self._moved = True
 
     async def on_node_grid_row_opened(self, event: NodeGrid.RowOpened) -> None:
         event.stop()
@@ -288,17 +296,21 @@ class HealthView(ActingView):
     # Looking
 
     def action_move(self, rows: int) -> None:
+        self._moved = True
         self.grid.action_move(rows)
 
     def action_ends(self, direction: int) -> None:
+        self._moved = True
         self.grid.action_first() if direction < 0 else self.grid.action_last()
 
     def action_page(self, pages: float) -> None:
+        self._moved = True
         self.grid.action_move(int(pages * max(2, self.grid.size.height - 2)))
 
     def action_column(self, step: int) -> None:
         if self.column not in self._services:
             return
+        self._moved = True
         place = self._services.index(self.column) + step
         self.column = self._services[max(0, min(place, len(self._services) - 1))]
         self._lay_out()
