@@ -10,6 +10,7 @@ from plasmatui.model.event import (
     Event,
     FindingCleared,
     FindingRaised,
+    GroupsSeen,
     HealthSeen,
     IdentifySeen,
     LifecycleChanged,
@@ -19,6 +20,7 @@ from plasmatui.model.event import (
     NotesChanged,
     OperationTouched,
     PowerSeen,
+    ServicesSeen,
     StageSeen,
 )
 from plasmatui.model.node import BmcState, ConsoleState, NodeState, StageState
@@ -68,8 +70,8 @@ def describe(before: NodeState, event: Event) -> str:
                 text = f"{payload.by} cleared the notes" if payload.by and before.notes else ""
         case Note():
             text = payload.text
-        case NodesKnown():
-            text = ""
+        case NodesKnown() | ServicesSeen() | GroupsSeen():
+            text = ""  # for the journal alone
     return clean_line(text)
 
 

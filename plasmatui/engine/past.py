@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -18,7 +19,8 @@ from plasmatui.engine.state import reduce
 from plasmatui.engine.store import KEPT_EVENTS, KEPT_OPERATIONS, Store
 from plasmatui.journal.past import PastJournal
 from plasmatui.model import wire
-from plasmatui.model.event import Event, NodesKnown
+from plasmatui.model.event import Event, GroupsSeen, NodesKnown, ServicesSeen
+from plasmatui.model.health import GroupState, NodeServices
 from plasmatui.model.node import NodeState
 
 LIMIT: Final = 30.0
@@ -27,18 +29,32 @@ LIMIT: Final = 30.0
 BOOTS: Final = 100
 """Newest boots of a node among which those of a time are looked for."""
 
-States = dict[str, NodeState]
+
+@dataclass
+class Known:
+    """What is known at a moment: states and services by node, and the raft groups."""
+
+    states: dict[str, NodeState] = field(default_factory=dict)
+    services: dict[str, NodeServices] = field(default_factory=dict)
+    groups: tuple[GroupState, ...] = ()
 
 
-def replay(states: States, events: tuple[tuple[int, Event], ...]) -> States:
-    """States after events, oldest first."""
-    states = dict(states)
+def replay(known: Known, events: tuple[tuple[int, Event], ...]) -> None:
+    """Take events into account, oldest first."""
     for _, event in events:
-        if isinstance(event.payload, NodesKnown):
-            states = {state.name: state for state in event.payload.states}
-        elif event.node:
-            states[event.node] = reduce(states.get(event.node) or NodeState(event.node), event)
-    return states
+        match event.payload:
+            case NodesKnown(states=states, services=services, groups=groups):
+                known.states = {state.name: state for state in states}
+                known.services = {each.node: each for each in services}
+                known.groups = groups
+            case ServicesSeen(services=seen):
+                known.services[seen.node] = seen
+            case GroupsSeen(groups=groups):
+                known.groups = groups
+            case _ if event.node:
+                known.states[event.node] = reduce(known.states.get(event.node) or NodeState(event.node), event)
+            case _:
+                continue
 
 
 class PastDesk:
@@ -72,22 +88,24 @@ class PastDesk:
         if place is None:
             since = f"what is kept begins at {_utc(oldest)}" if oldest else "the journal keeps nothing of the past yet"
             raise ProblemError("no-past", f"nothing is kept of {_utc(at)}: {since}")
-        states: States = {}
+        known = Known()
         first = place.first
         while first <= place.last:
             events = await self._journal.events(first, place.last)
             if not events:
                 break
-            states = await asyncio.to_thread(replay, states, events)
+            await asyncio.to_thread(replay, known, events)
             first = events[-1][0] + 1
         return wire.Past(
             at,
             oldest,
             place.heard if place.over else 0.0,
             place.last,
-            tuple(_consoled(states.get(name) or NodeState(name)) for name in self._store.nodes),
+            tuple(_consoled(known.states.get(name) or NodeState(name)) for name in self._store.nodes),
             operations_at(await self._journal.operations(at, KEPT_OPERATIONS), at),
             await self._journal.lines(place.last, KEPT_EVENTS),
+            tuple(each for name, each in known.services.items() if name in self._store.nodes),
+            known.groups,
         )
 
     async def _timeline(self, _: Session, __: int, body: wire.AskTimelineAt) -> wire.ReplyBody:

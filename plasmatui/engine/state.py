@@ -22,6 +22,7 @@ from plasmatui.model.event import (
     StageSeen,
 )
 from plasmatui.model.findings import FINDINGS
+from plasmatui.model.health import NodeServices
 from plasmatui.model.node import Finding, NodeState, PowerState
 from plasmatui.model.words import BmcStatus, ConsoleStatus, Power
 
@@ -71,6 +72,11 @@ def lasting(state: NodeState) -> tuple[object, ...]:
         tuple((finding.id, finding.severity, finding.since) for finding in state.findings),
         state.operation,
     )
+
+
+def standing(services: NodeServices) -> tuple[object, ...]:
+    """What the journal keeps of a node's services: all but latencies and the clock's skew, which are never still."""
+    return tuple((each.service, each.status, each.finding, each.message, each.ends) for each in services.services)
 
 
 def _apply(state: NodeState, event: Event) -> NodeState:

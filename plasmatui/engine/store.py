@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from plasmatui.engine.lines import describe
-from plasmatui.engine.state import ROUTINE, lasting, reduce
+from plasmatui.engine.state import ROUTINE, lasting, reduce, standing
 from plasmatui.model import wire
 from plasmatui.model.boot import BootTimeline, SourceState, UnknownClient
 from plasmatui.model.event import (
@@ -19,10 +19,12 @@ from plasmatui.model.event import (
     Event,
     EventLine,
     FindingRaised,
+    GroupsSeen,
     LifecycleChanged,
     NodesKnown,
     Note,
     Payload,
+    ServicesSeen,
     StageSeen,
 )
 from plasmatui.model.health import GroupState, HealthLook, NodeServices, NodeSystem
@@ -183,7 +185,7 @@ class Store:
         self.states[node] = self._batch.states[node] = replace(state, stage=stage, findings=known)
         told: list[Payload] = [StageSeen(stage), *map(FindingRaised, known)]
         for payload in told:
-            self._keep(Event(node, "journal", payload, time.time(), time.monotonic()), "")
+            self._silently(node, payload)
         self._schedule()
 
     # --- in -------------------------------------------------------------------------------------------------------
@@ -222,7 +224,11 @@ class Store:
 
     def began(self, version: str) -> None:
         """An engine begins: from here on the events tell all that it knows."""
-        self._keep(Event("", "engine", NodesKnown(version=version), time.time(), time.monotonic()), "")
+        self._silently("", NodesKnown(version=version), "engine")
+
+    def _silently(self, node: str, payload: Payload, source: str = "journal") -> None:
+        """For the journal alone."""
+        self._keep(Event(node, source, payload, time.time(), time.monotonic()), "")
 
     def _keep(self, event: Event, text: str) -> EventLine:
         """For the journal; without a text it is told to nobody else."""
@@ -232,8 +238,9 @@ class Store:
         self._kept_since += 1
         if self._kept_since >= STATES_EVERY:
             self._kept_since = 0
-            known = NodesKnown(tuple(self.states.values()))
-            self._keep(Event("", "journal", known, event.wall, event.mono), "")
+            services, groups = tuple(self.services.values()), self.groups
+            known = NodesKnown(tuple(self.states.values()), services=services, groups=groups)
+            self._silently("", known)
         return line
 
     def operation(self, record: OperationRecord) -> None:
@@ -316,14 +323,18 @@ class Store:
 
     def node_services(self, services: NodeServices) -> None:
         """How the services of a node stand."""
-        if self.services.get(services.node, NodeServices(services.node)) != services:
+        before = self.services.get(services.node, NodeServices(services.node))
+        if before != services:
             self.services[services.node] = self._batch.services[services.node] = services
+            if standing(before) != standing(services):
+                self._silently(services.node, ServicesSeen(services))
             self._schedule()
 
     def raft_groups(self, groups: tuple[GroupState, ...]) -> None:
         """How the raft groups stand."""
         if groups != self.groups:
             self.groups = self._batch.groups = groups
+            self._silently("", GroupsSeen(groups))
             self._schedule()
 
     def node_system(self, system: NodeSystem) -> None:

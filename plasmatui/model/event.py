@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from plasmatui.model.bmc import BootDevice
+from plasmatui.model.health import GroupState, NodeServices
 from plasmatui.model.node import BmcState, ConsoleState, Finding, NodeLock, NodeNote, NodeState, StageState
 from plasmatui.model.operation import NodeRecord
 from plasmatui.model.words import Health, Lifecycle, Power
@@ -91,12 +92,26 @@ class Note(msgspec.Struct, frozen=True, tag="note"):
     text: str
 
 
+class ServicesSeen(msgspec.Struct, frozen=True, tag="services"):
+    """The services of a node stand otherwise than before."""
+
+    services: NodeServices
+
+
+class GroupsSeen(msgspec.Struct, frozen=True, tag="groups"):
+    """The raft groups stand otherwise than before: all of them."""
+
+    groups: tuple[GroupState, ...]
+
+
 class NodesKnown(msgspec.Struct, frozen=True, tag="nodes-known"):
-    """All that is known of the nodes now; what was said before counts no more. `version`: of an engine that begins, and
-    knows nothing yet."""
+    """All that is known now; what was said before counts no more. `version`: of an engine that begins, and knows
+    nothing yet."""
 
     states: tuple[NodeState, ...] = ()
     version: str = ""
+    services: tuple[NodeServices, ...] = ()
+    groups: tuple[GroupState, ...] = ()
 
 
 Payload = (
@@ -115,6 +130,8 @@ Payload = (
     | NotesChanged
     | Note
     | NodesKnown
+    | ServicesSeen
+    | GroupsSeen
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from plasmatui.model.event import EventLine
+from plasmatui.model.health import GroupState, NodeServices
 from plasmatui.model.node import NodeState
 from plasmatui.model.operation import OperationRecord
 
@@ -30,6 +31,7 @@ class Past(msgspec.Struct, frozen=True, tag="past"):
         last: number of the newest event.
         operations: newest first, as they stood.
         events: the newest of that time, oldest first.
+        services, groups: as they stood; latencies are those of the last change.
     """
 
     at: float
@@ -39,6 +41,8 @@ class Past(msgspec.Struct, frozen=True, tag="past"):
     states: tuple[NodeState, ...]
     operations: tuple[OperationRecord, ...] = ()
     events: tuple[EventLine, ...] = ()
+    services: tuple[NodeServices, ...] = ()
+    groups: tuple[GroupState, ...] = ()
 
 
 class ConsoleAt(msgspec.Struct, frozen=True, tag="console-at"):

@@ -25,6 +25,7 @@ class OperationLog:
         self.number = number
         self.node = node
         self.start = self.end = 0
+        self.at = link.store.at
         self._link = link
 
     async def tail(self) -> list[LogLine]:
@@ -74,7 +75,9 @@ class OperationLog:
         for raw in text.split("\n"):
             if raw:
                 stamp, _, said = raw.partition(" ")
-                lines.append(LogLine(begin, _seconds(stamp), "", "", self.node, said, _severity(said)))
+                wall = _seconds(stamp)
+                if not self.at or wall <= self.at:
+                    lines.append(LogLine(begin, wall, "", "", self.node, said, _severity(said)))
             begin += len(raw.encode()) + 1
         return lines
 

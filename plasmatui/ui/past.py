@@ -12,7 +12,16 @@ import msgspec
 from plasmatui.client import EngineError
 from plasmatui.model import wire
 
-_ANYWAY = (wire.AskPast, wire.AskTimelineAt, wire.ConsoleAt, wire.ConsoleClose, wire.Watch, wire.ListAudit)
+_ANYWAY = (
+    wire.AskPast,
+    wire.AskTimelineAt,
+    wire.AskOperationLog,
+    wire.ConsoleAt,
+    wire.ConsoleHistory,
+    wire.ConsoleClose,
+    wire.Watch,
+    wire.ListAudit,
+)
 """What tells of no other moment, or is narrowed to this one where it arrives."""
 
 FLEETING = (wire.AskTimeline, wire.ListEvents, wire.ListOperations, wire.ListAudit)
@@ -37,8 +46,6 @@ def dated(body: wire.RequestBody, past: wire.Past | None) -> wire.RequestBody:
             return msgspec.structs.replace(body, filter=msgspec.structs.replace(body.filter, until=until))
         case wire.FollowLogs():
             return wire.FollowLogs(None)
-        case wire.ConsoleHistory():
-            return body
         case _:
             raise EngineError(wire.Problem("past", not_of_the_past(past)))
 

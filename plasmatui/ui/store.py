@@ -160,7 +160,8 @@ class Store:
         self.events = deque(past.events, maxlen=EVENTS_KEPT)
         self.audit = deque((line for line in self.audit if line.wall <= past.at), maxlen=AUDIT_KEPT)
         self.sources, self.unknown = {}, ()
-        self.services, self.groups = {}, ()
+        self.services = {each.node: each for each in past.services if each.node in self.nodes}
+        self.groups = past.groups
         self.boots.clear()
         self._tell(frozenset(self.nodes), frozenset(Topic))
 

@@ -9,19 +9,22 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from plasmatui.client import EngineClient, EngineError
 from plasmatui.engine import store as stores
 from plasmatui.engine.asof import boot_at, boots_at, operation_at
-from plasmatui.engine.past import replay
+from plasmatui.engine.past import Known, replay
 from plasmatui.engine.recording import Recording, SegmentFiles
 from plasmatui.engine.state import lasting
 from plasmatui.engine.store import Store
+from plasmatui.journal.past import PastJournal
 from plasmatui.model import event as events
 from plasmatui.model import wire
 from plasmatui.model.bmc import BootDevice, Device
 from plasmatui.model.boot import BootTimeline, StageSpan
 from plasmatui.model.event import Event
+from plasmatui.model.health import GroupState, NodeServices, ServiceState
 from plasmatui.model.node import BmcState, ConsoleState, Finding, Node, NodeState, PenHolder, StageState
 from plasmatui.model.operation import NodeRecord, OperationRecord, Pace, PowerOrder, StepRecord
 from plasmatui.model.words import (
@@ -108,8 +111,9 @@ def test_rebuilt_states_are_those_that_were(told: list[tuple[str, Any]], recalle
         known = [pair for pair in kept if pair[0] <= last]
         begins = [place for place, (_, each) in enumerate(known) if isinstance(each.payload, events.NodesKnown)]
         for begin in begins:
-            states = replay({}, tuple(known[begin:]))
-            found = {name: lasting(states.get(name) or NodeState(name)) for name in NODES}
+            rebuilt = Known()
+            replay(rebuilt, tuple(known[begin:]))
+            found = {name: lasting(rebuilt.states.get(name) or NodeState(name)) for name in NODES}
             assert found == were
 
 
@@ -173,6 +177,29 @@ async def test_silent_changes_are_kept_and_not_shown(start: Start) -> None:
         listed = await client.ask(wire.ListEvents())
         assert isinstance(listed, wire.Events)
         assert all(line.text for line in listed.events)
+
+
+async def test_services_and_raft_groups_are_told_as_they_stood(start: Start) -> None:
+    running = await start(1)
+    store = running.engine._store
+    well = NodeServices("n1", (ServiceState("iam", Health.OK, "fine", 5.0, 3.0),))
+    ill = NodeServices("n1", (ServiceState("iam", Health.FAILED, "no disk", 6.0),))
+    group = GroupState("chainfire", leader="n1", healthy=1, voters=1, needed=1, readable=True)
+    async with await running.client() as client:
+        store.node_services(well)
+        store.raft_groups((group,))
+        await asyncio.sleep(0.01)
+        at = time.time()
+        await asyncio.sleep(0.01)
+        slower = NodeServices("n1", (replace(well.services[0], latency_ms=900.0),))
+        store.node_services(slower)
+        store.node_services(ill)
+        store.raft_groups(())
+        assert ((await _past(client, at)).services, (await _past(client, at)).groups) == ((well,), (group,))
+        now = await _past(client, time.time())
+        assert (now.services, now.groups) == ((ill,), ())
+        kept = await PastJournal(running.engine._journal).events(0, 1 << 40)
+        assert [event.kind for _, event in kept].count("services") == 2, "a latency is no change"
 
 
 async def test_a_console_is_told_as_it_was(start: Start) -> None:

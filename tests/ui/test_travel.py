@@ -58,7 +58,7 @@ async def test_every_view_shows_the_moment_and_what_was_known(cockpit, world) ->
         assert "12 off" in ui.text()
         assert ui.world.of(wire.AskPast) == [wire.AskPast(NOW - 720)]
         for key, part in (
-            ("2", "firmware of then"), ("3", "logs"), ("4", "operations"), ("5", "is not kept"),
+            ("2", "firmware of then"), ("3", "logs"), ("4", "operations"), ("5", "No service had been looked at"),
             ("6", "power off [then]"), ("1", "12 off"),
         ):  # fmt: skip
             await ui.press(key)

@@ -144,7 +144,7 @@ class HealthView(ActingView):
 
     def _why_empty(self) -> list[str]:
         if self.context.store.past is not None:
-            return ["What single services and raft groups said is not kept; the nodes' health and findings are."]
+            return ["No service had been looked at then."]
         if not self.context.store.link.online:
             return ["nothing is known yet: the engine is not connected"]
         if self.context.store.look.active and not self.context.store.look.at:

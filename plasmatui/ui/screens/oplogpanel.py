@@ -65,7 +65,8 @@ class OperationLogPanel(Vertical):
 
     def show(self, number: int, node: str, *, over: bool) -> None:
         """Show the log of this node of an operation. `over`: it has ended, and its log grows no more."""
-        if (number, node) == self.shown_of:
+        same = self._source is None or self._source.at == self.context.store.at
+        if (number, node) == self.shown_of and same:
             self._over = self._over and over
             return
         self.forget_search()
