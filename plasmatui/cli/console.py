@@ -152,6 +152,7 @@ class _Session:
         await watcher.begin()
         if writing:
             await self._take_pen(steal)
+        await self.client.ask(wire.Here(f"console {self.node}"))
         opened = expect(await self.client.ask(wire.ConsoleOpen(self.node, TAIL)), wire.ConsoleOpened)
         if steal and opened.state.status is ConsoleStatus.HELD:
             await self._reopen(takeover=True)
@@ -165,9 +166,10 @@ class _Session:
         try:
             reply = await self.client.ask(wire.ConsolePen(self.node, take=True, steal=steal))
         except EngineError as error:
-            if error.problem.id not in ("pen-held", "read-only"):
+            if error.problem.id not in ("pen-held", "read-only", "role", "locked"):
                 raise
-            await self._say(f"{error.problem.message}; going on read-only (--steal takes the pen)")
+            way = " (--steal takes the pen)" if error.problem.id == "pen-held" else ""
+            await self._say(f"{error.problem.message}; going on read-only{way}")
         else:
             self._writing = True
             pen = expect(reply, wire.ConsoleReply).state.pen

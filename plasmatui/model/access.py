@@ -25,6 +25,10 @@ ORDER_ROLES: dict[type, Role] = {
     orders.ReplaceOrder: Role.ADMIN,
     orders.DecommissionOrder: Role.ADMIN,
     orders.CertsRotateOrder: Role.ADMIN,
+    orders.UpdateOrder: Role.OPERATOR,
+    orders.AddOrder: Role.ADMIN,
+    orders.ReplaceOrder: Role.ADMIN,
+    orders.DecommissionOrder: Role.ADMIN,
 }
 """What wipes disks, or takes a machine out of the cluster or brings it in, is an admin's."""
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from plasmatui.model.words import Role
+
 LOOKING_CAPITALS = frozenset("GNT")
 """Upper-case keys that look: last row, previous hit, elapsed time."""
 
@@ -40,6 +42,7 @@ class Action:
         dialog: what asks before an acting action does anything.
         footer: short word for the footer, "" when it is not shown there.
         word: the command of the `:` line that does the same, for help.
+        role: what one must be to do it; the engine is asked by whoever holds it, and enforces it.
     """
 
     id: str
@@ -52,6 +55,7 @@ class Action:
     dialog: str = ""
     footer: str = ""
     word: str = ""
+    role: Role = Role.VIEWER
 
     @property
     def acts(self) -> bool:
@@ -70,8 +74,10 @@ def _a(
     dialog: str = "",
     footer: str = "",
     word: str = "",
+    role: Role | None = None,
 ) -> Action:
-    return Action(id, title, tuple(keys.split()), id.split(".")[0], call, help, confirm, dialog, footer, word)
+    role = role or (Role.OPERATOR if confirm else Role.VIEWER)
+    return Action(id, title, tuple(keys.split()), id.split(".")[0], call, help, confirm, dialog, footer, word, role)
 
 
 def _acts(scope: str, which: str = "the marked nodes") -> tuple[Action, ...]:
@@ -81,7 +87,8 @@ def _acts(scope: str, which: str = "the marked nodes") -> tuple[Action, ...]:
            word="power on SET"),
         _a(f"{scope}.boot", "B", "Boot ...", "boot", confirm=2, dialog="BootDialog", footer="boot", word="boot SET",
            help="The installer from the network, or the system on the disk; watched until it is up."),
-        _a(f"{scope}.install", "I", "Install, provision or add ...", "install", confirm=3, dialog="InstallDialog",
+        _a(f"{scope}.install", "I", "Install, provision or add ...", "install", confirm=3,
+           role=Role.ADMIN, dialog="InstallDialog",
            footer="install", word="install SET",
            help="Shows the disks that would be wiped; provision also boots the installer and waits for the cluster; "
                 "add wants a cluster that lives."),
@@ -94,14 +101,25 @@ def _acts(scope: str, which: str = "the marked nodes") -> tuple[Action, ...]:
         _a(f"{scope}.rollback", "R", "Roll back ...", "rollback", confirm=2, dialog="RollbackDialog",
            word="rollback SET", help="Lists the generations on the nodes to pick one of, now or at the next boot."),
         _a(f"{scope}.reprovision", "X", "Replace, reprovision or decommission ...", "reprovision", confirm=3,
-           dialog="ReplaceDialog", word="replace SET",
+           role=Role.ADMIN, dialog="ReplaceDialog", word="replace SET",
            help="A machine in a dead one's place; drained and provisioned anew; or out of the cluster for good."),
         _a(f"{scope}.bootdev", "", "Boot device ...", "bootdev", confirm=1, dialog="BootDeviceDialog",
            word="bootdev pxe SET", help="Sets the override for the next boot and does nothing else."),
-        _a(f"{scope}.certs", "", "Rotate certificates ...", "rotate_certs", confirm=2, dialog="CertsRotateDialog",
+        _a(f"{scope}.certs", "", "Rotate certificates ...", "rotate_certs", confirm=2,
+           role=Role.ADMIN, dialog="CertsRotateDialog",
            word="certs rotate SET", help="New ones from the cluster's CA, taken by one service after the other."),
         _a(f"{scope}.all", "A", f"All actions for {which} ...", "all_actions", confirm=1, dialog="ActionMenu",
            footer="all"),
+    )  # fmt: skip
+
+
+def _marks(scope: str) -> tuple[Action, ...]:
+    """What is said about nodes for everybody; capitals, since others notice it."""
+    return (
+        _a(f"{scope}.lock", "L", "Lock, or unlock ...", "lock", confirm=1, dialog="LockDialog", word="lock SET REASON",
+           help="Changes no machine: keeps everybody else's orders and writing from it, with your name and reason."),
+        _a(f"{scope}.note", "M", "Note about the node ...", "note", confirm=1, dialog="NoteDialog",
+           word="note NODE TEXT", help="Changes no machine: everybody sees it in the node's details."),
     )  # fmt: skip
 
 
@@ -130,6 +148,8 @@ ACTIONS: tuple[Action, ...] = (
        help="The marked nodes, else the one under the cursor; refused BMCs, too. Without an engine: start one."),
     _a("global.log", "@", "Command log", "command_log",
        help="Who ordered what, and each command that left the engine; what is typed narrows it."),
+    _a("global.who", "", "Who is attached", "who", word="who",
+       help="Users with their roles, clients, since when, and what they look at."),
     _a("global.problems", "!", "Problems list", "problems",
        help="All findings, the worst first, with cause and remedy."),
     _a("global.back", "esc", "One step back", "back",
@@ -157,6 +177,7 @@ ACTIONS: tuple[Action, ...] = (
     _a("nodes.evidence", "e", "Evidence lines of the boot, on and off", "evidence"),
     _a("nodes.copy", "y", "Copy ...", "copy", help="Name, address, MAC, row or CLI command; also saved to a file."),
     *_acts("nodes"),
+    *_marks("nodes"),
     _a("nodes.down", "down j", "Down", "move(1)"),
     _a("nodes.up", "up k", "Up", "move(-1)"),
     _a("nodes.first", "home g", "First row", "ends(-1)"),
@@ -172,8 +193,9 @@ ACTIONS: tuple[Action, ...] = (
     _a("node.logs", "l", "Logs of the node", "logs", footer="logs"),
     _a("node.copy", "y", "Copy ...", "copy"),
     *_acts("node", "the node"),
+    *_marks("node"),
     _a("consoles.layout", "t", "Layout: 1, 2, 4, 6, 9 tiles", "layout", footer="layout"),
-    _a("consoles.write", "i", "Take the pen and write", "write", footer="write",
+    _a("consoles.write", "i", "Take the pen and write", "write", role=Role.OPERATOR, footer="write",
        help="Whoever holds the pen is named, and asked for it. Then every key but the prefix ctrl+e goes to the node."),
     _a("consoles.zoom", "enter", "Zoom the tile", "zoom_tile", footer="zoom"),
     _a("consoles.next", "tab right", "Next tile", "focus_tile(1)"),
@@ -280,12 +302,14 @@ ACTIONS: tuple[Action, ...] = (
     _a("health.replication", "V", "Verify replication ...", "replication", confirm=1, dialog="ConfirmDialog",
        word="replication", help="Writes a value into each raft group and reads it at every other member."),
     *_acts("health", "the node"),
-    _a("boot.enrol", "E", "Enrol the unknown machine ...", "enrol", confirm=1, dialog="EnrolDialog", footer="enrol",
+    _a("boot.enrol", "E", "Enrol the unknown machine ...", "enrol", confirm=1,
+       role=Role.ADMIN, dialog="EnrolDialog", footer="enrol",
        help="Asks for name and addresses, shows the change of the inventory file, and writes it when accepted."),
-    _a("boot.activate", "A", "Let machines boot this version of an image ...", "activate", confirm=2,
+    _a("boot.activate", "A", "Let machines boot this version of an image ...", "activate", confirm=2, role=Role.ADMIN,
        dialog="ConfirmDialog", footer="activate",
        help="Those that boot from the network from now on; machines that run are not touched."),
     _a("boot.rollback", "R", "Let machines boot the version that was active before ...", "rollback", confirm=2,
+       role=Role.ADMIN,
        dialog="ConfirmDialog", help="Of the profile of the version under the cursor."),
     _a("boot.open", "enter", "Open: a file's diff, a version's manifest, a service's log", "open", footer="open"),
     _a("boot.next_section", "tab", "Next section", "section(1)", footer="section"),

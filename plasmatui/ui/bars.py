@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 
-from plasmatui.model.words import Power
+from plasmatui.model.words import Power, Role
 from plasmatui.text import clean_line
 from plasmatui.ui import glyphs
 from plasmatui.ui.actions import ACTIONS
@@ -41,6 +41,8 @@ def status_parts(context: Context, fresh: int, width: int) -> tuple[list[Part], 
         if welcome.environment:
             left.append((f"({clean_line(welcome.environment, 16)}) ", "role-warning"))
     left.append((" RO ", "reverse role-warning") if context.read_only else (" RW ", "role-ok"))
+    if context.role is not Role.ADMIN:
+        left.append((f" {context.role} ", "reverse role-busy"))
     if width >= WIDE:
         left.append((f" {len(store.nodes)} nodes ", ""))
     powers = Counter(store.state(name).power.value for name in store.nodes)
@@ -54,6 +56,8 @@ def status_parts(context: Context, fresh: int, width: int) -> tuple[list[Part], 
             name, role = glyphs.SEVERITY[severity]
             left.append((f"  {glyph[name]} {severities[severity]} {severity}", f"role-{role}"))
     right: list[Part] = held_chip(context)
+    if others := len(store.others):
+        right.append((f" {others} other{'s' if others > 1 else ''} here ", "role-busy"))
     if context.frozen:
         right.append((f" FROZEN +{fresh} ", "reverse role-warning"))
     if store.link.online:

@@ -148,8 +148,14 @@ def _console(node: Node, state: NodeState, glyph: Glyphs) -> Cell:
     return _cell(f"{glyph[name]} {state.console.status}", role)
 
 
+LOCKED = "locked"
+"""The flag of a node that somebody locked."""
+
+
 def _lifecycle(node: Node, state: NodeState, glyph: Glyphs) -> Cell:
-    text = " ".join((str(state.lifecycle), *(clean_line(flag, 16) for flag in state.flags)))
+    flags = [clean_line(flag, 16) for flag in state.flags if flag != LOCKED]
+    locked = [LOCKED] if LOCKED in state.flags else []  # first, since the column is narrow
+    text = " ".join((*locked, str(state.lifecycle), *flags))
     usual = state.lifecycle in _USUAL and not state.flags
     busy = state.lifecycle in _CHANGING
     return _cell(text, "busy" if busy else "muted" if usual else "warning")
@@ -260,6 +266,8 @@ def row_cells(
     cells = {field.id: field.cell(node, state, glyph) for field in fields}
     if "lifecycle" in cells and "health" not in cells:
         cells["lifecycle"] = _standing(node, state, glyph)
+    if "lifecycle" not in cells and state.lock is not None:
+        cells["event"] = _cell(clean_line(f"{LOCKED} by {state.lock.by}: {state.lock.reason}", 240), "warning")
     if "stage" in cells and state.stage is not None:
         cells["stage"] = stage_cell(state, glyph, now)
     if "stage" in cells and work is not None:

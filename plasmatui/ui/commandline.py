@@ -13,6 +13,7 @@ from plasmatui.model.words import PowerAction
 from plasmatui.moments import moment
 from plasmatui.ui.actions import BY_ID
 from plasmatui.ui.commandorders import ORDER_FLAGS, ROTATE, ROTATED, OrderWords
+from plasmatui.ui.commandpeople import PEOPLE_FLAGS, PeopleWords
 
 if TYPE_CHECKING:
     from plasmatui.ui.app import PlasmatuiApp
@@ -41,9 +42,10 @@ WITH_NODES = frozenset(
         "mark",
         "refresh",
         *ORDER_FLAGS,
+        *PEOPLE_FLAGS,
     )
 )
-FLAGS = {"bootdev": ("--persistent", "--uefi", "--bios"), "console": ("--steal",), **ORDER_FLAGS}
+FLAGS = {"bootdev": ("--persistent", "--uefi", "--bios"), "console": ("--steal",), **ORDER_FLAGS, **PEOPLE_FLAGS}
 
 
 class CommandLine:
@@ -81,6 +83,7 @@ class CommandLine:
             "quit": lambda words: self._main.orders.ask_to_leave(),
             "q": lambda words: self._main.orders.ask_to_leave(),
             **self._orders.commands,
+            **PeopleWords(main, self._set).commands,
         }
 
     def run(self, text: str) -> str:

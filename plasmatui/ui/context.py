@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from textual.dom import DOMNode
 
+from plasmatui.model.words import Role
 from plasmatui.ui.actions import Action
 from plasmatui.ui.glyphs import Glyphs
 from plasmatui.ui.keymap import Keymap
@@ -47,8 +48,15 @@ class Context:
         welcome = self.store.welcome
         return self.options.read_only or (welcome is not None and welcome.read_only)
 
+    @property
+    def role(self) -> Role:
+        """What this client may do with the engine."""
+        return self.store.welcome.role if self.store.welcome is not None else Role.ADMIN
+
     def disabled(self, action: Action) -> str:
         """Why an action cannot be done now, "" when it can."""
+        if not self.role.covers(action.role):
+            return f"needs the role {action.role}; you are {self.role} here"
         if not action.acts:
             return ""
         if self.read_only:

@@ -74,6 +74,12 @@ def details(context: Context, name: str) -> list[TextLine]:
     rows.append(("console", [(console_text(state), ""), (f"  {state.console.message}", "role-muted")]))
     rows.append(("identify", [("light on" if state.identify else "light off", "")]))
     rows.append(("lifecycle", [(f"{state.lifecycle}  health {state.health}  {' '.join(state.flags)}", "")]))
+    if state.lock is not None:
+        until = f" until {_day(state.lock.until)}" if state.lock.until else ""
+        rows.append(("locked", [(f"by {state.lock.by}: {state.lock.reason}", "bold role-warning"),
+                                (f"  since {age(now - state.lock.since)}{until}", "role-muted")]))  # fmt: skip
+    for note in state.notes:
+        rows.append(("note", [(f"{_day(note.wall)} {note.by}: ", "role-muted"), (note.text, "")]))
     if state.operation:
         rows.append(("operation", [(f"{glyph['busy']} {state.operation} holds this node", "role-busy")]))
     lines = [text_line((f" {title:<12} ", "role-muted"), *parts) for title, parts in rows]

@@ -41,6 +41,7 @@ class Topic(Enum):
     SOURCES = "sources"
     UNKNOWN = "unknown"
     CHECKS = "checks"
+    CLIENTS = "clients"
     HEALTH = "health"
     PXE = "pxe"
 
@@ -117,6 +118,7 @@ class Store:
     look: HealthLook = field(default_factory=HealthLook)
     systems: dict[str, NodeSystem] = field(default_factory=dict)
     boots: dict[str, tuple[BootTimeline, ...]] = field(default_factory=dict)
+    clients: tuple[wire.ClientInfo, ...] = ()
     checklist: Checklist = field(default_factory=Checklist)
     pxe: PxeSide = field(default_factory=PxeSide)
     past: wire.Past | None = None
@@ -185,6 +187,7 @@ class Store:
             self.notices = snapshot.notices
         self.sources = {source.name: source for source in snapshot.sources}
         self.unknown = snapshot.unknown
+        self.clients = snapshot.clients
         self.services = {each.node: each for each in snapshot.services}
         self.groups, self.look = snapshot.groups, snapshot.look
         self.systems = {each.node: each for each in snapshot.systems}
@@ -226,6 +229,9 @@ class Store:
             topics.add(Topic.UNKNOWN)
         if self._take_health(changes):
             topics.add(Topic.HEALTH)
+        if changes.clients is not None:
+            self.clients = changes.clients
+            topics.add(Topic.CLIENTS)
         for boot in changes.timelines:
             self._take_boots((boot,))
             topics.add(Topic.BOOTS)
@@ -311,6 +317,12 @@ class Store:
     def state(self, name: str) -> NodeState:
         """What is known of a node; unknown is a value."""
         return self.states.get(name) or NodeState(name)
+
+    @property
+    def others(self) -> tuple[wire.ClientInfo, ...]:
+        """Other screens and consoles; commands that come and go are left out."""
+        own = self.welcome.client if self.welcome is not None else 0
+        return tuple(each for each in self.clients if each.client != own and (each.kind == "tui" or each.place))
 
     @property
     def running(self) -> list[OperationRecord]:

@@ -20,7 +20,7 @@ from plasmatui.model.health import GroupState, HealthLook, NodeServices, NodeSys
 from plasmatui.model.node import BmcState, ConsoleState, Finding, Node, NodeState, PenHolder, PowerState
 from plasmatui.model.operation import NodePlan, NodeRecord, OperationRecord, Pace, Plan, PowerOrder, Step
 from plasmatui.model.system import Disk, Generation
-from plasmatui.model.words import BmcStatus, ConsoleStatus, OperationState, Power, Severity
+from plasmatui.model.words import BmcStatus, ConsoleStatus, OperationState, Power, Role, Severity
 from plasmatui.ui.app import PlasmatuiApp
 from plasmatui.ui.options import TuiOptions
 
@@ -162,6 +162,7 @@ class FakeEngine:
             "prod",
             world.read_only,
             world.nodes,
+            role=world.role,
         )
         self.on_changes: Callable[[wire.Changes], None] | None = None
         self.on_console: Callable[[wire.ConsoleData], None] | None = None
@@ -216,6 +217,8 @@ class FakeWorld:
         self.down = False
         self.confirm = 2
         self.refused = ""
+        self.locked = ""
+        self.role = Role.ADMIN
         self.phrase = ""
         self.notes: tuple[str, ...] = ()
         self.disks: dict[str, tuple[Disk, ...]] = {}
@@ -476,7 +479,8 @@ class FakeWorld:
             for name in body.nodes
         )
         cli = f"plasmatui {words} {','.join(body.nodes)}"
-        return Plan(body.order, nodes, body.pace or Pace(), cli, self.confirm, self.refused, self.phrase, self.notes)
+        return Plan(body.order, nodes, body.pace or Pace(), cli, self.confirm, self.refused, self.phrase, self.notes,
+                    self.locked)  # fmt: skip
 
 
 def make_app(world: FakeWorld, **options: Any) -> PlasmatuiApp:

@@ -10,7 +10,7 @@ from textual.widgets import Input
 
 from plasmatui.inventory.nodesets import NodeSetError, resolve
 from plasmatui.model.event import AuditLine
-from plasmatui.ui.bars import clock_text
+from plasmatui.ui.auditlines import audit_line
 from plasmatui.ui.dialogs.lists import ListDialog
 from plasmatui.ui.lines import LinesPane, TextLine, text_line
 from plasmatui.ui.store import Store
@@ -43,20 +43,14 @@ class CommandLogDialog(ListDialog):
 
     def lines(self) -> list[TextLine]:
         tests = [test_of(word, self.context.store) for word in self._search.value.split()]
-        lines = [self._line(line) for line in self.context.store.audit if all(test(line) for test in tests)]
+        lines = [
+            audit_line(self.context, line, node=True)
+            for line in self.context.store.audit
+            if all(test(line) for test in tests)
+        ]
         if lines:
             return lines
         return [text_line(("nothing passes this filter" if tests else "nothing was ordered yet", "role-muted"))]
-
-    def _line(self, line: AuditLine) -> TextLine:
-        role = "role-error" if line.result.startswith(("failed", "refused", "uncertain")) else "role-busy"
-        return text_line(
-            (f"{clock_text(line.wall)} ", "role-muted"),
-            (f"{line.by or 'engine':<12} ", "bold"),
-            (f"{line.node:<14} ", ""),
-            (line.text, ""),
-            (f"  {self.context.glyphs['arrow']} {line.result}" if line.result else "", role),
-        )
 
 
 def test_of(word: str, store: Store) -> Test:
@@ -68,7 +62,9 @@ def test_of(word: str, store: Store) -> Test:
         names = frozenset(resolve(word, tuple(store.nodes.values())))
     except NodeSetError:
         wanted = word.lower()
-        return lambda line: wanted in f"{line.by or 'engine'} {line.node} {line.text} {line.result}".lower()
+        return lambda line: (
+            wanted in f"{line.by or 'engine'} {line.node} {line.text} {line.result} {line.client}".lower()
+        )
     return lambda line: line.node in names or any(name in line.text for name in names)
 
 

@@ -13,7 +13,7 @@ from plasmatui.client import EngineError, EngineUnreachableError
 from plasmatui.model import wire
 from plasmatui.model.bmc import BootDevice, Device
 from plasmatui.model.operation import BootDeviceOrder, IdentifyOrder, NodePlan, Order, Pace, Plan, PowerOrder
-from plasmatui.model.words import PowerAction
+from plasmatui.model.words import PowerAction, Role
 from plasmatui.ui import glyphs
 from plasmatui.ui.columns import boot_text
 from plasmatui.ui.dialogs.base import Confirm
@@ -28,6 +28,9 @@ STAGGER = (0.0, 1.0, 2.0, 5.0, 10.0)
 
 PER_RACK = (0, 1, 2, 4)
 """Nodes of one rack at once; 0 leaves it to the inventory's policy."""
+
+BREAK = "L"
+"""The key that breaks others' locks, for admins."""
 
 OVERRIDE = "v"
 """The key that asks for the guard to be overridden."""
@@ -96,6 +99,7 @@ class OrderDialog(Confirm[Request]):
         self._planning: asyncio.Task[None] | None = None
         self._overriding = False
         self._override = ""
+        self._break_lock = False
 
     def contents(self) -> Sequence[Widget]:
         return (*self._option_lines, *super().contents())
@@ -128,7 +132,7 @@ class OrderDialog(Confirm[Request]):
     def request(self, plan: Plan, override: str) -> Request:
         """What is asked of the engine when the plan is accepted."""
         taking = tuple(node.node for node in plan.nodes if not node.skipped)
-        return wire.StartOrder(plan.order, taking, self.pace(), override)
+        return wire.StartOrder(plan.order, taking, self.pace(), override, self._break_lock)
 
     def now(self, name: str) -> Part:
         """What the order would change, as it is now."""
@@ -148,17 +152,27 @@ class OrderDialog(Confirm[Request]):
         if any(option.press(key) for option in (*self.options(), *self._paces())):
             self._changed()
             return True
-        if key == OVERRIDE and self.plan is not None and self.plan.refused and not self._override:
+        if key == OVERRIDE and self.plan is not None and self._may_override(self.plan):
             self._overriding = True
             self._show_plan(self.plan)
             return True
+        if key == BREAK and self.plan is not None and self._may_break(self.plan):
+            self._break_lock = True
+            self._show_plan(self.plan)
+            return True
         return await super().pressed(key)
+
+    def _may_override(self, plan: Plan) -> bool:
+        return bool(plan.refused) and not self._override and self.context.role is Role.ADMIN
+
+    def _may_break(self, plan: Plan) -> bool:
+        return bool(plan.locked) and not self._break_lock and self.context.role is Role.ADMIN
 
     def _changed(self) -> None:
         """Another choice: what is shown is no longer what would be done."""
         self._option_lines[0].say([part for option in self.options() for part in option.parts()])
         self._option_lines[1].say([part for option in self._paces() for part in option.parts()])
-        self.plan, self._overriding, self._override = None, False, ""
+        self.plan, self._overriding, self._override, self._break_lock = None, False, "", False
         order = self.order()
         if self._planning is not None:
             self._planning.cancel()
@@ -194,8 +208,11 @@ class OrderDialog(Confirm[Request]):
             reasons = {node.skipped for node in plan.nodes if node.skipped}
             why = f": {reasons.pop()}" if len(reasons) == 1 else ""
             self.question(lines, plan.confirm, blocked=f"nothing can be done on any of these nodes{why}")
+        elif plan.locked and not self._break_lock:
+            way = f"{BREAK}: break the lock; " if self._may_break(plan) else ""
+            self.question(lines, plan.confirm, blocked=f"{way}{plan.locked}")
         elif plan.refused and not self._override and not self._overriding:
-            way = f"{OVERRIDE}: override; " if cluster else ""
+            way = f"{OVERRIDE}: override; " if cluster and self.context.role is Role.ADMIN else ""
             self.question(lines, plan.confirm, blocked=f"{way}the guard refuses it: {refusal(plan)}")
         elif plan.refused and not self._override:
             self.question(lines, 3, phrase=cluster)

@@ -19,6 +19,8 @@ def plan_head(context: Context, plan: Plan) -> list[TextLine]:
         lines += [_disk(context, node, disk) for disk in node.disks]
     for node in plan.nodes:
         lines += diff_lines(node)
+    if plan.locked:
+        lines.append(text_line((f"{glyph['error']} {plan.locked}", "bold role-error")))
     if plan.refused:
         lines.append(text_line((f"{glyph['error']} guard: refused: {refusal(plan)}", "bold role-error")))
     elif any(step.disruptive for node in plan.nodes for step in node.steps):

@@ -107,7 +107,7 @@ class RetryDialog(OrderDialog):
         return self._record.order
 
     def request(self, plan: Plan, override: str) -> Request:
-        return wire.RetryOperation(self._record.number, override)
+        return wire.RetryOperation(self._record.number, override, self._break_lock)
 
     def seen(self, plan: Plan) -> Plan:
         return plan_of_retry(plan, {node.node: node for node in self._record.nodes}, self._record.number)

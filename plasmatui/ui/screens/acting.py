@@ -50,6 +50,12 @@ class ActingView(View):
     def action_rotate_certs(self) -> None:
         self.main.orders.rotate_certs(self.targets())
 
+    def action_lock(self) -> None:
+        self.main.people.lock(self.targets())
+
+    def action_note(self) -> None:
+        self.main.people.note(self.targets())
+
     def action_all_actions(self) -> None:
         self.main.orders.menu(self.targets())
 

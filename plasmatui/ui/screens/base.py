@@ -101,6 +101,10 @@ class View(Vertical):
         """What the command log is narrowed to when it is opened from here."""
         return ""
 
+    def place(self) -> str:
+        """What the others are told that this screen shows."""
+        return self.SCOPE
+
     def ask_again(self) -> bool:
         """Ask the BMC again for what is in sight; False when the view shows no such thing."""
         return False

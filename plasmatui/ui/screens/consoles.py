@@ -49,6 +49,9 @@ class ConsolesView(ActingView):
     def size_now(self) -> int:
         return 1 if self.zoomed else self.layout_size
 
+    def place(self) -> str:
+        return f"console {self.tile.node}" if self.tile.node else self.SCOPE
+
     @property
     def tile(self) -> Tile:
         """The tile in focus."""

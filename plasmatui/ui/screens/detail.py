@@ -10,6 +10,7 @@ from textual.containers import Vertical
 from plasmatui.client import EngineError, EngineUnreachableError
 from plasmatui.model import wire
 from plasmatui.ui import facts, glyphs
+from plasmatui.ui.auditlines import audit_lines
 from plasmatui.ui.bars import clock_text
 from plasmatui.ui.context import Context, context_of
 from plasmatui.ui.lines import Line, LinesPane, Part, TextLine, text_line
@@ -20,7 +21,7 @@ from plasmatui.ui.timeline import timeline_lines
 if TYPE_CHECKING:
     from plasmatui.ui.widgets.console import ConsoleView
 
-TABS = ("console", "boot", "operation", "events", "details", "sensors", "sel", "inventory")
+TABS = ("console", "boot", "operation", "events", "details", "audit", "sensors", "sel", "inventory")
 QUERIES = ("sensors", "sel", "inventory")
 """Tabs that ask the BMC, which is done only when one is opened or refreshed, never by itself."""
 
@@ -40,6 +41,7 @@ class NodeDetail(Vertical):
         self._drawn = ("", "")
         self._asked_events: set[tuple[str, float]] = set()
         self._asked_boots: set[tuple[str, float, float]] = set()
+        self._asked_audit: set[tuple[str, float]] = set()
         self._evidence = False
         self._answers: dict[tuple[str, str], list[TextLine]] = {}
 
@@ -78,7 +80,8 @@ class NodeDetail(Vertical):
         """Something changed; draw again when it is ours."""
         boots = Topic.BOOTS in dirt.topics and self.tab == "boot"
         work = Topic.OPERATIONS in dirt.topics and self.tab == "operation"
-        if self.name_shown in dirt.names or Topic.EVENTS in dirt.topics or boots or work:
+        audit = Topic.AUDIT in dirt.topics and self.tab == "audit"
+        if audit or self.name_shown in dirt.names or Topic.EVENTS in dirt.topics or boots or work:
             self._redraw()
 
     def ask_again(self) -> bool:
@@ -110,7 +113,7 @@ class NodeDetail(Vertical):
         self._subscribe(name if console else "")
         if self._drawn != (name, self.tab):
             self._drawn = (name, self.tab)
-            self.pane.begin(follow=self.tab in ("events", "sel"))
+            self.pane.begin(follow=self.tab in ("events", "audit", "sel"))
         if console:
             return
         if not known:
@@ -125,10 +128,28 @@ class NodeDetail(Vertical):
             if (name, self.context.store.at) not in self._asked_events:
                 self._asked_events.add((name, self.context.store.at))
                 self.run_worker(self._fetch_events(name), name=f"events {name}", group="events")
+        elif self.tab == "audit":
+            self._show_audit(name)
         elif self.tab == "details":
             self.pane.set_lines(facts.details(self.context, name))
         else:
             self._show_answers(name, self.tab)
+
+    def _show_audit(self, name: str) -> None:
+        """Who ordered what; from the journal, and what came since."""
+        asked = (name, self.context.store.link.since)
+        if asked not in self._asked_audit:
+            self._asked_audit.add(asked)
+            self.run_worker(self._fetch_audit(name), name=f"audit {name}", group="audit")
+        self.pane.set_lines(audit_lines(self.context, name))
+
+    async def _fetch_audit(self, name: str) -> None:
+        try:
+            reply = await self.context.link.ask(wire.ListAudit(nodes=(name,)))
+        except (EngineError, EngineUnreachableError):
+            return
+        if isinstance(reply, wire.Audit):
+            self.context.store.remember_audit(reply.lines)
 
     def _show_finding(self, name: str) -> None:
         """Above the console: the worst finding of the node, what is behind it and what helps."""

@@ -21,6 +21,7 @@ from plasmatui.ui.notifier import Notifier
 from plasmatui.ui.opsdesk import OperationsDesk
 from plasmatui.ui.orders import Orders
 from plasmatui.ui.pacing import PacedScreen
+from plasmatui.ui.people import People
 from plasmatui.ui.prompt import Prompt, PromptInput, PromptUse
 from plasmatui.ui.screens.barlines import Bars
 from plasmatui.ui.screens.base import View
@@ -50,6 +51,7 @@ class MainScreen(PacedScreen[object]):
         self.orders = Orders(self)
         self.operations = OperationsDesk(self)
         self.travel = Travel(self)
+        self.people = People(self)
         self._trail: list[str] = []
         self._last = "nodes"
         self._watcher: Watcher | None = None
@@ -152,6 +154,7 @@ class MainScreen(PacedScreen[object]):
         self.set_focus(None)  # keys typed ahead are for this view, not for what had the focus
         view.shown()
         self.refresh_bars()
+        self._changed()  # the others are told
         return view
 
     async def action_view(self, name: str) -> None:
@@ -191,6 +194,7 @@ class MainScreen(PacedScreen[object]):
         if Topic.OPERATIONS in dirt.topics:
             self.operations.look()
         self.refresh_bars()
+        self.people.here(self.view.place())
 
     def _tell_notices(self) -> None:
         """Warnings about inventory and engine, once each; `!` keeps showing them."""
@@ -314,10 +318,13 @@ class MainScreen(PacedScreen[object]):
 
         self.app.push_screen(HelpDialog(self.view.SCOPE))
 
-    def action_command_log(self) -> None:
+    def action_who(self) -> None:
+        self.people.who()
+
+    def action_command_log(self, narrowed: str = "") -> None:
         from plasmatui.ui.dialogs.commandlog import CommandLogDialog
 
-        self.app.push_screen(CommandLogDialog(self.view.log_filter()))
+        self.app.push_screen(CommandLogDialog(narrowed or self.view.log_filter()))
         self.spawn(self._fetch_audit(), "command-log")
 
     async def _fetch_audit(self) -> None:

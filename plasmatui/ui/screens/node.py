@@ -59,6 +59,9 @@ class NodeView(ActingView):
     def targets(self) -> tuple[str, ...]:
         return (self.node_name,) if self.node_name in self.context.store.nodes else ()
 
+    def place(self) -> str:
+        return f"node {self.node_name}"
+
     def copy_source(self) -> str:
         return self.node_name
 

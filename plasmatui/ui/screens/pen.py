@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from plasmatui.client import EngineError, EngineUnreachableError
 from plasmatui.model import wire
+from plasmatui.ui.actions import BY_ID
 from plasmatui.ui.dialogs.base import ConfirmDialog
 from plasmatui.ui.keymap import typed
 from plasmatui.ui.lines import Part
@@ -51,6 +52,9 @@ class Pen:
             return
         if context.read_only:
             self._view.main.tell("read-only: this screen may not write to consoles", "warning")
+            return
+        if reason := context.disabled(BY_ID["consoles.write"]):
+            self._view.main.tell(reason, "warning")
             return
         self._view.main.spawn(self._ask(tile, tile.node), f"pen {tile.node}")
 
@@ -156,7 +160,7 @@ class Pen:
             self._queue.put_nowait(PREFIX_BYTE)
         elif word == "b" and node is not None and self._tile is not None:
             self._view.main.spawn(self._break(node), f"break {node}")
-        elif word == "o" and not self._view.context.read_only:
+        elif word == "o" and not self._view.context.disabled(BY_ID["consoles.reopen"]):
             self._view.action_reopen()
         elif word == "/":
             self.leave()
