@@ -12,7 +12,7 @@ from plasmatui.operations.endings import NodeFailedError
 from plasmatui.operations.gate import wait_as_well
 from plasmatui.operations.generations import LIMIT, read_state
 from plasmatui.operations.limits import ASK_LIMIT
-from plasmatui.operations.reboots import BACK_LIMIT, back_up, differing, reboot, write_loader
+from plasmatui.operations.reboots import BACK_LIMIT, back_up, boot_after, differing, reboot, write_loader
 from plasmatui.operations.site import Site
 from plasmatui.operations.ssh import system
 from plasmatui.operations.trial import Change, disarm, silence
@@ -90,7 +90,15 @@ def back_steps(order: UpdateOrder, node: str, site: Site) -> tuple[Step, ...]:
     )
 
 
-async def go_back(work: NodeWork, order: UpdateOrder, change: Change, why: NodeFailedError | None) -> NodeFailedError:
+class BackError(NodeFailedError):
+    """The node was to go back, for the reason that it gives. `well`: it did, and is as it was."""
+
+    def __init__(self, id: str, message: str, evidence: tuple[str, ...], *, well: bool) -> None:  # noqa: A002
+        super().__init__(id, message, evidence)
+        self.well = well
+
+
+async def go_back(work: NodeWork, order: UpdateOrder, change: Change, why: NodeFailedError | None) -> BackError:
     """Do the steps of `back_steps`; what is to be said of the node in the end.
 
     Args:
@@ -108,12 +116,12 @@ async def go_back(work: NodeWork, order: UpdateOrder, change: Change, why: NodeF
         healthy = await work.look("see-back", lambda: wait_as_well(work, change.before, order.settle))
     except NodeFailedError as error:
         work.update(after="not known")
-        return NodeFailedError(
-            id_, f"{text}; going back to generation {change.number} failed: {error.message}", evidence
+        return BackError(
+            id_, f"{text}; going back to generation {change.number} failed: {error.message}", evidence, well=False
         )
     work.log(healthy)
     work.update(after=f"generation {change.number} again")
-    return NodeFailedError(id_, f"{text}; it went back to generation {change.number} and is as before", evidence)
+    return BackError(id_, f"{text}; it went back to generation {change.number} and is as before", evidence, well=True)
 
 
 async def _why(why: NodeFailedError | None) -> str:
@@ -142,7 +150,7 @@ async def _reach(work: NodeWork, order: UpdateOrder) -> None:
                 problem.id, f"it does not answer, and has no BMC to switch its power: {problem.message}"
             ) from error
         before = step.message if (step := work.earlier("read-boot")) is not None else ""
-        await work.act("power-cycle", lambda: _cycle(work), seen=_again)
+        await work.act("power-cycle", lambda: _cycle(work), seen=lambda: _cycled(work))
         await work.look("wait-back", lambda: back_up(work, before, "power-cycle"))
 
 
@@ -150,6 +158,11 @@ async def _cycle(work: NodeWork) -> None:
     controller = work.controller()
     on = await controller.power() is Power.ON
     await controller.order_power(PowerAction.CYCLE if on else PowerAction.ON)
+
+
+async def _cycled(work: NodeWork) -> bool:
+    """Whether the power was cycled before the engine's restart: a boot that began after it shows that it was."""
+    return boot_after(work, "power-cycle") is not None
 
 
 async def _activate_old(work: NodeWork, change: Change) -> None:

@@ -144,7 +144,8 @@ async def _boot_once(work: NodeWork, change: Change) -> None:
 
 async def write_loader(work: NodeWork, toplevel: str, action: str) -> None:
     """Let a system write the boot loader ("boot"), and activate it as well ("switch")."""
-    unit = f"plasmatui-update-{work.number}-{action}.service"
+    # With the system in its name, so that what is left of another one's activation is not taken for this one's.
+    unit = f"plasmatui-update-{work.number}-{action}-{toplevel.rpartition('/')[2][:8]}.service"
     if await ended(work, unit) is None:
         await system(work).run(trials.activate_argv(unit, toplevel, action), limit=LIMIT, check=True)
         await ended(work, unit)
@@ -201,7 +202,7 @@ async def back_up(work: NodeWork, before: str, ordered: str) -> None:
     loop = asyncio.get_running_loop()
     try:
         while not waiting.done():
-            boot = _current(work, ordered)
+            boot = boot_after(work, ordered)
             if boot is not None:
                 if boot.stages:
                     work.progress(str(boot.stages[-1].stage), boot.stages[-1].percent)
@@ -230,7 +231,8 @@ async def _answers(work: NodeWork, before: str) -> None:
     await host.wait_up(BACK_LIMIT * 0.95, other_than=before, on_try=lambda each: work.log(f"SSH: {each.reason}"))
 
 
-def _current(work: NodeWork, ordered: str) -> BootTimeline | None:
+def boot_after(work: NodeWork, ordered: str) -> BootTimeline | None:
+    """The boot that follows a step which ordered one; None while it is the one before."""
     boot = work.site.boots.current(work.node)
     if boot is None or boot.begin is None or boot.begin < work.begun(ordered) - CLOCKS:
         return None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from plasmatui.model.command import CommandError
 from plasmatui.model.operation import Step, UpdateOrder
-from plasmatui.nix import trials
+from plasmatui.nix import generations, trials
 from plasmatui.nix.generations import Comparison
 from plasmatui.operations.activation import ended
 from plasmatui.operations.endings import NodeFailedError
@@ -133,8 +133,10 @@ async def _arm(work: NodeWork, order: UpdateOrder, change: Change) -> None:
 
 
 async def _test(work: NodeWork, order: UpdateOrder, change: Change) -> None:
-    argv = trials.activate_argv(trial_unit(work), change.new, "test")
-    await system(work).run(argv, limit=LIMIT, check=True)
+    host = system(work)
+    for argv in generations.release_argvs(trial_unit(work)):  # of a trial whose end no engine saw
+        await host.run(argv, limit=LIMIT)
+    await host.run(trials.activate_argv(trial_unit(work), change.new, "test"), limit=LIMIT, check=True)
     await _tested(work, order)
 
 

@@ -19,7 +19,7 @@ from plasmatui.operations.drain import CORDONED, VMS, balance, balanced, balance
 from plasmatui.operations.endings import NodeFailedError, NodeLeftError
 from plasmatui.operations.gate import remember_wellness
 from plasmatui.operations.generations import LIMIT, read_generations, read_state
-from plasmatui.operations.goback import back_steps, go_back
+from plasmatui.operations.goback import BackError, back_steps, go_back
 from plasmatui.operations.reboots import reboot_if_needed, reboot_steps, see_entry, write_loader
 from plasmatui.operations.rollout import Waves, waves
 from plasmatui.operations.site import Site
@@ -172,17 +172,27 @@ async def _change(work: NodeWork, order: UpdateOrder, change: Change) -> None:
     failure: NodeFailedError | None = None
     try:
         if work.was_begun("check-why"):
-            raise await go_back(work, order, change, None)
-        await _forward(work, order, change)
+            failure = await go_back(work, order, change, None)
+        else:
+            await _forward(work, order, change)
     except NodeFailedError as error:
-        failure = error
-        if not work.was_begun("check-why") and work.begun("arm"):
-            failure = await _after_failure(work, order, change, error)
-    if work.begun("balancer-drain"):
-        await work.act("balancer-active", lambda: balance(work, "active"), seen=_again)
-    work.tell(LifecycleChanged(Lifecycle.ACTIVE))
+        failure = await _after_failure(work, order, change, error) if work.begun("arm") else error
+    if not isinstance(failure, BackError) or failure.well:
+        await _into_service(work, failure)
     if failure is not None:
         raise failure
+
+
+async def _into_service(work: NodeWork, failure: NodeFailedError | None) -> None:
+    """Let the balancer send to a node that is well. Where it does not, that is said beside what failed before."""
+    try:
+        if work.begun("balancer-drain"):
+            await work.act("balancer-active", lambda: balance(work, "active"), seen=_again)
+    except NodeFailedError as error:
+        if failure is None:
+            raise
+        raise NodeFailedError(failure.id, f"{failure.message}; {error.message}", failure.evidence) from error
+    work.tell(LifecycleChanged(Lifecycle.ACTIVE))
 
 
 async def _forward(work: NodeWork, order: UpdateOrder, change: Change) -> None:

@@ -67,6 +67,9 @@ async def move_vms(work: NodeWork, together: frozenset[str] | None = None) -> No
             raise NodeLeftError(f"{work.left} with {moved} VMs moved and {len(left)} left on {work.node}")
         work.progress(f"{moved} of {moved + len(left)} VMs moved", 100.0 * moved / (moved + len(left)))
         async with work.site.placing:
+            told = await list_vms(clients, (work.node,))  # others may have filled the room while we waited
+            if not told.on(work.node):
+                continue
             move = await _next(work, told, work.peers if together is None else together)
             await _ask(work, move)
         await _arrives(work, move)

@@ -9,13 +9,14 @@ from functools import partial
 
 import pytest
 
+from plasmatui.model import wire
 from plasmatui.model.operation import OperationRecord, UpdateOrder
-from plasmatui.model.words import Lifecycle, OperationState
+from plasmatui.model.words import Lifecycle, OperationState, RebootRule
 from plasmatui.sim import toyflake
 from plasmatui.sim.steps import KERNEL
 from plasmatui.sim.system import InstalledSystem
 from tests.support.operator import Operator, node_of, step_of, told
-from tests.support.site import Site, site
+from tests.support.site import Site, site, wait_for
 
 DONE, FAILED, CANCELLED = OperationState.DONE, OperationState.FAILED, OperationState.CANCELLED
 VOTERS = ("node01", "node02", "node03")
@@ -74,10 +75,10 @@ def one_by_one(found: list[tuple[float, float]]) -> bool:
 def test_workers_go_in_batches_behind_a_canary_and_voters_one_by_one(rack: Site, operator: Operator) -> None:
     version = release(rack, 1)
     names = tuple(rack.rack.rack.nodes)
-    order = UpdateOrder(batch=4, settle=30, confirm=600)
+    order = UpdateOrder(batch=8, settle=30, confirm=600)
     plan = operator.plan(order, *names)
     notes = {node.node: node.notes for node in plan.nodes}
-    assert "node04: wave 1 of 6, alone: the canary" in notes["node04"]
+    assert "node04: wave 1 of 5, alone: the canary" in notes["node04"]
     assert any(
         "leads chainfire" in note and "no call to hand leadership over" in note
         for each in notes.values()
@@ -168,12 +169,75 @@ def _begun(step: str, record: OperationRecord) -> bool:
     return any(step_of(node, step) is not None for node in record.nodes)
 
 
+def test_a_build_that_fails_leaves_every_node_alone(rack: Site, operator: Operator) -> None:
+    release(rack, 6)
+    rack.rack.fault("node06", "build-fails")
+    record = operator.run(UpdateOrder(batch=4), "node05", "node06", "node01")
+    rack.rack.clear("node06")
+    assert record.state is FAILED, told(record)
+    assert (node_of(record, "node06").state, node_of(record, "node06").error) == (FAILED, "build-failed")
+    others = [node_of(record, name) for name in ("node05", "node01")]
+    assert all(node.state is CANCELLED and "not begun, since node06 failed" in node.message for node in others)
+    assert not [step for node in record.nodes for step in node.steps if step.id in ("balancer-drain", "arm", "test")]
+
+
+def test_a_cancel_brings_what_was_begun_to_its_end(rack: Site, operator: Operator) -> None:
+    version = release(rack, 7, "6.12.92")
+    number = operator.start(UpdateOrder(reboot=RebootRule.NEVER, settle=60, confirm=1200), "node04", "node05")
+    operator.wait(number, "the activation", partial(_begun, "test"))
+    operator.ask(wire.CancelOperation(number))
+    record = operator.ended(number)
+    assert record.state is CANCELLED, told(record)
+    begun, waiting = node_of(record, "node04"), node_of(record, "node05")
+    assert (begun.state, begun.message) == (DONE, "its kernel takes a reboot"), told(record)
+    assert waiting.state is CANCELLED
+    system = system_of(rack, "node04")
+    assert system.current is not None
+    assert system.current.version == system.generations[system.default].build.version == version
+    assert system.booted is not system.current
+
+
+def test_a_voter_keeps_its_new_system_when_the_guard_refuses_the_reboot(rack: Site, operator: Operator) -> None:
+    version = release(rack, 8, "6.12.93")
+    number = operator.start(UpdateOrder(settle=60, confirm=1200), "node01")
+    operator.wait(number, "the step before the reboot", partial(_begun, "boot-once"))
+    rack.rack.fault("node02", "raft-lagging")
+    record = operator.ended(number)
+    rack.rack.clear("node02")
+    part = record.nodes[0]
+    assert (part.state, part.error) == (FAILED, "refused"), told(record)
+    assert "waits for its reboot" in part.message
+    system = system_of(rack, "node01")
+    assert system.current is not None
+    assert system.current.version == system.generations[system.default].build.version == version
+    assert system.booted is not system.current
+    assert quorum_kept(rack)
+
+
+def test_a_way_back_that_was_taken_without_an_engine_is_followed_by_another_trial(
+    rack: Site, operator: Operator
+) -> None:
+    version = release(rack, 9)
+    old = system_of(rack, "node06").current
+    number = operator.start(UpdateOrder(settle=60, confirm=400), "node06")
+    operator.wait(number, "the activation", partial(_begun, "test"))
+    rack.stop_engine(signal.SIGKILL)
+    wait_for("the trial", lambda: system_of(rack, "node06").current is not old)
+    wait_for("the way back", lambda: system_of(rack, "node06").current is old)
+    rack.engine()
+    record = operator.ended(number)
+    assert record.state is DONE, told(record)
+    current = system_of(rack, "node06").current
+    assert current is not None
+    assert current.version == version
+
+
 @pytest.mark.timeout(300)
 def test_an_engine_killed_in_the_middle_is_followed_by_one_that_goes_on(rack: Site, operator: Operator) -> None:
     version = release(rack, 5, "6.12.91")
-    names = uefi_workers(rack)[:4]
-    number = operator.start(UpdateOrder(batch=4, settle=60, confirm=1200), *names)
-    for step in ("copy", "arm", "test", "boot-once", "reboot", "switch"):
+    names = uefi_workers(rack)[:2]
+    number = operator.start(UpdateOrder(batch=2, settle=60, confirm=1200), *names)
+    for step in ("arm", "test", "boot-once", "reboot", "switch"):
         operator.wait(number, step, partial(_begun, step))
         rack.stop_engine(signal.SIGKILL)
         rack.engine()
