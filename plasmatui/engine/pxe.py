@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from plasmatui.engine.boots import BootWatch
 from plasmatui.engine.checks import ChecksDesk, import_rooms
 from plasmatui.engine.ports import ProblemError
+from plasmatui.engine.redact import Redactor
 from plasmatui.engine.session import Session
 from plasmatui.engine.shared import Shared
 from plasmatui.engine.store import Store
@@ -246,7 +247,8 @@ def _diff(path: Path, relative: str) -> wire.DriftDiff:
         raise ProblemError("unsupported", f"{clean_line(relative, 200)} is no rendered file")
     lines = found.diff() if found.error is None else ()
     file = _told(found, prepared, directory, is_rendered(directory), images)
-    told = tuple(line[:LONGEST] for line in lines[:MOST_LINES])
+    redactor = Redactor(None)  # files of others may hold secrets, which are none of the inventory's
+    told = tuple(redactor.text(line[:LONGEST]) for line in lines[:MOST_LINES])
     return wire.DriftDiff(file, told, len(lines) - len(told))
 
 

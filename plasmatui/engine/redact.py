@@ -57,9 +57,9 @@ _KEY_TEXT = re.compile(rb"()([A-Za-z0-9+/=]{8,})")
 
 class Redactor:
     """Stars out secrets without changing a length, so that timing files and columns stay true. Making one may block: a
-    secret may come from a command."""
+    secret may come from a command; without an inventory only what is written like a secret is found."""
 
-    def __init__(self, inventory: Inventory) -> None:
+    def __init__(self, inventory: Inventory | None) -> None:
         values = {value.encode() for value in _values(inventory) if len(value) >= SHORTEST}
         forms = {form for value in values for form in (value, quote(value).encode(), base64.b64encode(value))}
         ordered = sorted(forms, key=len, reverse=True)

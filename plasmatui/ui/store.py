@@ -164,6 +164,7 @@ class Store:
         self.sources, self.unknown = {}, ()
         self.services = {each.node: each for each in past.services if each.node in self.nodes}
         self.groups = past.groups
+        self.look, self.systems = HealthLook(), {}
         self.boots.clear()
         self._tell(frozenset(self.nodes), frozenset(Topic))
 

@@ -166,7 +166,7 @@ class HealthView(ActingView):
     def _show_cell(self) -> None:
         services = self.context.store.services.get(self.grid.cursor_key or "")
         trend = None
-        if services is not None and self._trends[0] == services.node:
+        if services is not None and self._trends[0] == services.node and self.context.store.past is None:
             trend = next((each for each in self._trends[1] if each.service == self.column), None)
         shown = services if self.column else None
         self.cell.set_lines(healthlines.cell_lines(self.context, shown, self.column, trend))
