@@ -95,11 +95,9 @@ async def wait_as_well(work: NodeWork, before: Wellness, limit: float) -> str:
         if missing:
             work.progress(missing[0][1])
             if loop.time() >= end:
-                raise NodeFailedError(
-                    missing[0][0],
-                    f"{work.node}: it is not as well as before the update: {_joined(missing)}",
-                    tuple(text for _, text in missing),
-                )
+                told = f"{work.node}: it is not as well as before the update: {_joined(missing)}"
+                lines = (*(text for _, text in missing), *await _journal(work, before, checks))
+                raise NodeFailedError(missing[0][0], told, lines)
         await asyncio.sleep(PACE)
 
 
@@ -126,6 +124,22 @@ async def _failed_units(work: NodeWork) -> tuple[str, ...]:
         return tuple(sorted(clean_line(str(unit["unit"]), 120) for unit in units))
     except (ValueError, TypeError, KeyError):
         return ()
+
+
+async def _journal(work: NodeWork, before: Wellness, checks: HealthChecks) -> tuple[str, ...]:
+    """The last words of the first service that is not well any more."""
+    from plasmatui.cluster.services import unit
+
+    try:
+        seen = await _look(work, checks)
+        lost = [service for service in before.services if service not in seen.now.services]
+        if not lost:
+            return ()
+        argv = ("journalctl", f"--unit={unit(lost[0])}", "--lines=3", "--output=cat", "--no-pager")
+        ran = await system(work).run(argv, limit=LOOK_LIMIT)
+    except CommandError:
+        return ()
+    return tuple(f"{lost[0]}: {clean_line(line, 200)}" for line in ran.out.decode(errors="replace").splitlines()[-3:])
 
 
 def _missing(node: str, before: Wellness, seen: _Seen) -> list[tuple[str, str]]:

@@ -166,16 +166,14 @@ async def _cycled(work: NodeWork) -> bool:
 
 
 async def _activate_old(work: NodeWork, change: Change) -> None:
-    """Make the old system what runs and what boots next, where it is not yet.
+    """Make the old system what runs and what boots next; also where it is, since an activation that failed may have
+    left its services stopped.
 
     Raises:
         NodeFailedError: "generation-drift": it is not so afterwards.
     """
     host = system(work)
     await disarm(work)
-    state = await read_state(work.node, host)
-    if state.current == state.profile == change.old and not work.begun("boot-once") and not work.begun("switch"):
-        return
     await host.run(generations.choose_argv(change.number), limit=LIMIT, check=True)
     await write_loader(work, change.old, "switch")
     state = await read_state(work.node, host)

@@ -16,7 +16,7 @@ from plasmatui.operations.gate import wait_as_well
 from plasmatui.operations.generations import LIMIT, read_state
 from plasmatui.operations.site import Site
 from plasmatui.operations.ssh import system
-from plasmatui.operations.trial import Change
+from plasmatui.operations.trial import PARTIAL, Change
 from plasmatui.operations.work import NodeWork
 
 BACK_LIMIT = 1800.0
@@ -100,6 +100,8 @@ async def _again() -> bool:
 
 async def _differs(work: NodeWork, order: UpdateOrder, change: Change) -> str:
     parts = await differing(work, change.new)
+    if (trial := work.earlier("test")) is not None and trial.message == PARTIAL:
+        parts += ("systemd",)
     if parts:
         return f"needs a reboot: {', '.join(parts)}"
     return "as it was ordered" if order.reboot is RebootRule.ALWAYS else NONE

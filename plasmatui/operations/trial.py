@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from plasmatui.model.command import CommandError
 from plasmatui.model.operation import Step, UpdateOrder
+from plasmatui.model.words import StepResult
 from plasmatui.nix import generations, trials
 from plasmatui.nix.generations import Comparison
 from plasmatui.operations.activation import ended
@@ -19,6 +20,9 @@ from plasmatui.operations.work import NodeWork
 
 SILENCE = 180.0
 """Seconds beside those to the way back in which a node that went silent may come back."""
+
+PARTIAL = "it is active in part; the rest takes a reboot"
+"""Message of a trial in which systemd itself could not be replaced (exit code 100)."""
 
 PACE = 1.0
 
@@ -98,7 +102,10 @@ async def try_new(work: NodeWork, order: UpdateOrder, change: Change) -> None:
     """
     await _void(work, change)
     await work.act("arm", lambda: _arm(work, order, change), seen=_again)
-    await work.act("test", lambda: _test(work, order, change), seen=lambda: _tested(work, order))
+    said: list[str] = []
+    await work.act("test", lambda: _test(work, order, change, said), seen=lambda: _tested(work, order, said))
+    if said:
+        work.amend(StepResult.DONE, said[0])
     await work.look("see-ssh", lambda: _answers(work, order, change))
     await work.act("disarm", lambda: _disarm(work), seen=_again)
     work.log(await work.look("see-health", lambda: wait_as_well(work, change.before, order.settle)))
@@ -116,11 +123,11 @@ async def _void(work: NodeWork, change: Change) -> None:
     if armed is None or (disarmed is not None and disarmed.result is not None):
         return
     try:
-        state = await read_state(work.node, system(work))
-        busy = await _going_back(work)
-    except CommandError:
+        async with asyncio.timeout(trials.TRIAL_LIMIT):
+            state = await _settled(work)
+    except (CommandError, TimeoutError):
         return  # it is silent; the steps wait for it
-    if state.current == change.old and not busy and armed.result is not None:
+    if state.current == change.old and armed.result is not None:
         work.log("the way back was taken while no engine ran; the trial is made anew")
         work.forget("arm", "test")
 
@@ -132,16 +139,16 @@ async def _arm(work: NodeWork, order: UpdateOrder, change: Change) -> None:
     await host.run(argv, limit=LIMIT, check=True)
 
 
-async def _test(work: NodeWork, order: UpdateOrder, change: Change) -> None:
+async def _test(work: NodeWork, order: UpdateOrder, change: Change, said: list[str]) -> None:
     host = system(work)
     for argv in generations.release_argvs(trial_unit(work)):  # of a trial whose end no engine saw
         await host.run(argv, limit=LIMIT)
     await host.run(trials.activate_argv(trial_unit(work), change.new, "test"), limit=LIMIT, check=True)
-    await _tested(work, order)
+    await _tested(work, order, said)
 
 
-async def _tested(work: NodeWork, order: UpdateOrder) -> bool:
-    """Follow the trial to its end.
+async def _tested(work: NodeWork, order: UpdateOrder, said: list[str]) -> bool:
+    """Follow the trial to its end; what is to be known of a good one goes to `said`.
 
     Raises:
         NodeFailedError: "activation-failed": it failed, or units did.
@@ -151,8 +158,8 @@ async def _tested(work: NodeWork, order: UpdateOrder) -> bool:
         return False
     if outcome.word == "units-failed":
         raise NodeFailedError("activation-failed", f"{work.node}: {outcome.message}", (outcome.message,))
-    if outcome.word != "done":
-        work.log(outcome.message)
+    if outcome.word == "reboot-needed":
+        said.append(PARTIAL)
     return True
 
 
