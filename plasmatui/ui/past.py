@@ -19,6 +19,7 @@ _ANYWAY = (
     wire.ConsoleAt,
     wire.ConsoleHistory,
     wire.ConsoleClose,
+    wire.Here,
     wire.Watch,
     wire.ListAudit,
 )

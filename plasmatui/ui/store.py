@@ -202,6 +202,9 @@ class Store:
         """Take over what changed, unless a moment that is over is shown."""
         if self.past is not None:
             self.link = LinkState(True, "", self.link.since, 0.0, self.clock())
+            if changes.clients is not None:  # who else is there is asked of the present
+                self.clients = changes.clients
+                self._tell(frozenset(), frozenset((Topic.CLIENTS,)))
             return
         topics: set[Topic] = set()
         if changes.nodes is not None:

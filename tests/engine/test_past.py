@@ -25,7 +25,17 @@ from plasmatui.model.bmc import BootDevice, Device
 from plasmatui.model.boot import BootTimeline, StageSpan
 from plasmatui.model.event import Event
 from plasmatui.model.health import GroupState, NodeServices, ServiceState
-from plasmatui.model.node import BmcState, ConsoleState, Finding, Node, NodeState, PenHolder, StageState
+from plasmatui.model.node import (
+    BmcState,
+    ConsoleState,
+    Finding,
+    Node,
+    NodeLock,
+    NodeNote,
+    NodeState,
+    PenHolder,
+    StageState,
+)
 from plasmatui.model.operation import NodeRecord, OperationRecord, Pace, PowerOrder, StepRecord
 from plasmatui.model.words import (
     BmcStatus,
@@ -78,6 +88,11 @@ _payloads = st.one_of(
     ).map(events.StageSeen),
     st.builds(events.HealthSeen, st.sampled_from(Health), st.sampled_from(["", "iam failed"])),
     st.builds(events.Note, st.sampled_from(["", "a note"])),
+    st.builds(events.LockChanged, st.none() | st.just(NodeLock("anna", 7, "mine", 1.0)), st.sampled_from(["", "anna"])),
+    st.builds(
+        events.NotesChanged, st.lists(st.just(NodeNote("anna", 1.0, "odd fan")), max_size=2).map(tuple),
+        st.sampled_from(["", "anna"]),
+    ),
 )  # fmt: skip
 
 

@@ -119,7 +119,7 @@ async def test_nothing_acts_in_the_past(cockpit, world) -> None:
         await go(ui, "power on node01")
         assert "of the past" in ui.text()
         await ui.press("escape")
-        allowed = (wire.AskPast, wire.AskTimelineAt, wire.ConsoleAt, wire.ConsoleClose, wire.ListEvents)
+        allowed = (wire.AskPast, wire.AskTimelineAt, wire.ConsoleAt, wire.ConsoleClose, wire.ListEvents, wire.Here)
         assert {type(body) for body in ui.world.asked[asked:]} <= set(allowed)
         for body in (wire.StopEngine(), wire.Reload(), wire.ConsoleWrite("node01", b"x"), wire.ActivateImage("v")):
             with pytest.raises(EngineError, match="of the past"):
