@@ -1,15 +1,15 @@
-"""`plasmatui add|replace|decommission`: the cluster gets another node, a new machine for one, or one less."""
+"""`plasmatui add|replace|decommission|recover`: members come, are replaced, go for good, or are mended."""
 
 from __future__ import annotations
 
 import click
 
-from plasmatui.cli.order_options import OrderOptions, wiping_options
+from plasmatui.cli.order_options import OrderOptions, order_options, wiping_options
 from plasmatui.cli.orders import give_order
 from plasmatui.cli.provisioning import firmware_mode
 from plasmatui.cli.records import outcome_json
 from plasmatui.cli.settings import Settings
-from plasmatui.model.operation import AddOrder, DecommissionOrder, ReplaceOrder
+from plasmatui.model.operation import AddOrder, DecommissionOrder, RecoverOrder, ReplaceOrder
 
 
 @click.command()
@@ -52,3 +52,16 @@ def decommission(settings: Settings, node_set: str, options: OrderOptions) -> in
     Drained, removed from the raft groups, switched off, taken out of the inventory. Their disks keep what is on them.
     """
     return give_order(settings, DecommissionOrder(), node_set, options, outcome_json)
+
+
+@click.command()
+@click.argument("node_set", metavar="SET")
+@order_options
+@click.pass_obj
+def recover(settings: Settings, node_set: str, options: OrderOptions) -> int:
+    """See what is wrong with nodes, and mend them with the smallest thing that does.
+
+    Switched on, failed units started, booted, back to the generation before: each only while the node is not well.
+    What wipes disks is named, and not done.
+    """
+    return give_order(settings, RecoverOrder(), node_set, options, outcome_json)

@@ -41,6 +41,7 @@ _COMMANDS = {
     "add": "lifecycle",
     "replace": "lifecycle",
     "decommission": "lifecycle",
+    "recover": "lifecycle",
     "drain": "service",
     "undrain": "service",
     "update": "update",

@@ -257,6 +257,12 @@ SYSTEM_FINDINGS = (
         "node is held, answer what it asks: `plasmatui ops release NUMBER NODE ANSWER`.",
     ),
     FindingKind(
+        "not-recovered",
+        Severity.ERROR,
+        "What can be done without deleting data did not mend the node.",
+        "Read the evidence: what is wrong with it, and what may do. Replace it with `plasmatui replace NODE`.",
+    ),
+    FindingKind(
         "inventory",
         Severity.ERROR,
         "The inventory file could not be changed by an operation; everything before that was done.",

@@ -89,6 +89,11 @@ class DecommissionOrder(msgspec.Struct, frozen=True, tag="decommission"):
     """Drain nodes, take them out of the raft groups for good, switch them off, and take them out of the inventory."""
 
 
+class RecoverOrder(msgspec.Struct, frozen=True, tag="recover"):
+    """See what is wrong with nodes, and do the smallest thing that mends them: switch on, start failed units, boot, go
+    back to the generation before."""
+
+
 class DrainOrder(msgspec.Struct, frozen=True, tag="drain"):
     """Take nodes out of service: balancer, VMs moved, services stopped in order."""
 
@@ -150,6 +155,7 @@ Order = (
     | AddOrder
     | ReplaceOrder
     | DecommissionOrder
+    | RecoverOrder
     | DrainOrder
     | UndrainOrder
     | RollbackOrder

@@ -33,7 +33,7 @@ def join_steps(node: str, site: Site) -> tuple[Step, ...]:
     """What is seen of the first boot of a node of this profile; nothing for one without services."""
     from plasmatui.cluster.join import UNITS
 
-    services, groups = _services(node, site), groups_of(node, site)
+    services, groups = services_of(node, site), groups_of(node, site)
     found: list[Step] = []
     joins = groups or (groups_in(site) if services else ())
     units = " ".join(UNITS[group] for group in joins)
@@ -67,11 +67,12 @@ def groups_of(node: str, site: Site) -> tuple[str, ...]:
     from plasmatui.cluster.members import GROUPS
 
     entry = site.inventory().nodes[node]
-    services = _services(node, site)
+    services = services_of(node, site)
     return tuple(group for group in GROUPS if entry.voter and group in services)
 
 
-def _services(node: str, site: Site) -> tuple[str, ...]:
+def services_of(node: str, site: Site) -> tuple[str, ...]:
+    """The services that the node's profile runs."""
     inventory = site.inventory()
     profile = inventory.profiles.get(inventory.nodes[node].profile)
     return profile.services if profile is not None else ()
@@ -80,7 +81,7 @@ def _services(node: str, site: Site) -> tuple[str, ...]:
 async def see_join(work: NodeWork) -> None:
     """Do the steps of `join_steps`."""
     node, boots = work.node, work.site.boots
-    services, groups = _services(node, work.site), groups_of(node, work.site)
+    services, groups = services_of(node, work.site), groups_of(node, work.site)
     joins = groups or (groups_in(work.site) if services else ())
     work.tell(LifecycleChanged(Lifecycle.JOINING))
     if joins and work.again:

@@ -19,6 +19,7 @@ from plasmatui.model.operation import (
     Order,
     PowerOrder,
     ProvisionOrder,
+    RecoverOrder,
     ReplaceOrder,
     ReprovisionOrder,
     RollbackOrder,
@@ -37,6 +38,7 @@ from plasmatui.operations import (
     install,
     power,
     provision,
+    recover,
     replace,
     rollback,
     update,
@@ -134,6 +136,7 @@ KINDS: dict[type, Kind] = {
         look=decommission.look,
         absence=Absence.RETIRES,
     ),
+    RecoverOrder: Kind(recover.recover, recover.steps, recover.command, lambda _: 2, bmc=False, look=recover.look),
     DrainOrder: Kind(drain.drain, drain.drain_steps, drain.drain_command, lambda _: 2, bmc=False, look=drain.look),
     UndrainOrder: Kind(drain.undrain, drain.undrain_steps, drain.undrain_command, lambda _: 1, bmc=False),
     RollbackOrder: Kind(

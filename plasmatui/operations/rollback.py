@@ -23,16 +23,30 @@ from plasmatui.operations.work import NodeWork
 ACTIVATE_LIMIT = 900.0
 """Seconds that an activation may take: it restarts services."""
 
+ACTIVATION = ("read-generations", "choose", "activate", "verify-system")
+"""Ids of the steps that go back to a generation."""
+
 LOADER_ENTRIES = "/boot/loader/entries"
 
 
 def steps(order: RollbackOrder, node: str, site: Site) -> tuple[Step, ...]:
     """Read, choose, activate, read back, health."""
+    first = activation_steps(order, node)
+    if order.next_boot or not site.inventory().nodes[node].profile:
+        return first
+    return (
+        *first,
+        Step("see-health", "Wait until the node's services are healthy", "GET /health of each", health.LIMIT),
+    )
+
+
+def activation_steps(order: RollbackOrder, node: str) -> tuple[Step, ...]:
+    """Those of `ACTIVATION`."""
     number = str(order.to) if order.to else "N-1"
     when = When.BOOT if order.next_boot else When.SWITCH
     unit = f"plasmatui-rollback-{number}"
     ssh = f"ssh {node} "
-    first = (
+    return (
         Step("read-generations", "Read the generations", ssh + "nixos-rebuild list-generations --json", LIMIT),
         Step(
             "choose",
@@ -57,12 +71,6 @@ def steps(order: RollbackOrder, node: str, site: Site) -> tuple[Step, ...]:
             ssh + f"realpath /run/current-system {PROFILE}",
             LIMIT,
         ),
-    )
-    if order.next_boot or not site.inventory().nodes[node].profile:
-        return first
-    return (
-        *first,
-        Step("see-health", "Wait until the node's services are healthy", "GET /health of each", health.LIMIT),
     )
 
 
@@ -107,6 +115,20 @@ def target_of(order: RollbackOrder, node: str, found: tuple[Generation, ...]) ->
 
 async def rollback(work: NodeWork, order: RollbackOrder) -> None:
     """Take the node to the generation."""
+    target = await go_back(work, order)
+    if any(step.id == "see-health" for step in steps(order, work.node, work.site)):
+        seen = await work.look("see-health", lambda: health.wait_healthy(work))
+        work.log(seen)
+    work.update(after=f"generation {target}{' at the next boot' if order.next_boot else ''}")
+    work.tell(LifecycleChanged(Lifecycle.ACTIVE))
+
+
+async def go_back(work: NodeWork, order: RollbackOrder) -> int:
+    """Do the steps of `ACTIVATION`; the generation's number.
+
+    Raises:
+        NodeFailedError: "generation-missing", "activation-failed", "generation-drift", "bootloader-failed".
+    """
     host = system(work)
     found = await work.look("read-generations", lambda: read_generations(work.node, host))
     target = await _target(work, order, found)
@@ -122,11 +144,7 @@ async def rollback(work: NodeWork, order: RollbackOrder) -> None:
     unit = f"plasmatui-rollback-{work.number}.service"
     await work.act("activate", lambda: _activate(work, unit, when), seen=lambda: _activated(work, unit))
     await work.look("verify-system", lambda: _verify(work, target, now=not order.next_boot))
-    if any(step.id == "see-health" for step in steps(order, work.node, work.site)):
-        seen = await work.look("see-health", lambda: health.wait_healthy(work))
-        work.log(seen)
-    work.update(after=f"generation {target}{' at the next boot' if order.next_boot else ''}")
-    work.tell(LifecycleChanged(Lifecycle.ACTIVE))
+    return target
 
 
 async def _target(work: NodeWork, order: RollbackOrder, found: tuple[Generation, ...]) -> int:

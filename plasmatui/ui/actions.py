@@ -100,6 +100,8 @@ def _acts(scope: str, which: str = "the marked nodes") -> tuple[Action, ...]:
            word="update SET", help="To the systems that the flake describes: tried, judged, made permanent or undone."),
         _a(f"{scope}.rollback", "R", "Roll back ...", "rollback", confirm=2, dialog="RollbackDialog",
            word="rollback SET", help="Lists the generations on the nodes to pick one of, now or at the next boot."),
+        _a(f"{scope}.recover", "", "Recover ...", "recover", confirm=2, dialog="RecoverDialog", word="recover SET",
+           help="Sees what is wrong, and does the smallest thing that mends it; nothing that wipes disks."),
         _a(f"{scope}.reprovision", "X", "Replace, reprovision or decommission ...", "reprovision", confirm=3,
            role=Role.ADMIN, dialog="ReplaceDialog", word="replace SET",
            help="A machine in a dead one's place; drained and provisioned anew; or out of the cluster for good."),

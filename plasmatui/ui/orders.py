@@ -62,6 +62,12 @@ class Orders:
 
         self._ask(targets, lambda hidden: ReplaceDialog(targets, hidden, order))
 
+    def recover(self, targets: tuple[str, ...]) -> None:
+        """Ask for nodes to be mended."""
+        from plasmatui.ui.dialogs.system import RecoverDialog
+
+        self._ask(targets, lambda hidden: RecoverDialog(targets, hidden))
+
     def drain(self, targets: tuple[str, ...]) -> None:
         """Ask for nodes to be taken out of service."""
         from plasmatui.ui.dialogs.system import DrainDialog
@@ -117,6 +123,7 @@ class Orders:
             "undrain": ("Undrain ...", "back into service; level 1", lambda: self.undrain(targets)),
             "update": ("Update ...", "to what the flake has, rolling; level 2", lambda: self.update(targets)),
             "rollback": ("Roll back ...", "to a generation; level 2", lambda: self.rollback(targets)),
+            "recover": ("Recover ...", "what is wrong, and the smallest cure; level 2", lambda: self.recover(targets)),
             "reprovision": (
                 "Replace, reprovision, decommission ...",
                 "dead, anew, or for good; level 3",

@@ -11,6 +11,7 @@ from plasmatui.model.operation import (
     InstallOrder,
     Order,
     ProvisionOrder,
+    RecoverOrder,
     ReplaceOrder,
     ReprovisionOrder,
     RollbackOrder,
@@ -99,6 +100,16 @@ class ReplaceDialog(SystemDialog):
         mode = MODES[self.firmware.chosen]
         orders = (ReplaceOrder(mode, *self._machine), ReprovisionOrder(mode), DecommissionOrder(), None)
         return orders[self.what.chosen]
+
+
+class RecoverDialog(SystemDialog):
+    """Mend nodes. The plan's notes say what is wrong, and what would be done first."""
+
+    def __init__(self, targets: tuple[str, ...], hidden: frozenset[str]) -> None:
+        super().__init__("Recover", targets, hidden)
+
+    def order(self) -> Order:
+        return RecoverOrder()
 
 
 class DrainDialog(SystemDialog):

@@ -44,6 +44,9 @@ class ActingView(View):
     def action_rollback(self) -> None:
         self.main.orders.rollback(self.targets())
 
+    def action_recover(self) -> None:
+        self.main.orders.recover(self.targets())
+
     def action_reprovision(self) -> None:
         self.main.orders.replace(self.targets())
 

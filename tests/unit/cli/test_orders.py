@@ -20,6 +20,7 @@ from plasmatui.model.operation import (
     Order,
     Pace,
     ProvisionOrder,
+    RecoverOrder,
     ReplaceOrder,
     ReprovisionOrder,
     RollbackOrder,
@@ -46,6 +47,7 @@ ORDERS: list[tuple[tuple[str, ...], Order]] = [
         ReplaceOrder(True, "52:54:00:00:00:01", "10.0.10.9"),
     ),
     (("decommission", "node01", "--confirm", "node01"), DecommissionOrder()),
+    (("recover", "node01"), RecoverOrder()),
     (("drain", "node01"), DrainOrder()),
     (("undrain", "node01"), UndrainOrder()),
     (("rollback", "node01"), RollbackOrder()),
@@ -72,7 +74,7 @@ def test_order_json(cli: Cli, engine: FakeEngine, arguments: tuple[str, ...]) ->
     assert (node["ok"], node["state"], node["lifecycle"], node["error"]) == (True, "done", "enrolled", None)
 
 
-@pytest.mark.parametrize("name", ["boot", "drain", "undrain", "rollback", *WIPING])
+@pytest.mark.parametrize("name", ["boot", "recover", "drain", "undrain", "rollback", *WIPING])
 def test_without_terminal_and_yes_nothing_is_begun(cli: Cli, engine: FakeEngine, name: str) -> None:
     outcome = cli(name, "node01")
     assert outcome.code == 2
