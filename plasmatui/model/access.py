@@ -17,6 +17,7 @@ ORDER_ROLES: dict[type, Role] = {
     orders.DrainOrder: Role.OPERATOR,
     orders.UndrainOrder: Role.OPERATOR,
     orders.RollbackOrder: Role.OPERATOR,
+    orders.RecoverOrder: Role.OPERATOR,
     orders.UpdateOrder: Role.OPERATOR,
     orders.InstallOrder: Role.ADMIN,
     orders.ProvisionOrder: Role.ADMIN,

@@ -69,7 +69,7 @@ class InstallDialog(SystemDialog):
 
     def __init__(self, targets: tuple[str, ...], hidden: frozenset[str], order: Installing | None = None) -> None:
         super().__init__("Install or provision", targets, hidden)
-        values = ("install: installer is up", "provision: boot, install, join", "add: to the cluster that lives")
+        values = ("install: it is up", "provision: in one", "add: cluster lives")
         kinds = (InstallOrder, ProvisionOrder, AddOrder)
         self.what = Option("", values, "ipd", kinds.index(type(order)) if order is not None else -1)
         self.firmware = _firmware(order.uefi if isinstance(order, ProvisionOrder | AddOrder) else None)
@@ -87,7 +87,7 @@ class ReplaceDialog(SystemDialog):
 
     def __init__(self, targets: tuple[str, ...], hidden: frozenset[str], order: Exchanging | None = None) -> None:
         super().__init__("Replace, reprovision or decommission", targets, hidden)
-        values = ("replace: it is dead", "reprovision: drain, install anew", "decommission: for good")
+        values = ("replace: dead", "reprovision: anew", "decommission: for good")
         kinds = (ReplaceOrder, ReprovisionOrder, DecommissionOrder)
         self.what = Option("", values, "rpd", kinds.index(type(order)) if order is not None else -1)
         self.firmware = _firmware(order.uefi if isinstance(order, ReplaceOrder | ReprovisionOrder) else None)
