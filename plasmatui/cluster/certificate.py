@@ -5,22 +5,20 @@ from __future__ import annotations
 import ssl
 from typing import Any
 
-import httpx
 
+def end(connection: Any) -> float:
+    """Unix seconds of the end of the certificate that the other side showed, 0 when it cannot be read.
 
-def of(response: httpx.Response) -> Any:
-    """The TLS side of an answer's connection, one object per connection; None when it cannot be had."""
-    stream = response.extensions.get("network_stream")
-    return stream.get_extra_info("ssl_object") if stream is not None else None
-
-
-def end(shown: Any) -> float:
-    """Unix seconds of the end of the certificate that the other side showed, 0 when it cannot be read."""
+    Args:
+        connection: an `ssl.SSLObject` or `ssl.SSLSocket`, None where there is no TLS.
+    """
+    if connection is None:
+        return 0.0
     try:
-        words = shown.getpeercert()
+        words = connection.getpeercert()
         if words:
             return float(ssl.cert_time_to_seconds(words["notAfter"]))
-        data = shown.getpeercert(binary_form=True)  # without words where it was not verified
+        data = connection.getpeercert(binary_form=True)  # without words where it was not verified
     except (ValueError, KeyError):
         return 0.0
     if not data:

@@ -23,6 +23,7 @@ import httpx
 import msgspec
 
 from plasmatui.cluster import certificate
+from plasmatui.cluster.connecting import Connecting
 from plasmatui.cluster.errors import REJECTED, UNTRUSTED, ServiceError, from_network
 from plasmatui.cluster.shapes import Json, cleaned, mapping, text
 from plasmatui.cluster.trust import Trust, TrustError
@@ -78,24 +79,25 @@ class _Held:
     name: str
     trust: Trust
     context: object
+    connecting: Connecting
     busy: int = 0
     retired: bool = False
     _reads: dict[tuple[int, str], httpx.Request] = field(default_factory=dict)
-    _shown: object = None
+    _stream: object = None
     _ends: float = 0.0
 
     def ends(self, response: httpx.Response) -> float:
         """Unix seconds of the end of the certificate that came with an answer, read once per connection."""
-        shown = certificate.of(response)
-        if shown is not None and shown is not self._shown:
-            self._shown, self._ends = shown, certificate.end(shown)
+        stream = response.extensions.get("network_stream")
+        if stream is not None and stream is not self._stream:
+            self._stream, self._ends = stream, certificate.end(stream.get_extra_info("ssl_object"))
         return self._ends
 
     def request(
         self, method: str, port: int, path: str, body: Mapping[str, object] | None, token: str
     ) -> httpx.Request:
         """A request to the node; those that only read are asked again and again, and built once."""
-        plain = method == "GET" and body is None and not token
+        plain = method == "GET" and body is None and not token and self._stream is not None
         known = self._reads.get((port, path)) if plain else None
         if known is not None:
             return known
@@ -103,7 +105,9 @@ class _Held:
         if token:
             headers["Authorization"] = f"Bearer {token}"
         host = f"[{self.address}]" if ":" in self.address else self.address
-        extensions = {"sni_hostname": self.name, "timeout": _TIMEOUT.as_dict()}
+        extensions: dict[str, object] = {"sni_hostname": self.name, "timeout": _TIMEOUT.as_dict()}
+        if self._stream is None:  # never connected
+            extensions["trace"] = self.connecting.trace()
         made = httpx.Request(method, f"https://{host}:{port}{path}", headers=headers, json=body, extensions=extensions)
         if plain and len(self._reads) < _READS_KEPT:
             self._reads[port, path] = made
@@ -122,6 +126,7 @@ class ClusterClients:
         self.inventory = inventory
         self._trust = Trust(inventory.ca)
         self._held: dict[tuple[str, str], _Held] = {}
+        self._connecting = Connecting()
 
     # --- what there is -----------------------------------------------------------------------------------------
 
@@ -249,7 +254,7 @@ class ClusterClients:
         if held is not None and held.context is context:
             return held
         transport = httpx.AsyncHTTPTransport(verify=context, trust_env=False, limits=_LIMITS)
-        fresh = _Held(transport, self.address(node), self.host_name(node), trust, context)
+        fresh = _Held(transport, self.address(node), self.host_name(node), trust, context, self._connecting)
         self._held[key] = fresh
         if held is not None:
             await _retire(held)
