@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plasmatui.cluster.members import Member, RaftGroup
-from plasmatui.cluster.quorum import verdict
+from plasmatui.cluster.quorum import rest, verdict
 from tests.unit.cluster.stub import steady
 
 NODES = ("node01", "node02", "node03")
@@ -219,3 +219,18 @@ def test_knowing_less_never_allows_more(
     ]
     if verdict(dimmer, targets, away, voters=voters).allowed:
         assert verdict(groups, targets, away, voters=voters).allowed
+
+
+@steady
+@given(groups, nodesets, nodesets, nodesets)
+def test_what_is_left_after_a_departure_may_lose_one_more(
+    groups: list[RaftGroup], leavers: frozenset[str], away: frozenset[str], voters: frozenset[str]
+) -> None:
+    found = rest(groups, leavers, away, voters=voters)
+    for each in groups:
+        left = replace(each, members=tuple(m for m in each.members if m.node not in leavers))
+        if each.asked and len(left.voters) < len(each.voters) and found.allowed:
+            assert majority_stays(left, away)
+            assert len(left.voters) >= 3
+        if not each.asked and leavers & voters:
+            assert not found.allowed

@@ -156,6 +156,24 @@ def test_change_a_field_in_block_flow_and_range(inventory: Path) -> None:
         assert after[name] == before[name]
 
 
+def test_a_new_bmc_address_leaves_the_rest_of_the_entry(inventory: Path) -> None:
+    editor = Editor(inventory)
+    for name, address in (("node01", "10.0.10.97"), ("node02", "10.0.10.98"), ("worker03", "10.0.10.99"),
+                          ("last", "10.0.10.96")):  # fmt: skip
+        editor.set_bmc_address(name, address)
+    editor.edit().apply()
+    changed = load(inventory)
+    assert [changed.bmcs[name].address for name in ("node01", "node02", "worker03", "last")] == [
+        "10.0.10.97", "10.0.10.98", "10.0.10.99", "10.0.10.96",
+    ]  # fmt: skip
+    assert changed.bmcs["worker02"].address == "10.0.10.61"
+    text = inventory.read_text()
+    assert "bmc: 10.0.10.97\n    # a note below" in text
+    assert "bmc: {address: 10.0.10.98, password: hunter2}" in text
+    with pytest.raises(EditError):
+        editor.set_bmc_address("nobody", "10.0.10.1")
+
+
 def test_removing_all_leaves_an_inventory_that_loads_and_can_be_filled_again(inventory: Path) -> None:
     editor = Editor(inventory)
     for name in list(load(inventory).nodes):
