@@ -6,6 +6,7 @@ systemd.unit(5) ("After="), bootctl(1); the idea of a way back that is armed bef
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from plasmatui.nix.generations import Generation
@@ -20,6 +21,7 @@ COMPARED: Final = ("kernel", "initrd", "kernel-modules")
 PARAMETERS: Final = "kernel-params"
 BOOTED: Final = "/run/booted-system"
 LOADER_ENTRIES: Final = "/boot/loader/entries"
+GRUB_MENU: Final = "/boot/grub/grub.cfg"
 
 
 def activate_argv(unit: str, toplevel: str, action: str) -> tuple[str, ...]:
@@ -79,6 +81,21 @@ def parse_kernels(output: str) -> tuple[str, ...]:
     if len(lines) != 2 * len(COMPARED):
         return COMPARED
     return tuple(part for part, old, new in zip(COMPARED, lines[::2], lines[1::2], strict=True) if old != new)
+
+
+def grub_entry(menu: str, number: int) -> str:
+    """What `grub-reboot` calls a generation of the menu that nixpkgs' install-grub.pl writes: "SUBMENU>TITLE"; "" when
+    it is not there."""
+    entry = re.search(rf'^\s*menuentry "([^">]* - Configuration {number}(?: [^">]*)?)"', menu, re.MULTILINE)
+    if entry is None:
+        return ""
+    above = re.findall(r'^\s*submenu "([^">]*)"', menu[: entry.start()], re.MULTILINE)
+    return f"{above[-1]}>{entry[1]}" if above else entry[1]
+
+
+def grub_once_argv(entry: str) -> tuple[str, ...]:
+    """Boot an entry of GRUB once. It forgets it by writing to `/boot/grub/grubenv`, which it cannot on RAID or LVM."""
+    return ("grub-reboot", entry)
 
 
 def number_of(found: tuple[Generation, ...], toplevel: str) -> int:

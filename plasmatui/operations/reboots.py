@@ -18,6 +18,7 @@ from plasmatui.operations.site import Site
 from plasmatui.operations.ssh import system
 from plasmatui.operations.trial import PARTIAL, Change
 from plasmatui.operations.work import NodeWork
+from plasmatui.text import clean_line
 
 BACK_LIMIT = 1800.0
 """Seconds from the reboot to SSH: servers test their memory for minutes."""
@@ -42,7 +43,8 @@ def reboot_steps(order: UpdateOrder, node: str, site: Site) -> tuple[Step, ...]:
         Step(
             "boot-once",
             f"Let the new system boot once, with the old one as default{when}",
-            f"{ssh}OLD/bin/switch-to-configuration boot; {ssh}bootctl set-oneshot nixos-generation-NEW.conf",
+            f"{ssh}OLD/bin/switch-to-configuration boot; "
+            f"{ssh}bootctl set-oneshot nixos-generation-NEW.conf (or grub-reboot)",
             trials.TRIAL_LIMIT,
             proof="the boot loader has entries for both",
         ),
@@ -122,26 +124,41 @@ async def differing(work: NodeWork, toplevel: str) -> tuple[str, ...]:
 async def _boot_once(work: NodeWork, change: Change) -> None:
     """Write entries for the old and the new system with the old one as default, and choose the new one once.
 
-    Where there is no systemd-boot the new system becomes the default, and the record says so.
+    Where the boot loader cannot do that the new system becomes the default, and the record says so.
 
     Raises:
         NodeFailedError: "bootloader-failed": there is no entry for it.
     """
     host = system(work)
-    listed = await host.run(("ls", trials.LOADER_ENTRIES), limit=LIMIT)
     await host.run(generations.set_profile_argv(change.new), limit=LIMIT, check=True)
-    if listed.status != 0 or not listed.out.strip():
-        await write_loader(work, change.new, "boot")
-        text = "its boot loader boots nothing once: the new system is the default before it was seen to boot"
-        work.update(message=f"{work.node}: {text}")
-        work.log(text)
-        return
     links = await host.run(generations.LINKS_ARGV, limit=LIMIT, check=True)
     number = trials.number_of(generations.parse_links(links.out.decode(errors="replace")), change.new)
     await host.run(generations.choose_argv(change.number), limit=LIMIT, check=True)
     await write_loader(work, change.old, "boot")
-    await see_entry(work, number)
-    await host.run(generations.trial_argv(number), limit=LIMIT, check=True)
+    listed = await host.run(("ls", trials.LOADER_ENTRIES), limit=LIMIT)
+    if listed.status == 0 and listed.out.strip():
+        await see_entry(work, number)
+        why = await _choose_once(work, generations.trial_argv(number))
+    else:
+        menu = await host.run(("cat", trials.GRUB_MENU), limit=LIMIT)
+        entry = trials.grub_entry(menu.out.decode(errors="replace"), number)
+        why = await _choose_once(work, trials.grub_once_argv(entry)) if entry else "no boot menu has it"
+    if why:
+        await _boot_always(work, change, why)
+
+
+async def _choose_once(work: NodeWork, argv: tuple[str, ...]) -> str:
+    """Have an entry booted once; why that is not possible, "" when it is."""
+    ran = await system(work).run(argv, limit=LIMIT)
+    return "" if ran.status == 0 else clean_line(ran.err.decode(errors="replace"), 200) or f"{argv[0]} failed"
+
+
+async def _boot_always(work: NodeWork, change: Change, why: str) -> None:
+    await system(work).run(generations.set_profile_argv(change.new), limit=LIMIT, check=True)
+    await write_loader(work, change.new, "boot")
+    text = "its boot loader boots nothing once: the new system is the default before it was seen to boot"
+    work.update(message=f"{work.node}: {text}")
+    work.log(f"{text} ({why})")
 
 
 async def write_loader(work: NodeWork, toplevel: str, action: str) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 
 from plasmatui.sim.arguments import Options
 from plasmatui.sim.cmdjournal import short_form
+from plasmatui.sim.nodefiles import GRUB_SUBMENU, grub_title
 from plasmatui.sim.nodeshell import Call, Command, no_input
 from plasmatui.sim.units import Unit, UnitState, full_name
 
@@ -398,4 +399,14 @@ async def _bootctl(call: Call) -> int:
     return 0
 
 
-COMMANDS: dict[str, Command] = {"systemctl": _systemctl, "bootctl": _bootctl}
+async def _grub_reboot(call: Call) -> int:
+    """`grub-reboot SUBMENU>TITLE`: GRUB boots this entry once."""
+    system = call.host.system
+    titles = {f"{GRUB_SUBMENU}>{grub_title(system, number)}": number for number in system.bootable} if system else {}
+    if system is None or call.host.identity.uefi:
+        return call.fail("grub-reboot: error: cannot find a GRUB environment block")
+    system.oneshot = titles.get(call.arguments[0] if call.arguments else "")  # GRUB takes its default for others
+    return 0
+
+
+COMMANDS: dict[str, Command] = {"systemctl": _systemctl, "bootctl": _bootctl, "grub-reboot": _grub_reboot}

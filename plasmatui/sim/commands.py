@@ -23,9 +23,11 @@ _TABLE: dict[str, Command] = {
     **cmdinstall.COMMANDS,
 }
 _BINARIES = ("/run/current-system/sw/bin", "/run/wrappers/bin", "/bin", "/usr/bin")
-_INSTALLED_ONLY = frozenset({"bootctl", "nixos-rebuild"})
+_INSTALLED_ONLY = frozenset({"bootctl", "grub-reboot", "nixos-rebuild"})
 _INSTALLER_ONLY = frozenset({"nixos-install", "nixos-generate-config"})
-_NEEDS_ROOT = frozenset({"nixos-install", "bootctl", "reboot", "poweroff", "systemd-run", "nixos-generate-config"})
+_NEEDS_ROOT = frozenset(
+    {"nixos-install", "bootctl", "grub-reboot", "reboot", "poweroff", "systemd-run", "nixos-generate-config"}
+)
 
 
 def find_command(host: Host, name: str) -> Command | None:

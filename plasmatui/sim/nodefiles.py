@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import time
 from collections.abc import Iterator
 
 from plasmatui.sim.builds import STORE, Build, Toplevel, kernel_path, store_path, systemd_path
@@ -12,6 +13,7 @@ from plasmatui.sim.host import Host
 from plasmatui.sim.system import InstalledSystem
 
 PROFILE = "/nix/var/nix/profiles/system"
+GRUB_SUBMENU = "NixOS - All configurations"
 CODENAMES = {"25.05": "Warbler", "25.11": "Xantusia", "26.05": "Yarara"}
 _NG_SINCE = "25.11"
 
@@ -137,12 +139,21 @@ def _system(system: InstalledSystem) -> Iterator[tuple[str, File]]:
         yield from _build(generation.build)
 
 
+def grub_title(system: InstalledSystem, number: int) -> str:
+    """A generation in GRUB's menu."""
+    generation = system.generations[number]
+    day = time.strftime("%Y-%m-%d", time.gmtime(generation.date))
+    return f"NixOS - Configuration {number} ({day} - {generation.build.version})"
+
+
 def _boot_menu(system: InstalledSystem, *, uefi: bool) -> Iterator[tuple[str, File]]:
     """The entries of systemd-boot, or GRUB's menu on BIOS machines."""
     numbers = sorted(system.bootable, reverse=True)
     if not uefi:
-        menu = (f'menuentry "NixOS - Configuration {number}" {{ }}\n' for number in numbers)
-        yield "/boot/grub/grub.cfg", _text("".join(menu), 0o644)
+        menu = (f'menuentry "{grub_title(system, number)}" --class nixos {{ }}\n' for number in numbers)
+        default = 'menuentry "NixOS - Default" --class nixos { }\n'
+        text = f'{default}submenu "{GRUB_SUBMENU}" --class submenu {{\n{"".join(menu)}}}\n'
+        yield "/boot/grub/grub.cfg", _text(text, 0o644)
         return
     for number in numbers:
         build = system.generations[number].build

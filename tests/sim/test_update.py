@@ -52,10 +52,10 @@ def release(rack: Site, day: int, kernel: str = KERNEL) -> str:
     return flake.version
 
 
-def uefi_workers(rack: Site) -> list[str]:
-    """Workers whose boot loader boots a generation once."""
+def workers(rack: Site, *, uefi: bool) -> list[str]:
+    """Workers with systemd-boot (UEFI), or with GRUB."""
     machines = rack.rack.rack.machines
-    return [name for name, machine in machines.items() if machine.identity.uefi and name not in VOTERS]
+    return [name for name, machine in machines.items() if machine.identity.uefi is uefi and name not in VOTERS]
 
 
 def quorum_kept(rack: Site) -> bool:
@@ -149,9 +149,12 @@ def test_a_node_whose_network_dies_comes_back_by_itself(rack: Site, operator: Op
     assert system.current is system.generations[system.profile].build
 
 
-def test_a_kernel_that_panics_is_left_by_the_bmc_for_the_old_generation(rack: Site, operator: Operator) -> None:
-    name = uefi_workers(rack)[1]
-    release(rack, 4, "6.12.90")
+@pytest.mark.parametrize("uefi", [True, False], ids=["systemd-boot", "grub"])
+def test_a_kernel_that_panics_is_left_by_the_bmc_for_the_old_generation(
+    rack: Site, operator: Operator, *, uefi: bool
+) -> None:
+    name = workers(rack, uefi=uefi)[1]
+    release(rack, 4, f"6.12.9{uefi:d}")
     rack.rack.fault(name, "update-panics")
     before = system_of(rack, name).profile
     record = operator.run(UpdateOrder(settle=30, confirm=600), name)
@@ -235,7 +238,7 @@ def test_a_way_back_that_was_taken_without_an_engine_is_followed_by_another_tria
 @pytest.mark.timeout(300)
 def test_an_engine_killed_in_the_middle_is_followed_by_one_that_goes_on(rack: Site, operator: Operator) -> None:
     version = release(rack, 5, "6.12.91")
-    names = uefi_workers(rack)[:2]
+    names = workers(rack, uefi=True)[:2]
     number = operator.start(UpdateOrder(batch=2, settle=60, confirm=1200), *names)
     for step in ("arm", "test", "boot-once", "reboot", "switch"):
         operator.wait(number, step, partial(_begun, step))

@@ -54,3 +54,25 @@ def test_the_generation_of_a_system_is_the_newest_with_it() -> None:
     found = (Generation(9, path=OLD), Generation(8, path=NEW), Generation(3, path=NEW))
     assert trials.number_of(found, NEW) == 8
     assert trials.number_of(found, "/nix/store/x") == 0
+
+
+MENU = """
+submenu "NixOS - Profile 'x'" --class submenu {
+menuentry "NixOS - Configuration 4 (2026-01-01 - 25.05)" --class nixos { }
+}
+menuentry "NixOS - Default" --class nixos --unrestricted { }
+submenu "NixOS - All configurations" --class submenu {
+menuentry "NixOS - Configuration 42 (2026-11-28 - 25.11.20251201.aaaaaaa)" --class nixos {
+}
+  menuentry "NixOS - Configuration 41 (2026-10-28 - 25.11)" --class nixos {
+"""
+
+
+def test_an_entry_of_grub_is_named_by_its_submenu_and_title() -> None:
+    assert trials.grub_entry(MENU, 42) == (
+        "NixOS - All configurations>NixOS - Configuration 42 (2026-11-28 - 25.11.20251201.aaaaaaa)"
+    )
+    assert trials.grub_entry(MENU, 41).startswith("NixOS - All configurations>NixOS - Configuration 41 ")
+    assert trials.grub_entry(MENU, 2) == "", "not a part of another number"
+    assert trials.grub_entry('menuentry "NixOS - Configuration 7" { }', 7) == "NixOS - Configuration 7"
+    assert trials.grub_entry("", 7) == ""
