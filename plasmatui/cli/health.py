@@ -37,6 +37,9 @@ LOOK_LIMIT = 30.0
 SYSTEMS_LIMIT = 300.0
 """The same for a look at all systems over SSH, of which few are asked at once."""
 
+DECLARED_LIMIT = 600.0
+"""The same for evaluating what the flake declares, of each node."""
+
 _URGENCY = {Health.FAILED: 0, Health.DEGRADED: 1, Health.UNKNOWN: 2, Health.OK: 3}
 _OFF = 4
 """A machine that is off is no problem of the cluster's."""
@@ -47,16 +50,19 @@ _OFF = 4
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 @click.option("--watch", is_flag=True, help="Show it again at every change, until ctrl-c.")
 @click.option("--systems", is_flag=True, help="Ask the systems over SSH, too: what runs and boots next, first boots.")
+@click.option("--declared", is_flag=True, help="As --systems, beside what the flake declares (minutes a node).")
 @click.option("--replication", is_flag=True, help="Write a value into each raft group and read it elsewhere, too.")
 @click.pass_obj
-def health(settings: Settings, node_set: str, as_json: bool, watch: bool, systems: bool, replication: bool) -> int:
+def health(
+    settings: Settings, node_set: str, as_json: bool, watch: bool, systems: bool, declared: bool, replication: bool
+) -> int:
     """Ask the cluster's services how they are.
 
     SET is @all when it is left out. Exit code 0: all is ok; 1: something failed; 3: something is degraded or unknown.
     """
     if as_json and watch:
         raise click.UsageError("--json and --watch exclude each other")
-    return run_async(_health(settings, node_set, _Wanted(as_json, watch, systems, replication)))
+    return run_async(_health(settings, node_set, _Wanted(as_json, watch, systems or declared, declared, replication)))
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,7 @@ class _Wanted:
     as_json: bool
     watch: bool
     systems: bool
+    declared: bool
     replication: bool
 
 
@@ -80,7 +87,7 @@ class _Seen(Watcher):
         self.replications: tuple[Replication, ...] = ()
         self.on_events = self._take
 
-    async def look(self, wanted: _Wanted) -> None:
+    async def look(self, names: tuple[str, ...], wanted: _Wanted) -> None:
         """Have everything looked at, and take what is known then."""
         snapshot = await self.begin()
         live = LiveLine()
@@ -89,7 +96,7 @@ class _Seen(Watcher):
             async with asyncio.timeout(LOOK_LIMIT):
                 expect(await self.client.ask(wire.LookHealth()), wire.Done)
         if wanted.systems:
-            await self._look_at_systems(live)
+            await self._look_at_systems(live, names if wanted.declared else ())
         if wanted.replication:
             live.show("writing into the raft groups")
             self.replications = expect(await self.client.ask(wire.CheckReplication()), wire.Replications).groups
@@ -100,11 +107,12 @@ class _Seen(Watcher):
         self.groups = snapshot.groups
         self.systems = {each.node: each for each in snapshot.systems}
 
-    async def _look_at_systems(self, live: LiveLine) -> None:
-        live.show("asking the nodes' systems over SSH")
+    async def _look_at_systems(self, live: LiveLine, evaluated: tuple[str, ...]) -> None:
+        """Of all nodes; with `evaluated` of these, beside what the flake declares for them."""
+        live.show("asking the nodes' systems over SSH" + (", and the flake" if evaluated else ""))
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(SYSTEMS_LIMIT):
-                expect(await self.client.ask(wire.LookSystems()), wire.Done)
+            async with asyncio.timeout(SYSTEMS_LIMIT + DECLARED_LIMIT * len(evaluated)):
+                expect(await self.client.ask(wire.LookSystems(evaluated, declared=bool(evaluated))), wire.Done)
 
     def _take(self, changes: wire.Changes) -> None:
         self.services.update((each.node, each) for each in changes.services)
@@ -116,7 +124,7 @@ async def _health(settings: Settings, node_set: str, wanted: _Wanted) -> int:
     async with engine(settings, read_only=not wanted.replication) as client:
         names = pick(node_set, client.welcome.nodes)
         seen = _Seen(client)
-        await seen.look(wanted)
+        await seen.look(names, wanted)
         if wanted.as_json:
             print_json(_json(seen, names, wanted))
             return _code(seen, names)

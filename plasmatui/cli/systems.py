@@ -43,18 +43,26 @@ def systems_text(names: Iterable[str], systems: Mapping[str, NodeSystem]) -> str
             alike.setdefault(_row(systems[name]), []).append(name)
     if not alike:
         return "no node of the set has a system that could be asked: none is on and known to be installed"
-    header = ("NODES", "RUNS", "BOOTS NEXT", "FIRST BOOT", "FAILED UNITS", "")
+    header = ("NODES", "RUNS", "BOOTS NEXT", "DECLARED", "FIRST BOOT", "FAILED UNITS", "")
     return table(header, [(fold(nodes), *cells) for cells, nodes in alike.items()])
 
 
 def _row(system: NodeSystem) -> tuple[str, ...]:
     if system.problem:
-        return "unknown", "unknown", "unknown", "unknown", clean(system.problem)
+        return "unknown", "unknown", "unknown", "unknown", "unknown", clean(system.problem)
     joins = ", ".join(f"{each.group} {each.state}" for each in system.joins)
-    note = system.drift or ("a reboot is needed" if system.reboot_needed else "")
+    declared = system.declared if system.differs else "the same" if system.declared else "-"
+    note = clean(system.undeclared) or system.drift or ("a reboot is needed" if system.reboot_needed else "")
     same = system.active == system.next
     runs = system.active.partition(" ")[0] if same else system.active
-    return runs or "-", "the same" if same else system.next, joins or "-", ", ".join(system.failed) or "-", note
+    return (
+        runs or "-",
+        "the same" if same else system.next,
+        declared,
+        joins or "-",
+        ", ".join(system.failed) or "-",
+        note,
+    )
 
 
 def replication_text(groups: Sequence[Replication]) -> str:

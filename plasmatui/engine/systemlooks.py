@@ -38,6 +38,9 @@ PACE: Final = 600.0
 """Seconds until the first look by itself, and between two."""
 
 AT_ONCE: Final = 8
+EVALUATED_AT_ONCE: Final = 2
+"""Flakes; each evaluation takes a core and a gigabyte."""
+
 LIMIT: Final = 20.0
 """Seconds for one command."""
 
@@ -75,6 +78,7 @@ class SystemLooks:
         self._attached = attached
         self._raised = Raised(store, "systems")
         self._gate = asyncio.Semaphore(AT_ONCE)
+        self._evaluating = asyncio.Semaphore(EVALUATED_AT_ONCE)
         self.handlers: dict[type, Callable[[Session, int, Any], Awaitable[wire.ReplyBody]]] = {
             wire.LookSystems: self._look_for
         }
@@ -115,15 +119,15 @@ class SystemLooks:
         unknown = [name for name in body.nodes if name not in self._store.nodes]
         if unknown:
             raise ProblemError("unknown-node", f"the inventory has no node {', '.join(unknown[:5])}")
-        await self.look(body.nodes or self.installed())
+        await self.look(body.nodes or self.installed(), declared=body.declared)
         return wire.Done()
 
-    async def look(self, nodes: Iterable[str]) -> None:
-        """Look at these nodes now."""
+    async def look(self, nodes: Iterable[str], *, declared: bool = False) -> None:
+        """Look at these nodes now. `declared`: evaluate what the flake declares for them, too."""
         await asyncio.to_thread(lambda: [importlib.import_module(name) for name in _ROOMS])  # too long for the loop
-        await asyncio.gather(*(self._look_at(node) for node in nodes))
+        await asyncio.gather(*(self._look_at(node, declared) for node in nodes))
 
-    async def _look_at(self, node: str) -> None:
+    async def _look_at(self, node: str, declared: bool) -> None:
         async with self._gate:
             try:
                 async with asyncio.timeout(NODE_LIMIT):
@@ -132,6 +136,8 @@ class SystemLooks:
                 system = NodeSystem(node, time.time(), problem=clean_line(error.message, 300))
             except TimeoutError:
                 system = NodeSystem(node, time.time(), problem=f"it did not tell within {NODE_LIMIT:.0f} s")
+        if declared and not system.problem:
+            system = await self._with_declared(system)
         if node not in self._store.nodes:  # the inventory was read again
             return
         self._store.node_system(system)
@@ -161,6 +167,16 @@ class SystemLooks:
             joins=joins,
             failed=_units(failed.out) if failed.status == 0 else (),
         )
+
+    async def _with_declared(self, system: NodeSystem) -> NodeSystem:
+        from plasmatui.engine.declared import declared_system
+
+        async with self._evaluating:
+            try:
+                path = await declared_system(self._inventory(), system.node)
+            except CommandError as error:
+                return msgspec.structs.replace(system, undeclared=clean_line(error.message, 300))
+        return msgspec.structs.replace(system, declared=version_of(path, system.node))
 
     async def _joins(self, node: str, host: Host) -> tuple[JoinSeen, ...]:
         """The first-boot units of the raft groups that the node's profile runs."""

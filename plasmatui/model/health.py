@@ -132,6 +132,8 @@ class NodeSystem(msgspec.Struct, frozen=True):
         booted, active, next: versions of the system that was booted, that runs, and that boots next.
         drift: "" when all three are one, else in a sentence what differs.
         reboot_needed: what runs needs a reboot to be what boots next.
+        declared: version of the system that the flake declares, "" when that was not asked. undeclared: why it is not
+            known although it was.
         joins: the first-boot units, one for each raft group that the node has a unit for.
         failed: units that have failed.
     """
@@ -146,6 +148,13 @@ class NodeSystem(msgspec.Struct, frozen=True):
     reboot_needed: bool = False
     joins: tuple[JoinSeen, ...] = ()
     failed: tuple[str, ...] = ()
+    declared: str = ""
+    undeclared: str = ""
+
+    @property
+    def differs(self) -> bool:
+        """Whether the flake declares another system than the one that boots next."""
+        return bool(self.declared) and self.declared != self.next
 
 
 class Trend(msgspec.Struct, frozen=True):

@@ -284,9 +284,13 @@ class CheckReplication(msgspec.Struct, frozen=True, tag="check-replication"):
 
 class LookSystems(msgspec.Struct, frozen=True, tag="look-systems"):
     """Ask the systems of these nodes over SSH now (all that are on when none is named). Reply: `Done` when all have
-    told or had their time; what they told comes with `Changes`."""
+    told or had their time; what they told comes with `Changes`.
+
+    `declared`: also evaluate what the flake declares for them, which takes up to minutes a node.
+    """
 
     nodes: tuple[str, ...] = ()
+    declared: bool = False
 
 
 RequestBody = (

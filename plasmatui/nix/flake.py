@@ -100,6 +100,20 @@ def system_argv(nix: str, flake: str, node: str) -> tuple[str, ...]:
     return (nix, *FEATURES, "build", "--json", "--no-link", *JSON_LOG, toplevel)
 
 
+def toplevel_argv(nix: str, flake: str, node: str) -> tuple[str, ...]:
+    """Evaluate a node's system without building it: prints its store path."""
+    toplevel = attribute(flake, node, "config", "system", "build", "toplevel")
+    return (nix, *FEATURES, "eval", "--raw", toplevel)
+
+
+def parse_toplevel(output: bytes) -> str:
+    """The store path that `toplevel_argv` printed. Raises OutputError."""
+    path = output.decode("ascii", "replace").strip()
+    if not _STORE_PATH.fullmatch(path):
+        raise OutputError("a store path", output)
+    return path
+
+
 class Built(msgspec.Struct, frozen=True):
     """Store paths of what was built; `script` is empty where only the system was."""
 

@@ -294,6 +294,8 @@ ACTIONS: tuple[Action, ...] = (
     _a("health.problems", "x", "Problems only", "problems_only"),
     _a("health.systems", "s", "Ask the systems over SSH now", "systems",
        help="What runs and boots next, first-boot units, failed units. By itself that is asked every ten minutes."),
+    _a("health.declared", "f", "Compare the node's system with the flake", "declared",
+       help="Evaluates on this host what the flake declares for it; that may take minutes."),
     _a("health.copy", "y", "Copy ...", "copy"),
     _a("health.down", "down j", "Down", "move(1)"),
     _a("health.up", "up k", "Up", "move(-1)"),

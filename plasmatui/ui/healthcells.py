@@ -93,7 +93,7 @@ def worded(layout: Sequence[Column]) -> bool:
 
 def row_cells(context: Context, node: str, names: Sequence[str], *, words: bool, chosen: str) -> dict[str, Cell]:
     """The cells of a node. `chosen`: the service under the cursor, "" in other rows."""
-    store, glyph, now = context.store, context.glyphs, context.clock()
+    store, glyph, now = context.store, context.glyphs, context.store.now()
     services, state = store.services[node], store.state(node)
     word = node_word(state.health, state.power.value)
     name, colour = look(state.health, word)
@@ -161,6 +161,8 @@ def system(seen: NodeSystem | None) -> tuple[str, str]:
         return "no join", "error"
     if seen.active != seen.next:
         return "drift", "warning"
+    if seen.differs:
+        return "differs", "warning"
     if seen.failed:
         return f"{len(seen.failed)} failed", "warning"
     return ("reboot", "warning") if seen.reboot_needed else ("ok", "muted")

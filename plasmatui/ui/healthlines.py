@@ -94,7 +94,7 @@ def _members(context: Context, group: GroupState) -> list[Part]:
 
 def _since(context: Context, at: float) -> str:
     """Since when something is so; how long that is only in minutes, so that nothing changes every second."""
-    ago = context.clock() - at
+    ago = context.store.now() - at
     return f"since {clock_text(at)}" + (f", {age(ago)} ago" if ago >= 60 else "")
 
 
@@ -185,7 +185,7 @@ def _service_lines(context: Context, services: NodeServices, name: str, trend: T
 
 def node_line(context: Context, services: NodeServices) -> TextLine:
     """The node in a line: certificates, clock, system, first boot, failed units."""
-    now, glyph = context.clock(), context.glyphs
+    now, glyph = context.store.now(), context.glyphs
     parts: list[Part] = [("   ", "")]
     text, colour = healthcells.certificate(services, now)
     parts.append((f"certificates {text} ", f"role-{colour}"))
@@ -208,6 +208,12 @@ def _system_parts(context: Context, system: NodeSystem) -> list[Part]:
         parts.append((f" runs {system.active}, boots next {system.next} ", "role-warning"))
     elif system.active:
         parts.append((f"{system.active.partition(' ')[0]} ", "role-muted"))
+    if system.differs:
+        parts.append((f" the flake declares {system.declared} ", "role-warning"))
+    elif system.declared:
+        parts.append((" as the flake declares ", "role-muted"))
+    if system.undeclared:
+        parts.append((f" {context.glyphs['unknown']} {context.glyphs.text(system.undeclared)} ", "role-unknown"))
     if system.joins and all(each.state in _JOINED for each in system.joins):
         parts.append((" first boot joined ", "role-muted"))
     else:

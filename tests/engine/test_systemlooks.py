@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from plasmatui.engine import declared
 from plasmatui.engine.store import Store
 from plasmatui.engine.systemlooks import SystemLooks, version_of
 from plasmatui.inventory.inventory import Inventory, Profile
@@ -131,6 +133,39 @@ async def test_who_cannot_be_asked_is_unknown_and_its_findings_stay(
     assert store.systems["n1"].problem == "n1: connection refused"
     assert findings(store, "n1") == ["generation-drift"]
     assert "cannot be read" in store.systems["n2"].problem
+
+
+async def test_what_the_flake_declares_is_compared_when_asked(
+    looks: SystemLooks, store: Store, hosts: FakeHosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def of_flake(_: Inventory, node: str) -> str:
+        if node == "n2":
+            raise CommandError("command-failed", "the flake: no such node")
+        return NEW
+
+    monkeypatch.setattr(declared, "declared_system", of_flake)
+    hosts.system("n3").state = state(NEW, NEW, NEW)
+    await looks.look(("n1", "n2", "n3"), declared=True)
+    assert store.systems["n1"].differs
+    assert store.systems["n1"].declared == "25.11.2 (bbbbbb)"
+    assert store.systems["n2"].undeclared == "the flake: no such node"
+    assert not store.systems["n2"].differs
+    assert not store.systems["n3"].differs
+    assert findings(store, "n1") == [], "a flake may be ahead of its nodes"
+
+
+async def test_a_flake_that_cannot_be_evaluated_is_explained(tmp_path: Path, looks: SystemLooks) -> None:
+    nix = tmp_path / "nix"
+    nix.write_text("#!/bin/sh\necho \"error: flake 'path:/f' does not provide attribute 'n1'\" >&2\nexit 1\n")
+    nix.chmod(0o755)
+    inventory = dataclasses.replace(looks._inventory(), tools=str(tmp_path), flake="/f")
+    with pytest.raises(CommandError, match=r"^the flake: "):
+        await declared.declared_system(inventory, "n1")
+    nix.write_text(f"#!/bin/sh\nprintf %s /nix/store/{'a' * 32}-nixos-system-n1-25.11.2\n")
+    path = await declared.declared_system(inventory, "n1")
+    assert version_of(path, "n1") == "25.11.2 (aaaaaa)"
+    with pytest.raises(CommandError, match="names no flake"):
+        await declared.declared_system(dataclasses.replace(inventory, flake=""), "n1")
 
 
 async def test_only_what_is_installed_and_not_off_is_asked_by_itself(looks: SystemLooks, store: Store) -> None:

@@ -62,9 +62,13 @@ async def test_certificates_clocks_systems_and_first_boots_are_told(cockpit) -> 
         assert "system ? ssh to node07: connection refused" in ui.text()
         await ui.press("down")
         assert "failed: smartd.service" in ui.text()
+        await ui.press("down", "f")
+        assert "differs" in rows["node09"]
+        assert "the flake declares 25.11.2 (bbbbbb)" in ui.text()
+        await ui.settle(lambda: wire.LookSystems(("node09",), declared=True) in ui.world.of(wire.LookSystems))
         await ui.press("end", "s")
         assert "system not asked yet (s asks)" in ui.text()
-        await ui.settle(lambda: ui.world.of(wire.LookSystems))
+        await ui.settle(lambda: wire.LookSystems() in ui.world.of(wire.LookSystems))
 
 
 async def test_trends_are_drawn_over_all_nodes_and_for_the_service_under_the_cursor(cockpit) -> None:

@@ -260,6 +260,14 @@ class HealthView(ActingView):
         self.main.tell("asking the nodes' systems over SSH")
         await self.context.link.ask(wire.LookSystems())
 
+    def action_declared(self) -> None:
+        if targets := self.targets():
+            self.main.spawn(self._compare(targets[0]), f"compare {targets[0]} with the flake")
+
+    async def _compare(self, node: str) -> None:
+        self.main.tell(f"evaluating what the flake declares for {node}: this may take minutes")
+        await self.context.link.ask(wire.LookSystems((node,), declared=True))
+
     def action_replication(self) -> None:
         from plasmatui.ui.dialogs.base import ConfirmDialog
 

@@ -84,7 +84,13 @@ def test_metadata_and_devices() -> None:
 
 @given(st.binary(max_size=200) | st.sampled_from([b"[1]", b"null", b'{"a":1}', b'[{"outputs":null}]']))
 def test_anything_else_is_an_output_error(data: bytes) -> None:
-    for parse in (flake.parse_names, flake.parse_built, flake.parse_devices, flake.parse_metadata):
+    for parse in (
+        flake.parse_names,
+        flake.parse_toplevel,
+        flake.parse_built,
+        flake.parse_devices,
+        flake.parse_metadata,
+    ):
         with contextlib.suppress(OutputError):
             parse(data)
 
