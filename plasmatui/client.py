@@ -169,7 +169,10 @@ class EngineClient:
     @overload
     def stream(self, body: wire.AskChecks) -> AsyncIterator[wire.CheckAnswer]: ...
 
-    async def stream(self, body: wire.Query | wire.AskChecks) -> AsyncIterator[wire.ItemBody]:
+    @overload
+    def stream(self, body: wire.VerifyImage) -> AsyncIterator[wire.ImageProgress | wire.ImageVerified]: ...
+
+    async def stream(self, body: wire.Query | wire.AskChecks | wire.VerifyImage) -> AsyncIterator[wire.ItemBody]:
         """Send a request whose answer comes bit by bit, and yield each. Leaving the loop early cancels it.
 
         Raises: as `ask`.

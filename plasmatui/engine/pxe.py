@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import importlib
 import shlex
-import threading
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -30,6 +29,8 @@ if TYPE_CHECKING:
 SERVICES_AGE, IMAGES_AGE, DRIFT_AGE = 15.0, 5.0, 5.0
 """Seconds that an answer is good for: services write a line into their logs for each question."""
 LIMIT: Final = 30.0
+PROGRESS: Final = 0.5
+"""Seconds between two words on how far a reading is."""
 MOST_FILES: Final = 300
 MOST_LINES: Final = 4000
 LONGEST: Final = 2000
@@ -86,24 +87,34 @@ class PxeDesk:
         boots = {name: await self._boots.timelines(name, BOOTS) for name in tuple(self._store.nodes)}
         return await asyncio.to_thread(stock, self._root(), boots, dict(self._verified))
 
-    async def _verify(self, _: Session, __: int, body: wire.VerifyImage) -> wire.ReplyBody:
+    async def _verify(self, session: Session, number: int, body: wire.VerifyImage) -> wire.ReplyBody:
         await asyncio.to_thread(_import_pxe)
         from plasmatui.pxe.assets import Store as Images
         from plasmatui.pxe.assets import StoreError
-        from plasmatui.pxe.stock import told_checks, verify
+        from plasmatui.pxe.stock import Reading, told_checks, verify
 
-        over = threading.Event()
+        reading = Reading()
+        task = asyncio.create_task(
+            asyncio.to_thread(verify, Images(self._root()), body.version, reading), name=f"verify {body.version}"
+        )
         try:
-            seen = await asyncio.to_thread(verify, Images(self._root()), body.version, over)
+            while not (await asyncio.wait((task,), timeout=PROGRESS))[0]:
+                await session.outbound.room()
+                session.item(number, wire.ImageProgress(body.version, reading.read))
+            seen = task.result()
         except StoreError as error:
             raise ProblemError("unsupported", clean_line(str(error), 400)) from None
         except OSError as error:
             raise ProblemError("unsupported", f"{error.filename}: {error.strerror}") from None
         finally:
-            over.set()
+            reading.over.set()
+            task.cancel()
         self._verified[body.version] = seen
         self._images.forget()
-        return wire.ImageVerified(body.version, told_checks(seen.checks))
+        verified = wire.ImageVerified(body.version, told_checks(seen.checks))
+        await session.outbound.room()
+        session.item(number, verified)
+        return verified
 
     async def _activate(self, session: Session, _: int, body: wire.ActivateImage) -> wire.ReplyBody:
         from plasmatui.pxe.assets import Store as Images

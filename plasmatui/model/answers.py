@@ -12,7 +12,7 @@ from plasmatui.model.health import GroupState, HealthLook, NodeServices, NodeSys
 from plasmatui.model.node import ConsoleState, Node, NodeState
 from plasmatui.model.operation import OperationRecord, Plan
 from plasmatui.model.past import Past
-from plasmatui.model.pxe import PxeReply
+from plasmatui.model.pxe import ImageProgress, ImageVerified, PxeReply
 from plasmatui.model.system import Generation
 from plasmatui.model.words import Power, Role
 
@@ -213,7 +213,7 @@ ReplyBody = (
     | Replications
 )
 
-ItemBody = NodeAnswer | CheckAnswer
+ItemBody = NodeAnswer | CheckAnswer | ImageProgress | ImageVerified
 
 
 class Changes(msgspec.Struct, frozen=True, tag="changes"):

@@ -125,10 +125,17 @@ class Images(msgspec.Struct, frozen=True, tag="images"):
 
 
 class VerifyImage(msgspec.Struct, frozen=True, tag="verify-image"):
-    """Read all bytes of a version and check them. Reply: `ImageVerified`; takes as long as the disk needs, and can be
-    cancelled."""
+    """Read all bytes of a version and check them; takes as long as the disk needs, and can be cancelled. Items:
+    `ImageProgress`, then `ImageVerified`. Reply: `ImageVerified`."""
 
     version: str
+
+
+class ImageProgress(msgspec.Struct, frozen=True, tag="image-progress"):
+    """So many bytes of a version were read; what is packed counts again where it is unpacked."""
+
+    version: str
+    bytes: int
 
 
 class ImageVerified(msgspec.Struct, frozen=True, tag="image-verified"):

@@ -43,22 +43,31 @@ class Stopped(Exception):  # noqa: N818 - nothing is wrong
     """Nobody waits for the reading any more."""
 
 
-def verify(store: Store, name: str, over: threading.Event) -> Verified:
-    """Read all bytes of a version and check them, until `over` is set.
+class Reading:
+    """A reading that goes on in another thread: `read` bytes so far; it ends when `over` is set."""
+
+    def __init__(self) -> None:
+        self.read = 0
+        self.over = threading.Event()
+
+    def tick(self, size: int) -> None:
+        """So much more was read. Raises Stopped."""
+        self.read += size
+        if self.over.is_set():
+            raise Stopped
+
+
+def verify(store: Store, name: str, reading: Reading) -> Verified:
+    """Read all bytes of a version and check them.
 
     Raises:
         StoreError: there is no such version.
         OSError: a file cannot be read.
-        Stopped: `over` was set.
+        Stopped: nobody waits any more.
     """
-
-    def tick(_: int) -> None:
-        if over.is_set():
-            raise Stopped
-
     version = store.find(name)
     before = _print(version)
-    return Verified(before, time.time(), check_version(store, version, tick).checks)
+    return Verified(before, time.time(), check_version(store, version, reading.tick).checks)
 
 
 def stock(root: Path, boots: Mapping[str, Sequence[BootTimeline]], verified: Mapping[str, Verified]) -> Images:

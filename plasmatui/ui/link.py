@@ -135,8 +135,11 @@ class Link:
     @overload
     def stream(self, body: wire.AskChecks) -> AsyncIterator[wire.CheckAnswer]: ...
 
-    async def stream(self, body: wire.Query | wire.AskChecks) -> AsyncIterator[wire.ItemBody]:
-        """Ask what is answered bit by bit: the nodes' BMCs, the checklist. Raises: as `ask`."""
+    @overload
+    def stream(self, body: wire.VerifyImage) -> AsyncIterator[wire.ImageProgress | wire.ImageVerified]: ...
+
+    async def stream(self, body: wire.Query | wire.AskChecks | wire.VerifyImage) -> AsyncIterator[wire.ItemBody]:
+        """Ask what is answered bit by bit: the nodes' BMCs, the checklist, an image. Raises: as `ask`."""
         dated(body, self.store.past)
         async for answer in self._current().stream(body):
             yield answer

@@ -29,6 +29,9 @@ class Engine(Protocol):
     @overload
     def stream(self, body: wire.AskChecks) -> AsyncIterator[wire.CheckAnswer]: ...
 
+    @overload
+    def stream(self, body: wire.VerifyImage) -> AsyncIterator[wire.ImageProgress | wire.ImageVerified]: ...
+
     async def close(self) -> None: ...
 
 

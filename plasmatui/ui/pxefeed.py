@@ -63,15 +63,18 @@ class PxeFeed:
 
     async def _verify(self, version: str) -> None:
         main, store = self._main, self._main.context.store
-        store.read_image(version, True)
+        store.read_image(version, 0)
         try:
-            reply = await main.context.link.ask(wire.VerifyImage(version))
+            async for answer in main.context.link.stream(wire.VerifyImage(version)):
+                if isinstance(answer, wire.ImageProgress):
+                    store.read_image(version, answer.bytes)
+                    continue
+                store.take_pxe(answer)
+                wrong = [check.message for check in answer.checks if check.ok is False]
+                told = f"{version}: {'; '.join(wrong)}" if wrong else f"{version} can be booted"
+                main.tell(told, "error" if wrong else "")
         finally:
-            store.read_image(version, False)
-        assert isinstance(reply, wire.ImageVerified)
-        store.take_pxe(reply)
-        wrong = [check.message for check in reply.checks if check.ok is False]
-        main.tell(f"{version}: {'; '.join(wrong)}" if wrong else f"{version} can be booted", "error" if wrong else "")
+            store.read_image(version, None)
         self.look(fresh=True)
 
     def switch(self, body: wire.ActivateImage | wire.RollBackImage) -> None:

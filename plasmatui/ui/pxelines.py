@@ -133,7 +133,8 @@ def _version(context: Context, version: wire.ImageVersion, versions: Sequence[wi
     glyph, role = _IMAGE[version.state]
     state: Part = (f"   {context.glyphs[glyph]} {version.state:<8} ", role)
     if version.name in context.store.pxe.reading:
-        state = (f"   {context.glyphs['busy']} reading  ", "bold role-busy")
+        read = bytes_text(context.store.pxe.reading[version.name])
+        state = (f"   {context.glyphs['busy']} read {read:<7}", "bold role-busy")
     size = bytes_text(version.size) if version.files else "?"
     since = age(context.clock() - version.deployed) if version.deployed else "?"
     by = f"booted by {fold(version.nodes)}" if version.nodes else ""

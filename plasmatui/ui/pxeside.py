@@ -20,7 +20,7 @@ class PxeSide:
     Attributes:
         asked: when each was asked last, Unix seconds.
         problems: why the last answer did not come.
-        verified: what reading a version showed, by version; reading: versions that are read now.
+        verified: what reading a version showed, by version; reading: versions that are read now, and bytes so far.
     """
 
     services: wire.PxeServices | None = None
@@ -29,7 +29,7 @@ class PxeSide:
     asked: dict[type[PxeRequest], float] = field(default_factory=dict)
     problems: dict[type[PxeRequest], str] = field(default_factory=dict)
     verified: dict[str, wire.ImageVerified] = field(default_factory=dict)
-    reading: set[str] = field(default_factory=set)
+    reading: dict[str, int] = field(default_factory=dict)
 
     def take(self, answer: PxeReply) -> None:
         """An answer came."""

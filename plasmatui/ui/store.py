@@ -307,9 +307,12 @@ class Store:
         self.pxe.problems[kind] = clean_line(problem, 400)
         self._tell(frozenset(), frozenset((Topic.PXE,)))
 
-    def read_image(self, version: str, begins: bool) -> None:
-        """The reading of an image begins or ends."""
-        (self.pxe.reading.add if begins else self.pxe.reading.discard)(version)
+    def read_image(self, version: str, size: int | None) -> None:
+        """So many bytes of an image were read; None: it is read no more."""
+        if size is None:
+            self.pxe.reading.pop(version, None)
+        else:
+            self.pxe.reading[version] = size
         self._tell(frozenset(), frozenset((Topic.PXE,)))
 
     def offline(self, reason: str, retry_at: float = 0.0) -> None:

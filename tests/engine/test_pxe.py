@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from plasmatui.checks import services, tftp
 from plasmatui.checks.services import parse_units
 from plasmatui.cli.main import run
 from plasmatui.client import EngineClient, EngineError
+from plasmatui.engine import pxe
 from plasmatui.engine.ports import ProblemError
 from plasmatui.engine.shared import Shared
 from plasmatui.inventory.loader import load
@@ -157,7 +159,7 @@ async def test_versions_are_told_with_what_is_active_whole_and_damaged(rig: Rig)
 async def test_reading_all_bytes_finds_what_sizes_do_not_tell(rig: Rig) -> None:
     await rig.begin()
     name = deploy(Store(rig.root), write_image(rig.file.parent / "a"), "worker").version
-    reply = await rig.readers.ask(wire.VerifyImage(name))
+    (reply,) = [item async for item in rig.readers.stream(wire.VerifyImage(name))]
     assert isinstance(reply, wire.ImageVerified)
     assert all(check.ok is not False for check in reply.checks)
     assert (await rig.images()).versions[0].state is ImageState.VERIFIED
@@ -184,13 +186,17 @@ async def test_a_reading_that_nobody_waits_for_ends(rig: Rig, monkeypatch: pytes
         try:
             while True:
                 tick(1)  # type: ignore[operator]
+                time.sleep(0.001)
         finally:
             ended.set()
 
     monkeypatch.setattr(stocks, "check_version", slow)
-    asking = asyncio.create_task(rig.client.ask(wire.VerifyImage(name)))
-    await asyncio.to_thread(begun.wait, 5)
-    asking.cancel()
+    monkeypatch.setattr(pxe, "PROGRESS", 0.01)
+    async for item in rig.client.stream(wire.VerifyImage(name)):
+        assert isinstance(item, wire.ImageProgress)
+        if item.bytes > 1:
+            break
+    assert begun.is_set()
     assert await asyncio.to_thread(ended.wait, 5)
 
 

@@ -187,6 +187,11 @@ class FakeEngine:
                     await self.world.speak.wait()
                 yield self.world.checked.get(check.id) or CheckAnswer(check.id, check.group, check.what, CheckState.OK)
             return
+        if isinstance(body, wire.VerifyImage):
+            yield wire.ImageProgress(body.version, 240_000_000)
+            await self.world.reads.wait()
+            yield self.world.answer(self, body)
+            return
         assert isinstance(body, wire.Query)
         for name in body.nodes:
             await asyncio.sleep(0)
@@ -234,6 +239,7 @@ class FakeWorld:
         self.checked: dict[str, CheckAnswer] = {}
         self.silent: frozenset[str] = frozenset()
         self.speak = asyncio.Event()
+        self.reads = asyncio.Event()
         self.logs: list[LogLine] = []
         self.followed: LogFilter | None = None
         self.sources: tuple[SourceState, ...] = (

@@ -138,8 +138,15 @@ async def test_a_version_is_read_and_the_reading_can_be_left(cockpit) -> None:
         )
         world.images = msgspec.structs.replace(world.images, versions=versions)
         await ui.press("v")
+        await ui.settle(lambda: "read 240 MB" in ui.text())
+        await ui.press("v")
+        assert any("esc ends that" in toast for toast in ui.toasts())
+        await ui.press("escape")
+        await ui.settle(lambda: "read 240 MB" not in ui.text())
+        world.reads.set()
+        await ui.press("v")
         await ui.settle(lambda: any("initrd is cut off" in toast for toast in ui.toasts()))
-        assert ui.world.of(wire.VerifyImage) == [wire.VerifyImage(OLD)]
+        assert ui.world.of(wire.VerifyImage) == [wire.VerifyImage(OLD), wire.VerifyImage(OLD)]
         await ui.press("enter")
         await ui.settle(lambda: "initrd: initrd is cut off" in ui.text())
 

@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
+from plasmatui.model import wire
 from plasmatui.model.operation import InstallOrder, NodeRecord, OperationRecord, Pace, PowerOrder, StepRecord
 from plasmatui.model.system import Disk
 from plasmatui.model.words import OperationState, PowerAction, StepResult
 from tests.ui.clusters import cluster
 from tests.ui.fake import NOW, FakeWorld, make_app
 from tests.ui.test_checks import troubled
+from tests.ui.test_travel import past
 
 SIZES = [(80, 24), (120, 40), (200, 60)]
 LOOKS = ["dark", "ascii"]
@@ -151,6 +153,15 @@ def test_checklist(snap_compare: Any, size: tuple[int, int], look: str) -> None:
 def test_boot(snap_compare: Any, size: tuple[int, int], look: str) -> None:
     told = prepare("6", "tab", "down", wait=lambda app: app.context.store.pxe.drift is not None)
     assert snap_compare(app_for(look), terminal_size=size, run_before=told)
+
+
+@pytest.mark.parametrize("size", SIZES[:2])
+def test_past(snap_compare: Any, size: tuple[int, int]) -> None:
+    made = world()
+    made.answers[wire.AskPast] = lambda _, body: past(made, body.at)
+    made.answers[wire.ConsoleAt] = lambda _, body: wire.ConsoleChunk(0, b"firmware of then")
+    gone = prepare("less_than_sign", wait=lambda app: app.context.store.past is not None)
+    assert snap_compare(make_app(made), terminal_size=size, run_before=gone)
 
 
 @pytest.mark.parametrize("look", LOOKS)
