@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import shlex
 import stat
 from collections.abc import Sequence
@@ -11,8 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_ssh_private_key
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_ssh_private_key,
+)
 
+from plasmatui.certs.issue import write_new
 from plasmatui.inventory.inventory import Inventory
 from plasmatui.text import clean_line
 
@@ -58,6 +67,62 @@ def _public(path: Path) -> str:
     except (TypeError, ValueError, UnsupportedAlgorithm):
         return ""
     return key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+
+
+class KeyFileError(Exception):
+    """A key file cannot be used: which, why, what to do. Never the key."""
+
+
+def next_path(key: str, day: str) -> str:
+    """Where the key after `key` is made: beside it, with the day (YYYYMMDD) in place of an earlier one's."""
+    path = Path(key).expanduser()
+    stem = re.sub(r"-\d{8}(-\d+)?$", "", path.name)
+    found, number = path.with_name(f"{stem}-{day}"), 1
+    while found.exists():
+        number += 1
+        found = path.with_name(f"{stem}-{day}-{number}")
+    return str(found)
+
+
+def make_key(given: str, comment: str) -> None:
+    """Make a key pair (ed25519, no passphrase), unless it is there: the private one 0600, PATH.pub beside it.
+
+    Raises:
+        KeyFileError: it cannot be written.
+    """
+    path = Path(given).expanduser()
+    try:
+        if not path.exists():
+            key = Ed25519PrivateKey.generate()
+            private = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
+            write_new(path, private, 0o600)
+        public = path.with_name(f"{path.name}.pub")
+        if not public.exists():  # also after an end in the middle
+            write_new(public, f"{public_line(given, comment)}\n".encode(), 0o644)
+    except FileExistsError:
+        return  # made at the same time
+    except OSError as error:
+        raise KeyFileError(f"{error.filename}: {error.strerror or error}") from None
+
+
+def public_line(given: str, comment: str = "") -> str:
+    """The public half of a private key, from the key itself: "TYPE BASE64 COMMENT".
+
+    Raises:
+        KeyFileError: it cannot be read, is open to others, or has a passphrase, which the engine could not give.
+    """
+    path = Path(given).expanduser()
+    try:
+        if path.stat().st_mode & 0o077:
+            raise KeyFileError(f"{path} is open to others: chmod 600 {path}")
+        data = path.read_bytes()[:65536]
+    except OSError as error:
+        raise KeyFileError(f"{path}: {error.strerror or error}") from None
+    try:
+        key = load_ssh_private_key(data, None)
+    except (TypeError, ValueError, UnsupportedAlgorithm):
+        raise KeyFileError(f"{path} is no private key that can be read, or has a passphrase") from None
+    return f"{key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()} {comment}".strip()
 
 
 @dataclass(frozen=True)

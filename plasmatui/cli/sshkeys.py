@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 
 import click
 
 from plasmatui.cli.check import load_inventory
 from plasmatui.cli.engine_link import engine, run_async
 from plasmatui.cli.failure import code_of_results
+from plasmatui.cli.order_options import OrderOptions, order_options
+from plasmatui.cli.orders import give_order
 from plasmatui.cli.output import LiveLine, clean, collated, json_error, note, print_json, result
+from plasmatui.cli.records import outcome_json
 from plasmatui.cli.sets import ALL, fold, pick
 from plasmatui.cli.settings import Settings
 from plasmatui.model import wire
+from plasmatui.model.operation import SshKeysRotateOrder
 
 
 @click.group()
 def sshkeys() -> None:
-    """Show the provisioning key and how to replace it."""
+    """Show and replace the provisioning key."""
 
 
 @sshkeys.command()
@@ -69,10 +74,25 @@ async def _logins(settings: Settings, nodes: tuple[str, ...]) -> dict[str, str]:
 
 @sshkeys.command()
 @click.argument("node_set", metavar="[SET]", default=ALL)
+@click.option("--key", metavar="FILE", default="", help="The new private key; made there when it is not.")
+@order_options
+@click.pass_obj
+def rotate(settings: Settings, node_set: str, key: str, options: OrderOptions) -> int:
+    """Replace the provisioning key.
+
+    The new one is added and tried on every node, named in the inventory, and only then the old one taken out. SET is
+    @all when it is left out.
+    """
+    new = str(Path(key).expanduser().absolute()) if key else ""
+    return give_order(settings, SshKeysRotateOrder(new=new), node_set, options, outcome_json)
+
+
+@sshkeys.command()
+@click.argument("node_set", metavar="[SET]", default=ALL)
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 @click.pass_obj
 def plan(settings: Settings, node_set: str, as_json: bool) -> int:
-    """Print how the key is replaced, step by step; does nothing.
+    """Print how the key is replaced by hand, step by step; does nothing.
 
     SET is @all when it is left out.
     """

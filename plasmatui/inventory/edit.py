@@ -141,6 +141,18 @@ class Editor:
         new = lead + self._break.join(lines) + self._break
         self._commit(base[:at] + new + base[at:], {name})
 
+    def set_ssh_key(self, path: str) -> None:
+        """Change the file of the private key that nodes are logged in to with (`ssh.key`)."""
+        ssh = _value_of(self._top(), "ssh")
+        old = _value_of(ssh, "key") if isinstance(ssh, Mapping) else None
+        if (
+            not isinstance(ssh, Mapping)
+            or not isinstance(old, Scalar)
+            or not ssh.start <= old.start < old.end <= ssh.end
+        ):
+            raise EditError("ssh.key does not stand in the inventory's own `ssh`; edit it by hand")
+        self._commit(self._text[: old.start] + flow(path) + self._text[old.end :], set())
+
     def set_field(self, name: str, key: str, value: Value | None) -> None:
         """Change a node's field, or remove it with None. A node within a range gets an entry of its own first."""
         _known_key(key)

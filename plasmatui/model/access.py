@@ -26,6 +26,7 @@ ORDER_ROLES: dict[type, Role] = {
     orders.ReplaceOrder: Role.ADMIN,
     orders.DecommissionOrder: Role.ADMIN,
     orders.CertsRotateOrder: Role.ADMIN,
+    orders.SshKeysRotateOrder: Role.ADMIN,
     orders.UpdateOrder: Role.OPERATOR,
     orders.AddOrder: Role.ADMIN,
     orders.ReplaceOrder: Role.ADMIN,

@@ -247,6 +247,12 @@ _FAILURES = (
         "the same, and may stop the cluster.",
     ),
     FindingKind(
+        "peers",
+        Severity.ERROR,
+        "Nodes go together in this operation, and another one did not get so far; what was done here disturbs nothing.",
+        "See why the node that the message names failed; then `plasmatui ops retry NUMBER`, or leave it out.",
+    ),
+    FindingKind(
         "cancelled",
         Severity.INFO,
         "A person cancelled it; the node's message says what had been done by then.",

@@ -144,6 +144,18 @@ class UpdateOrder(msgspec.Struct, frozen=True, tag="update"):
     leaders: tuple[str, ...] = ()
 
 
+class SshKeysRotateOrder(msgspec.Struct, frozen=True, tag="sshkeys-rotate"):
+    """Replace the key that nodes are logged in to with: the new one added and tried everywhere, the inventory switched,
+    the old one taken out.
+
+    Attributes:
+        old, new: files of the private keys, filled in by the plan; a new one that is not there is made.
+    """
+
+    old: str = ""
+    new: str = ""
+
+
 Order = (
     PowerOrder
     | BootDeviceOrder
@@ -161,6 +173,7 @@ Order = (
     | RollbackOrder
     | CertsRotateOrder
     | UpdateOrder
+    | SshKeysRotateOrder
 )
 
 

@@ -23,6 +23,7 @@ from plasmatui.model.operation import (
     ReplaceOrder,
     ReprovisionOrder,
     RollbackOrder,
+    SshKeysRotateOrder,
     Step,
     UndrainOrder,
     UpdateOrder,
@@ -41,6 +42,7 @@ from plasmatui.operations import (
     recover,
     replace,
     rollback,
+    sshkeys,
     update,
 )
 from plasmatui.operations.ports import Absence
@@ -141,6 +143,15 @@ KINDS: dict[type, Kind] = {
     UndrainOrder: Kind(drain.undrain, drain.undrain_steps, drain.undrain_command, lambda _: 1, bmc=False),
     RollbackOrder: Kind(
         rollback.rollback, rollback.steps, rollback.command, lambda _: 2, bmc=False, look=rollback.look
+    ),
+    SshKeysRotateOrder: Kind(
+        sshkeys.rotate,
+        sshkeys.steps,
+        sshkeys.command,
+        lambda _: 2,
+        bmc=False,
+        look=sshkeys.look,
+        waves=sshkeys.waves,
     ),
     CertsRotateOrder: Kind(
         certificates.rotate, certificates.steps, certificates.command, lambda _: 2, bmc=False, look=certificates.look

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from plasmatui.inventory.inventory import Inventory
 from plasmatui.model.command import CommandError
+from plasmatui.remote.connections import Connections
+from plasmatui.remote.failures import ConnectError, Why
 from plasmatui.remote.host import Host
 from plasmatui.remote.hostkeys import Fingerprint
 from plasmatui.remote.knownhosts import HostKeyFile
@@ -34,6 +37,7 @@ class Hosts:
     ) -> None:
         self.keys = HostKeyFile(keys_file)
         self._inventory = inventory
+        self._known_hosts = known_hosts
         self._opener = Opener(inventory.ssh, self.keys, known_hosts=known_hosts, connect_limit=connect_limit)
         self._hosts: dict[tuple[str, Role], Host] = {}
 
@@ -69,6 +73,35 @@ class Hosts:
             CommandError: id "ssh-refused": the node or its address is not known.
         """
         return self._host(node, Role.SYSTEM, Strict())
+
+    def by_key(self, node: str, key: str) -> Host:
+        """The installed system over a connection of its own, logged in to with another private key and no other. Who
+        asks for it ends it (`shut`).
+
+        Args:
+            key: file of the private key.
+
+        Raises:
+            CommandError: id "ssh-refused": the node or its address is not known.
+        """
+        return Host(replace(target_of(self._inventory, node, Role.SYSTEM), key=key), Strict(), self._opener)
+
+    async def lets_in(self, host: str, key: str) -> bool:
+        """Whether a host that is no node (`[user@]host[:port]`: a jump host, one with logs) lets a private key in.
+
+        Raises:
+            CommandError: it cannot be asked.
+        """
+        connections = Connections(replace(self._inventory.ssh, key=key), known_hosts=self._known_hosts)
+        try:
+            await connections.connection(host)
+        except CommandError as error:
+            if isinstance(error, ConnectError) and error.why is Why.DENIED:
+                return False
+            raise
+        finally:
+            await connections.close()
+        return True
 
     def retarget(self, inventory: Inventory) -> None:
         """Use another inventory from now on. What runs goes on, and hosts that stay keep their connections."""

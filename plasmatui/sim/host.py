@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import posixpath
 import uuid
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -38,6 +39,7 @@ class Host:
         boot_id: of this boot.
         disks: of the machine; visible_disks: those that the kernel found.
         store: builds in the Nix store of this host, by path; target: those below `/mnt`.
+        keyed: users whose authorized_keys were written by the configuration.
         up: answers SSH. used: somebody ran a command over SSH. cut: breaks the SSH connections.
         network_changed: to be called when another system was activated.
         marked: running programs by a variable of their environment, `NAME=VALUE`.
@@ -66,6 +68,7 @@ class Host:
         self.began = clock.now()
         self.up = False
         self.used = False
+        self.keyed: set[str] = set()
         self.switching = False
         self.broken = False
         self.cut: Callable[[], None] = _nothing_open
@@ -133,6 +136,19 @@ class Host:
     def uptime(self) -> float:
         """Seconds since the kernel's start."""
         return self.clock.now() - self.began
+
+    def authorized_keys(self, user: str, configured: str) -> list[str]:
+        """The lines of a user's authorized_keys. The file is there from the start, with the key that images and
+        configurations name; what is written to it later holds."""
+        home = "/root" if user == "root" else f"/home/{user}"
+        path = f"{home}/.ssh/authorized_keys"
+        if user not in self.keyed:
+            self.keyed.add(user)
+            if self.files.find(path) is None:
+                self.files.put(path, f"{configured}\n".encode(), 0o600)
+                self.files.chmod(posixpath.dirname(path), 0o700)
+        file = self.files.find(path)
+        return [] if file is None or file.mode & 0o022 else file.data.decode(errors="replace").splitlines()
 
     def host_key(self) -> bytes:
         """The OpenSSH private key that sshd shows; made when it is first needed, as at the first start of sshd."""

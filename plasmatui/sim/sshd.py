@@ -56,7 +56,7 @@ class Sshd:
     """One machine's server.
 
     Args:
-        key: public half of the one key that may log in, as a line.
+        key: public half of the key that images and configurations let in, as a line.
 
     Attributes:
         connections: those that are open.

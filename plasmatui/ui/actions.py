@@ -110,6 +110,8 @@ def _acts(scope: str, which: str = "the marked nodes") -> tuple[Action, ...]:
         _a(f"{scope}.certs", "", "Rotate certificates ...", "rotate_certs", confirm=2,
            role=Role.ADMIN, dialog="CertsRotateDialog",
            word="certs rotate SET", help="New ones from the cluster's CA, taken by one service after the other."),
+        _a(f"{scope}.sshkeys", "", "Rotate the SSH key ...", "rotate_keys", confirm=2, dialog="SshKeysRotateDialog",
+           word="sshkeys rotate SET", help="A new provisioning key, tried on every node before the old one goes."),
         _a(f"{scope}.all", "A", f"All actions for {which} ...", "all_actions", confirm=1, dialog="ActionMenu",
            footer="all"),
     )  # fmt: skip

@@ -38,8 +38,9 @@ ORDER_FLAGS: dict[str, tuple[str, ...]] = {
     "update": ("--batch", "--reboot", "--no-drain"),
     "rollback": ("--to", "--next-boot"),
     "certs": (),
+    "sshkeys": (),
 }
-ROTATED = ("certs",)
+ROTATED = ("certs", "sshkeys")
 ROTATE = "rotate"
 """The word after those that name what is rotated."""
 _ACTION = {"provision": "install", "add": "install", "replace": "reprovision", "decommission": "reprovision"}
@@ -73,6 +74,7 @@ class OrderWords:
             "undrain": lambda words: self._main.orders.undrain(self._nodes("undrain", words)[0]),
             "update": self._update,
             "rollback": self._rollback,
+            "sshkeys": lambda words: self._main.orders.rotate_keys(self._rotated("sshkeys", words)),
             "certs": lambda words: self._main.orders.rotate_certs(self._rotated("certs", words)),
             "ops": self._ops,
         }

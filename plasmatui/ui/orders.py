@@ -106,6 +106,12 @@ class Orders:
 
         self._ask(targets, lambda hidden: CertsRotateDialog(targets, hidden))
 
+    def rotate_keys(self, targets: tuple[str, ...]) -> None:
+        """Ask for a new provisioning key."""
+        from plasmatui.ui.dialogs.system import SshKeysRotateDialog
+
+        self._ask(targets, lambda hidden: SshKeysRotateDialog(targets, hidden))
+
     def menu(self, targets: tuple[str, ...]) -> None:
         """All acts on these nodes."""
         from plasmatui.ui.dialogs.menu import ActionMenu, MenuItem
@@ -130,6 +136,7 @@ class Orders:
                 lambda: self.replace(targets),
             ),
             "certs": ("Rotate certificates ...", "one service at a time; level 2", lambda: self.rotate_certs(targets)),
+            "sshkeys": ("Rotate the SSH key ...", "of all nodes, best; level 2", lambda: self.rotate_keys(targets)),
             "reopen": ("Close and open the console ...", "level 1", lambda: self.reopen(targets[0])),
         }
         items = []

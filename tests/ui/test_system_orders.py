@@ -21,6 +21,7 @@ from plasmatui.model.operation import (
     ReplaceOrder,
     ReprovisionOrder,
     RollbackOrder,
+    SshKeysRotateOrder,
     UndrainOrder,
     UpdateOrder,
 )
@@ -299,6 +300,7 @@ async def test_leaving_the_generations_starts_nothing(cockpit) -> None:
         ("drain node01", DrainOrder()),
         ("undrain node01", UndrainOrder()),
         ("certs rotate node01", CertsRotateOrder()),
+        ("sshkeys rotate node01", SshKeysRotateOrder()),
         ("update node01 --batch 3 --reboot never", UpdateOrder(3, RebootRule.NEVER)),
         ("update node01 --no-drain", UpdateOrder(drain=False)),
         ("rollback node01 --to 41 --next-boot", RollbackOrder(41, True)),

@@ -15,6 +15,7 @@ from plasmatui.model.operation import (
     ReplaceOrder,
     ReprovisionOrder,
     RollbackOrder,
+    SshKeysRotateOrder,
     UndrainOrder,
     UpdateOrder,
 )
@@ -161,6 +162,16 @@ class UpdateDialog(SystemDialog):
     def order(self) -> Order:
         batch, reboot = self._batches[self.at_once.chosen], tuple(RebootRule)[self.reboot.chosen]
         return UpdateOrder(batch, reboot, not self.drain.chosen, self._given.settle, self._given.confirm)
+
+
+class SshKeysRotateDialog(SystemDialog):
+    """Replace the key that nodes are logged in to with. The notes of the plan say which file it will be."""
+
+    def __init__(self, targets: tuple[str, ...], hidden: frozenset[str]) -> None:
+        super().__init__("Rotate the provisioning key", targets, hidden)
+
+    def order(self) -> Order:
+        return SshKeysRotateOrder()
 
 
 class RollbackDialog(SystemDialog):

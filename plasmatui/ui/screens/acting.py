@@ -59,6 +59,9 @@ class ActingView(View):
     def action_note(self) -> None:
         self.main.people.note(self.targets())
 
+    def action_rotate_keys(self) -> None:
+        self.main.orders.rotate_keys(self.targets())
+
     def action_all_actions(self) -> None:
         self.main.orders.menu(self.targets())
 

@@ -15,10 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plasmatui.certs import rotate
+from plasmatui.certs.authorized import has_key, with_key, without_key
 from plasmatui.certs.files import in_secrets
 from plasmatui.certs.issue import IssueError, Plan, issue, make_plan, names
 from plasmatui.certs.read import CertificateError, key_fits, missing_names, parse_der, parse_pem, read_file
-from plasmatui.certs.sshkeys import read_key, rotation
+from plasmatui.certs.sshkeys import KeyFileError, make_key, next_path, public_line, read_key, rotation
 from plasmatui.cli.main import run
 from plasmatui.inventory.inventory import Inventory
 from plasmatui.inventory.loader import load
@@ -298,3 +299,54 @@ def test_what_is_no_reference_is_not_repeated(text: str) -> None:
     with pytest.raises(ValueError, match="expected env:NAME or file:PATH") as raised:
         reference(text)
     assert "hunter2" not in str(raised.value)
+
+
+# --- SSH keys --------------------------------------------------------------------------------------------------------
+
+OLD, NEW, THIRD = "ssh-ed25519 AAAAold", "ssh-ed25519 AAAAnew", "ssh-ed25519 AAAAoldest"
+
+
+def test_a_new_key_is_let_in_under_the_old_ones_conditions() -> None:
+    text = f'# ours\nfrom="10.0.0.1,10.0.0.2",command="echo  x" {OLD} a comment\n{THIRD}\n'
+    both = with_key(text, OLD, f"{NEW} provisioning")
+    assert both.splitlines()[2] == f'from="10.0.0.1,10.0.0.2",command="echo  x" {NEW} provisioning'
+    assert with_key(both, OLD, NEW) == both
+    assert has_key(both, NEW)
+    assert not has_key(f"# {OLD}\n", OLD)
+    left = without_key(both, OLD)
+    assert (has_key(left, OLD), has_key(left, NEW), has_key(left, THIRD)) == (False, True, True)
+    assert left.startswith("# ours\n")
+    assert without_key(f"{OLD}\n", OLD) == ""
+
+
+_LINES = st.lists(
+    st.text(st.characters(exclude_characters="\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"), max_size=30), max_size=5
+)
+
+
+@given(_LINES, st.sampled_from(["", f"{OLD}\n", f"restrict {OLD}\tx\n", f"ssh-ed25519  {OLD.split()[1]}\n"]))
+def test_adding_and_taking_out_a_key_leaves_the_other_lines(others: list[str], own: str) -> None:
+    text = own + "".join(f"{line}\n" for line in others)
+    added = with_key(text, OLD, NEW)
+    assert has_key(added, NEW)
+    assert has_key(added, OLD) is bool(own)
+    kept = without_key(without_key(added, OLD), NEW).splitlines()
+    assert kept == [line for line in others if not has_key(line, OLD) and not has_key(line, NEW)]
+
+
+def test_a_key_is_made_once_and_privately(tmp_path: Path) -> None:
+    key = tmp_path / "id-20260101"
+    assert next_path(str(key), "20261128") == str(tmp_path / "id-20261128")
+    make_key(str(key), "provisioning")
+    (tmp_path / "id-20261128").touch()
+    assert next_path(str(key), "20261128") == str(tmp_path / "id-20261128-2")
+    private = key.read_bytes()
+    make_key(str(key), "provisioning")
+    assert key.read_bytes() == private
+    assert modes(tmp_path)["id-20260101"] == "0600"
+    assert (tmp_path / "id-20260101.pub").read_text() == public_line(str(key), "provisioning") + "\n"
+    key.chmod(0o644)
+    with pytest.raises(KeyFileError, match="chmod 600"):
+        public_line(str(key))
+    with pytest.raises(KeyFileError, match="No such file"):
+        make_key(str(tmp_path / "nowhere/key"), "")

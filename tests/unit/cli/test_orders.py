@@ -24,6 +24,7 @@ from plasmatui.model.operation import (
     ReplaceOrder,
     ReprovisionOrder,
     RollbackOrder,
+    SshKeysRotateOrder,
     UndrainOrder,
 )
 from plasmatui.model.words import OperationState
@@ -52,6 +53,8 @@ ORDERS: list[tuple[tuple[str, ...], Order]] = [
     (("undrain", "node01"), UndrainOrder()),
     (("rollback", "node01"), RollbackOrder()),
     (("certs", "rotate", "node01"), CertsRotateOrder()),
+    (("sshkeys", "rotate", "node01"), SshKeysRotateOrder()),
+    (("sshkeys", "rotate", "node01", "--key", "/keys/next"), SshKeysRotateOrder(new="/keys/next")),
     (("certs", "rotate", "node01", "--passphrase", "file:/run/ca"), CertsRotateOrder("file:/run/ca")),
     (("rollback", "node01", "--to", "7", "--next-boot"), RollbackOrder(7, True)),
 ]

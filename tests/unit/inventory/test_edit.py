@@ -326,3 +326,24 @@ def test_any_sequence_does_what_it_says_and_nothing_else(inventory: Path, steps:
     for name, node in after.items():
         assert node.provisioning_ip == expected[name].provisioning_ip
         assert node.bmc_address == expected[name].bmc_address
+
+
+def test_the_ssh_key_is_changed_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "inventory.yaml"
+    text = (
+        "version: 1\nssh:  # how we log in\n  user: root\n  key: ~/.ssh/old   # rotated each year\nnodes:\n  n1: {}\n"
+    )
+    path.write_text("cluster: {name: lab}\n" + text)
+    editor = Editor(path)
+    editor.set_ssh_key("~/.ssh/new key")
+    editor.edit().apply()
+    assert path.read_text() == "cluster: {name: lab}\n" + text.replace("~/.ssh/old", "~/.ssh/new key")
+    assert load(path).ssh.key.endswith("new key")
+
+
+@pytest.mark.parametrize("ssh", ["", "ssh: {user: root}\n", "ssh: *other\n"])
+def test_an_ssh_key_that_does_not_stand_there_is_not_changed(tmp_path: Path, ssh: str) -> None:
+    path = tmp_path / "inventory.yaml"
+    path.write_text(f"version: 1\ncluster: {{name: lab}}\nx-ssh: &other {{key: /k}}\n{ssh}nodes:\n  n1: {{}}\n")
+    with pytest.raises(EditError):
+        Editor(path).set_ssh_key("/new")
