@@ -45,6 +45,7 @@ _COMMANDS = {
     "drain": "service",
     "undrain": "service",
     "update": "update",
+    "backup": "backup",
     "rollback": "generations",
     "generations": "generations",
     "ops": "ops",

@@ -1,7 +1,7 @@
 """What an inventory need not say: the cluster's services with their ports, and the usual profiles.
 
-Ports follow the operator runbook, section 3.4 (the image builder's document disagrees on some of them); an inventory's
-`services` and `profiles` override what stands here.
+Ports follow the operator runbook, section 3.4 (the image builder's document disagrees on some of them), data
+directories its section 9.4, which knows no others; an inventory's `services` and `profiles` override what stands here.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ DEFAULT_SSH_PORT = 22
 SERVICES: dict[str, Service] = {
     service.name: service
     for service in (
-        Service("chainfire", 2379, raft_port=2380, gossip_port=2381, health_port=2379),
-        Service("flaredb", 2479, raft_port=2480, health_port=2479),
+        Service("chainfire", 2379, raft_port=2380, gossip_port=2381, health_port=2379, data="/var/lib/chainfire"),
+        Service("flaredb", 2479, raft_port=2480, health_port=2479, data="/var/lib/flaredb"),
         Service("iam", 8080, health_port=8080),
         Service("plasmavmc", 9090, health_port=9090),
         Service("prismnet", 9091, health_port=9091),

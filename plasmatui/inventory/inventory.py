@@ -196,6 +196,8 @@ class Service:
         raft_port, gossip_port: None where the service has none.
         health_port: where `https://NODE.DOMAIN:PORT/health` answers; None when health is not asked over HTTPS.
         verify_tls: True: the cluster's CA; a path: that CA file; False: not verified, which shows on screen.
+        data: directory on the node that holds its data; "" where none is known, so that it is not backed up.
+        unit: systemd unit, "" for NAME.service.
     """
 
     name: str
@@ -204,6 +206,12 @@ class Service:
     gossip_port: int | None = None
     health_port: int | None = None
     verify_tls: bool | str = True
+    data: str = ""
+    unit: str = ""
+
+    @property
+    def unit_name(self) -> str:
+        return self.unit or f"{self.name}.service"
 
 
 @dataclass(frozen=True)

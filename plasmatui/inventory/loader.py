@@ -360,7 +360,7 @@ class _Reader:
     def _services(self, top: Section) -> dict[str, Service]:
         services = dict(catalogue.SERVICES)
         port = fields.integer(1, 65535)
-        known = ("port", "raft_port", "gossip_port", "health_port", "verify_tls")
+        known = ("port", "raft_port", "gossip_port", "health_port", "verify_tls", "data", "unit")
         for name, value in self._named(top, "services"):
             entry = Section(value, f"services.{name}", self.problems, known)
             base = services.get(name)
@@ -380,6 +380,8 @@ class _Reader:
                 gossip_port=entry.get("gossip_port", port, base.gossip_port),
                 health_port=entry.get("health_port", port, health),
                 verify_tls=entry.get("verify_tls", tls_reader(self.directory), base.verify_tls),
+                data=entry.get("data", fields.as_text(values.data_directory), base.data),
+                unit=entry.get("unit", fields.as_text(values.unit_name), base.unit),
             )
         return services
 

@@ -217,3 +217,19 @@ def absolute_path(text: str) -> str:
     if not text.startswith(("/", "~")):
         raise ValueError("an absolute path")
     return text
+
+
+def data_directory(text: str) -> str:
+    """A directory of a service's own on a node: absolute, plain, and at least two levels below the root."""
+    parts = text.split("/")[1:]
+    plain = re.fullmatch(r"(/[A-Za-z0-9_@.+:-]{1,100}){2,20}", text) is not None
+    if not plain or any(part in (".", "..") for part in parts) or parts[0] in ("dev", "proc", "sys", "nix", "run"):
+        raise ValueError("a directory of the service's own such as /var/lib/chainfire")
+    return text
+
+
+def unit_name(text: str) -> str:
+    """The name of a systemd service unit (systemd.unit(5)), with its suffix."""
+    if not re.fullmatch(r"[A-Za-z0-9:_.\\@-]{1,240}\.service", text):
+        raise ValueError("a systemd unit such as chainfire.service")
+    return text

@@ -27,12 +27,9 @@ ORDER_ROLES: dict[type, Role] = {
     orders.DecommissionOrder: Role.ADMIN,
     orders.CertsRotateOrder: Role.ADMIN,
     orders.SshKeysRotateOrder: Role.ADMIN,
-    orders.UpdateOrder: Role.OPERATOR,
-    orders.AddOrder: Role.ADMIN,
-    orders.ReplaceOrder: Role.ADMIN,
-    orders.DecommissionOrder: Role.ADMIN,
+    orders.BackupOrder: Role.ADMIN,
 }
-"""What wipes disks, or takes a machine out of the cluster or brings it in, is an admin's."""
+"""What wipes disks, takes a machine out of the cluster or brings it in, or moves a cluster's data, is an admin's."""
 
 REQUEST_ROLES: dict[type, Role] = {
     requests.Watch: Role.VIEWER,

@@ -244,6 +244,36 @@ SYSTEM_FINDINGS = (
         "`plasmatui ops retry NUMBER`: what has moved is not moved again.",
     ),
     FindingKind(
+        "data-missing",
+        Severity.ERROR,
+        "A service has no data directory where the inventory says. Nothing was changed.",
+        "Name it as `services.NAME.data` in the inventory; look where the service's unit keeps its state.",
+    ),
+    FindingKind(
+        "no-space",
+        Severity.ERROR,
+        "A file system has no room for a backup or for what is restored.",
+        "Make room there, or back up to another directory; then `plasmatui ops retry NUMBER`.",
+    ),
+    FindingKind(
+        "backup-failed",
+        Severity.ERROR,
+        "A backup could not be written. What there is of the node is marked as partial; its services run.",
+        "Read the evidence and `plasmatui ops log NUMBER NODE`, correct it, then `plasmatui ops retry NUMBER`.",
+    ),
+    FindingKind(
+        "backup-damaged",
+        Severity.ERROR,
+        "A backup is not whole, or not what its manifest says. Nothing was touched.",
+        "See all of it with `plasmatui backup verify DIR`, and take another: `plasmatui backup list DIR`.",
+    ),
+    FindingKind(
+        "restore-failed",
+        Severity.ERROR,
+        "Data could not be restored. The old directory is in its place.",
+        "Read the evidence and `plasmatui ops log NUMBER NODE`, correct it, then `plasmatui ops retry NUMBER`.",
+    ),
+    FindingKind(
         "balancer",
         Severity.ERROR,
         "No FiberLB took the node's new state: requests may still go to it.",

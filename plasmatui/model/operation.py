@@ -156,6 +156,25 @@ class SshKeysRotateOrder(msgspec.Struct, frozen=True, tag="sshkeys-rotate"):
     new: str = ""
 
 
+class BackupOrder(msgspec.Struct, frozen=True, tag="backup"):
+    """Bring the data of services and the configuration of nodes to the engine's host, one node at a time.
+
+    Attributes:
+        directory: absolute, on the engine's host; backups get a directory of their own there.
+        services: whose data; none: of all that have a known data directory.
+        live: do not stop them: what is read is then as after a power failure.
+        secrets: with /etc/nixos/secrets.
+        name: of the backup. leaders: nodes that lead a raft group and go last. Both are filled in by the plan.
+    """
+
+    directory: str
+    services: tuple[str, ...] = ()
+    live: bool = False
+    secrets: bool = False
+    name: str = ""
+    leaders: tuple[str, ...] = ()
+
+
 Order = (
     PowerOrder
     | BootDeviceOrder
@@ -174,6 +193,7 @@ Order = (
     | CertsRotateOrder
     | UpdateOrder
     | SshKeysRotateOrder
+    | BackupOrder
 )
 
 

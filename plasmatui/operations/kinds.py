@@ -8,6 +8,7 @@ from typing import Any
 
 from plasmatui.model.operation import (
     AddOrder,
+    BackupOrder,
     BootDeviceOrder,
     BootOrder,
     CertsRotateOrder,
@@ -30,6 +31,7 @@ from plasmatui.model.operation import (
 )
 from plasmatui.operations import (
     add,
+    backup,
     boot,
     bootdev,
     certificates,
@@ -164,6 +166,9 @@ KINDS: dict[type, Kind] = {
         bmc=False,
         look=update.look,
         waves=update.waves_of,
+    ),
+    BackupOrder: Kind(
+        backup.back_up, backup.steps, backup.command, lambda _: 2, bmc=False, look=backup.look, waves=backup.waves_of
     ),
 }
 

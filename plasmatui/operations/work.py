@@ -196,6 +196,15 @@ class NodeWork:
         """From now on the node's part is brought to its end: it is neither cancelled nor held half-way."""
         self._committed = True
 
+    @contextlib.contextmanager
+    def uncancelled(self) -> Iterator[None]:
+        """What is inside is brought to its end; a cancel that comes meanwhile counts behind it."""
+        before, self._committed = self._committed, True
+        try:
+            yield
+        finally:
+            self._committed = before
+
     @property
     def suspended(self) -> bool:
         """The engine stops, and another goes on: what runs by itself is left alone."""

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import signal
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 import asyncssh
@@ -34,6 +34,8 @@ class Running(asyncssh.SSHClientSession[bytes]):
         self._tail: deque[bytes] = deque()
         self._held = 0
         self._status: int | None = None
+        self._writable = asyncio.Event()
+        self._writable.set()
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, chan: asyncssh.SSHClientChannel[bytes]) -> None:
@@ -57,7 +59,14 @@ class Running(asyncssh.SSHClientSession[bytes]):
         number = getattr(signal, f"SIG{name}", signal.SIGKILL)
         self._status = -int(number)
 
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
+
     def connection_lost(self, exc: Exception | None) -> None:
+        self._writable.set()
         if self._over.done():
             return
         if exc is None and self._status is not None:
@@ -92,6 +101,32 @@ class Running(asyncssh.SSHClientSession[bytes]):
             if data:
                 self.channel.write(data)
             self.channel.write_eof()
+
+    async def pour(self, source: AsyncIterator[bytes]) -> None:
+        """Give the program its input piece by piece, as fast as it takes it. What `source` raises passes through."""
+        assert self.channel is not None
+        async for data in source:
+            await self._writable.wait()
+            if self._over.done() or self.channel.is_closing():
+                return
+            with contextlib.suppress(OSError):
+                self.channel.write(data)
+        with contextlib.suppress(OSError):
+            self.channel.write_eof()
+
+    def hold(self) -> None:
+        """Take no more output for now: the window fills, and the program waits."""
+        if self.channel is not None:
+            self.channel.pause_reading()
+
+    def release(self) -> None:
+        if self.channel is not None:
+            self.channel.resume_reading()
+
+    def fail(self, error: Exception) -> None:
+        """Who takes the output cannot: `ended` raises this."""
+        if not self._over.done():
+            self._over.set_exception(error)
 
     def terminate(self) -> None:
         """Ask the program to end. OpenSSH passes signals on only where it runs as another user than root (session.c,

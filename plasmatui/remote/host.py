@@ -7,7 +7,7 @@ import contextlib
 import re
 import secrets
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +17,7 @@ from plasmatui.model.command import CommandError, CommandFailedError, Completed,
 from plasmatui.remote import files
 from plasmatui.remote.channel import CLOSE_LIMIT, Collected, Output, Running, last_lines
 from plasmatui.remote.opener import Opened, Opener, is_gone
+from plasmatui.remote.taker import Sink, Taker
 from plasmatui.remote.target import Target
 from plasmatui.remote.trust import AcceptNew, Trust
 from plasmatui.remote.waiting import OnTry, wait_down, wait_up
@@ -143,6 +144,33 @@ class Host:
             raise CommandFailedError(self.node, argv, status, last_lines(running.tail()))
         return Completed(status, err=running.tail())
 
+    async def receive(self, argv: Sequence[str], sink: Sink, *, limit: float, sudo: bool | None = None) -> Completed:
+        """As `run`, with standard output handed to `sink`, which is awaited: a slow one slows the program down.
+
+        Raises: as `run`, and what `sink` raises; the program is ended there then.
+        """
+        taker = Taker(sink)
+        work = asyncio.create_task(taker.work(), name=f"take output of {self.node}")
+        try:
+            _, status = await self._run(argv, taker, limit, b"", sudo)
+            taker.close()
+            await work
+        finally:
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+        return Completed(status, err=taker.err)
+
+    async def send(
+        self, argv: Sequence[str], source: AsyncIterator[bytes], *, limit: float, sudo: bool | None = None
+    ) -> Completed:
+        """As `run`, with the input taken from `source` as fast as the program takes it.
+
+        Raises: as `run`, and what `source` raises; the program is ended there then.
+        """
+        kept = Collected(MOST_OUTPUT)
+        _, status = await self._run(argv, kept, limit, source, sudo)
+        return Completed(status, kept.out, kept.err, kept.left_out)
+
     async def put(self, data: bytes | Path, path: str, *, mode: int, limit: float, sudo: bool | None = None) -> None:
         """Write a file there, whole or not at all, readable by nobody else before it has its mode.
 
@@ -225,7 +253,12 @@ class Host:
         return self._target.user != "root" and (self._target.sudo if sudo is None else sudo)
 
     async def _run(
-        self, argv: Sequence[str], output: Output, limit: float, data: bytes, sudo: bool | None
+        self,
+        argv: Sequence[str],
+        output: Output,
+        limit: float,
+        data: bytes | AsyncIterator[bytes],
+        sudo: bool | None,
     ) -> tuple[Running, int]:
         try:
             return await self._run_once(argv, output, limit, data, sudo)
@@ -235,17 +268,27 @@ class Host:
             return await self._run_once(argv, output, limit, data, sudo)  # it broke before anybody could know
 
     async def _run_once(
-        self, argv: Sequence[str], output: Output, limit: float, data: bytes, sudo: bool | None
+        self,
+        argv: Sequence[str],
+        output: Output,
+        limit: float,
+        data: bytes | AsyncIterator[bytes],
+        sudo: bool | None,
     ) -> tuple[Running, int]:
         mark = f"{MARK}={secrets.token_hex(8)}"
         prefix = ("sudo", "-n", "--") if self._sudo(sudo) else ()
         link = await self._connected()
         with link.held():
             running = Running(str(self._target), output)
+            if isinstance(output, Taker):
+                output.begin(running)
             try:
                 async with asyncio.timeout(limit), link.channels:
                     await self._start(link, running, shlex.join([*prefix, "env", mark, *argv]))
-                    running.feed(data)
+                    if isinstance(data, bytes):
+                        running.feed(data)
+                    else:
+                        await running.pour(data)
                     status = await running.ended()
             except TimeoutError as error:
                 over = await self._end(link, running, prefix, mark)
@@ -259,7 +302,7 @@ class Host:
             except CommandError:
                 await running.close()
                 raise
-            except Exception:  # of `output`, which is the caller's
+            except Exception:  # of who takes the output or gives the input
                 await self._end(link, running, prefix, mark)
                 raise
             return running, status

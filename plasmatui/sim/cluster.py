@@ -16,6 +16,7 @@ from pathlib import Path
 
 from plasmatui.sim.clock import Clock
 from plasmatui.sim.cluster_api import Api
+from plasmatui.sim.cluster_data import DataDirectories
 from plasmatui.sim.cluster_dns import DnsServer
 from plasmatui.sim.cluster_join import Joins
 from plasmatui.sim.cluster_node import Certificates, ClusterNode, System
@@ -73,6 +74,8 @@ class Cluster:
         self._certificates = Certificates(authority, directory)
         self._api = Api(self)
         self._joins = Joins(self)
+        self._data = DataDirectories()
+        self._destroyed: set[str] = set()
         self._wake = asyncio.Event()
         self._news = asyncio.Event()
         self._ticker: asyncio.Task[None] | None = None
@@ -137,12 +140,14 @@ class Cluster:
         if reinstalled:
             self.wiped(name)
         self.backends.setdefault(name, "active")
+        system.on_look = partial(self._save, node)
         system.units.on_change(partial(self._unit_changed, node, system.units))
         system.units.on_reload(partial(self._unit_reloaded, node, system.units))
 
     def wiped(self, name: str) -> None:
         """A node's data are gone: its disk was wiped."""
         now = self.now()
+        self._data.forget(name)
         for group in self.groups.values():
             group.wipe(name, now)
         self.poke()
@@ -153,7 +158,19 @@ class Cluster:
         now = self.now()
         for group in self.groups.values():
             group.lag(name, lagging, now)
+        if "data-lost" not in self.nodes[name].faults:
+            self._destroyed.discard(name)
+        elif name not in self._destroyed:
+            self._destroyed.add(name)
+            for group in self.groups.values():
+                self._data.destroy(self.nodes[name], group, now)
         self.poke()
+
+    def _save(self, node: ClusterNode) -> None:
+        """Let the disk show what a node's running services hold."""
+        for group in self.groups.values():
+            if node.runs(group.name):
+                self._data.save(node, group)
 
     # Units
 
@@ -163,6 +180,8 @@ class Cluster:
         name = unit.removesuffix(".service")
         now = self.now()
         self.poke()
+        if name in self.groups and not self._with_data(node, units, self.groups[name], active=active):
+            return
         if name in self.ports:
             if active and not self._open(node, name):
                 return
@@ -181,6 +200,17 @@ class Cluster:
                 self.vms.kill(node.name, "plasmavmc stopped")
         elif name.startswith(_VM_UNIT) and not active:
             self.vms.kill(node.name, f"{unit} stopped", name.removeprefix(_VM_UNIT))
+
+    def _with_data(self, node: ClusterNode, units: Units, group: Group, *, active: bool) -> bool:
+        """A service starts from its directory, or leaves it whole; False: it cannot start."""
+        if not active:
+            self._data.save(node, group)
+            return True
+        problem = self._data.load(node, group, self.now())
+        if problem:
+            units.log(group.name, {"level": "ERROR", "message": problem}, priority=3)
+            units.fail(group.name)
+        return not problem
 
     def _unit_reloaded(self, node: ClusterNode, units: Units, unit: str) -> None:
         """A service reads its certificate again, and goes on with the old one when it cannot."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -12,12 +12,18 @@ from typing import Protocol
 from plasmatui.sim.cluster_dns import DnsServer
 from plasmatui.sim.cluster_server import ServiceServer
 from plasmatui.sim.faults import NodeFaults
+from plasmatui.sim.filetree import FileTree
 from plasmatui.sim.tls import Authority
 from plasmatui.sim.units import Units
 
 
 class System(Protocol):
     """The part of an installed system that the cluster needs."""
+
+    on_look: Callable[[], None]
+
+    @property
+    def files(self) -> FileTree: ...
 
     @property
     def units(self) -> Units: ...

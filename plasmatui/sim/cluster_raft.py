@@ -101,6 +101,7 @@ class Group:
         incarnation: counts bootstraps; 0 before the first.
         elections, losses: everything that happened to leadership and majority, oldest first.
         splits: nodes that began a group of their own while this one lived, oldest first.
+        values: of each key, with the index of the entry that wrote it, oldest first.
     """
 
     name: str
@@ -114,7 +115,7 @@ class Group:
     elections: list[Election] = field(default_factory=list)
     losses: list[Loss] = field(default_factory=list)
     splits: list[str] = field(default_factory=list)
-    _values: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
+    values: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
     _election_at: float | None = None
     _leaderless: float = 0.0
     _had_quorum: bool = False
@@ -157,7 +158,7 @@ class Group:
 
     def read(self, node: str, key: str) -> str | None:
         """The value that a node's replica has: what it had applied, which may be old. None: no such key."""
-        history = self._values.get(key, [])
+        history = self.values.get(key, [])
         replica = self.replicas.get(node)
         if replica is None or replica.incarnation != self.incarnation:
             return None
@@ -169,7 +170,7 @@ class Group:
         replica = self.replicas.get(node)
         if replica is None or replica.incarnation != self.incarnation:
             return []
-        return [value for index, value in self._values.get(key, []) if index <= replica.applied]
+        return [value for index, value in self.values.get(key, []) if index <= replica.applied]
 
     # What happens to replicas
 
@@ -179,7 +180,7 @@ class Group:
         if not replica.running:
             replica.running = True
             replica.ready = replica.ready and self._prompt
-            self._settle(now)
+            self.settle(now)
 
     def stop(self, node: str, now: float) -> None:
         """A node's process ends, in whatever way. Its data stay."""
@@ -187,19 +188,19 @@ class Group:
         if replica.running:
             replica.running = replica.ready = False
             replica.ready_at = None
-            self._settle(now)
+            self.settle(now)
 
     def wipe(self, node: str, now: float) -> None:
         """A node's data are gone."""
         self.replicas[node] = Replica(lagging=self._replica(node).lagging)
-        self._settle(now)
+        self.settle(now)
 
     def lag(self, node: str, lagging: bool, now: float) -> None:
         """A replica falls behind, or may catch up again."""
         replica = self._replica(node)
         if replica.lagging != lagging:
             replica.lagging, replica.ready, replica.ready_at = lagging, False, None
-            self._settle(now)
+            self.settle(now)
 
     # Membership
 
@@ -216,14 +217,14 @@ class Group:
         for node, address in peers.items():
             votes = voters is None or node in voters
             self.members[node] = Member(node, address, votes, votes, established)
-        self.commit, self.leader, self._values, self._had_quorum = 0, None, {}, False
+        self.commit, self.leader, self.values, self._had_quorum = 0, None, {}, False
         self._prompt = established
         self._leaderless, self._election_at = now, None
         if established:
             for node in peers:
                 replica = self._replica(node)
                 replica.incarnation, replica.applied, replica.ready = self.incarnation, 0, True
-        self._settle(now)
+        self.settle(now)
 
     def adopt(self, node: str, raft_addr: str, now: float) -> None:
         """The empty replica of a member, at this raft address, begins to hold this group's data.
@@ -240,7 +241,7 @@ class Group:
             raise MemberExistsError(f"member {node} exists and had data that this node lacks; remove the member first")
         member.started, member.raft_addr = True, raft_addr
         replica.incarnation, replica.applied, replica.ready, replica.ready_at = self.incarnation, 0, False, None
-        self._settle(now)
+        self.settle(now)
 
     def split(self, node: str) -> None:
         """An empty replica that is no member bootstraps although this group lives: there are two from now on."""
@@ -265,7 +266,7 @@ class Group:
         self.members[node] = Member(node, raft_addr, voting)
         replica = self._replica(node)
         replica.incarnation, replica.applied, replica.ready, replica.ready_at = 0, 0, False, None
-        self._settle(now)
+        self.settle(now)
 
     def remove(self, node: str, now: float) -> None:
         """Remove a member.
@@ -280,7 +281,7 @@ class Group:
             raise RaftError(f"member {node} is the last voter")
         self._append(f"member/{node}", "")
         del self.members[node]
-        self._settle(now)
+        self.settle(now)
 
     # Writes
 
@@ -303,7 +304,7 @@ class Group:
 
     def _append(self, key: str, value: str) -> None:
         self.commit += 1
-        self._values.setdefault(key, []).append((self.commit, value))
+        self.values.setdefault(key, []).append((self.commit, value))
         for node in self.members:
             if self.healthy(node):
                 self.replicas[node].applied = self.commit
@@ -327,7 +328,7 @@ class Group:
                         replica.applied = self.commit
             if self._election_at is not None and self._election_at <= due:
                 self._elect(due)
-            self._settle(due)
+            self.settle(due)
 
     def _elect(self, now: float) -> None:
         self._election_at = None
@@ -350,7 +351,8 @@ class Group:
 
     # After every change
 
-    def _settle(self, now: float) -> None:
+    def settle(self, now: float) -> None:
+        """Let what follows from a change follow: who leads, who catches up, who votes."""
         self._check_leader(now)
         self._plan_catching_up(now)
         self._promote()

@@ -40,6 +40,7 @@ CATALOGUE: dict[str, FaultKind] = {
         FaultKind("service-silent", "the services take connections and do not answer"),
         FaultKind("service-degraded", "the services say that they are degraded"),
         FaultKind("raft-lagging", "the node's raft replicas fall behind"),
+        FaultKind("data-lost", "the data directories of the node's raft services are destroyed"),
         FaultKind("join-refused", "the cluster refuses the node's first boot"),
         FaultKind("migration-fails", "virtual machines cannot migrate from or to the node"),
         FaultKind("clock-skew", "the node's clock is ahead; seconds", 300.0),

@@ -33,6 +33,8 @@ def _rebuild(version: str) -> str:
 
 def view(host: Host) -> FileTree:
     """All of it as one tree, as it is now. Writes go to the host's own files."""
+    if host.system is not None:
+        host.system.on_look()
     entries: dict[str, File] = {}
     for path, file in _everything(host):
         entries[path] = file

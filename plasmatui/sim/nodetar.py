@@ -6,17 +6,25 @@ import io
 import posixpath
 import stat
 import tarfile
+import zlib
 from collections.abc import Sequence
 
 from plasmatui.sim.filetree import FileTree
 
 
-def unpack(files: FileTree, directory: str, archive: bytes) -> str:
-    """Unpack an archive below a directory, owned by root; gives what was wrong, "" when nothing."""
+def unpack(files: FileTree, directory: str, archive: bytes, *, strip: int = 0, owners: bool = False) -> str:
+    """Unpack an archive below a directory; gives what was wrong, "" when nothing.
+
+    Args:
+        strip: leading parts of names that are left out. owners: keep them; else root's.
+    """
     try:
         with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
             for member in tar:
-                where = posixpath.normpath(posixpath.join(directory, member.name))
+                name = "/".join(member.name.strip("/").split("/")[strip:])
+                if strip and not name and not member.isdir():
+                    continue
+                where = posixpath.normpath(posixpath.join(directory, name))
                 if member.isdir():
                     files.mkdir(where, parents=True)
                     files.chmod(where, member.mode)
@@ -24,13 +32,17 @@ def unpack(files: FileTree, directory: str, archive: bytes) -> str:
                     files.link(where, member.linkname)
                 elif (content := tar.extractfile(member)) is not None:
                     files.put(where, content.read(), member.mode & 0o7777)
-    except (tarfile.TarError, EOFError) as error:
+                if owners and not member.issym():
+                    files.chown(where, member.uid, member.gid)
+    except (tarfile.TarError, EOFError, zlib.error) as error:
         return f"This does not look like a tar archive: {error}"
     return ""
 
 
-def pack(files: FileTree, directory: str, paths: Sequence[str], *, compressed: bool = False) -> bytes:
-    """An archive of paths below a directory.
+def pack(
+    files: FileTree, directory: str, paths: Sequence[str], *, compressed: bool = False, exclude: Sequence[str] = ()
+) -> bytes:
+    """An archive of paths below a directory, without what ends in one of `exclude` and what lies below that.
 
     Raises:
         FileNotFoundError: one of them is not there.
@@ -41,6 +53,8 @@ def pack(files: FileTree, directory: str, paths: Sequence[str], *, compressed: b
             top = posixpath.join(directory, path)
             files.stat(top, follow=False)
             for name, file in files.walk(top):
+                if any(f"/{each}/" in f"{name}/" for each in exclude):
+                    continue
                 info = tarfile.TarInfo(posixpath.relpath(name, files.resolve(directory)))
                 info.mode, info.mtime, info.uid, info.gid = file.mode & 0o7777, int(file.modified), file.uid, file.gid
                 if file.is_directory:

@@ -70,6 +70,7 @@ class InstalledSystem:
         boots: how often it was started; 1 is the first boot.
         store: builds in its Nix store, by path.
         units: of this run; of the last one when it does not run.
+        on_look: called before somebody looks at the files: what runs may have something to write.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class InstalledSystem:
         self.store: dict[str, Toplevel] = {build.path: build}
         self.journal = Journal(wall)
         self.units = Units(self.journal, wall)
+        self.on_look: Callable[[], None] = lambda: None
 
     @classmethod
     def with_history(

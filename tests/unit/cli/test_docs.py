@@ -94,7 +94,8 @@ def test_every_error_of_operations_is_explained() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["README.md", "docs/cli.md", "docs/operations.md", "docs/provisioning.md", "docs/updates.md"]
+    "name",
+    ["README.md", "docs/cli.md", "docs/operations.md", "docs/provisioning.md", "docs/updates.md", "docs/backup.md"],
 )
 def test_examples_are_understood(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every example's command and options exist. Lines with words in capitals or brackets stand for something."""

@@ -12,6 +12,7 @@ import pytest
 from plasmatui.model import wire
 from plasmatui.model.operation import (
     AddOrder,
+    BackupOrder,
     BootOrder,
     CertsRotateOrder,
     DecommissionOrder,
@@ -52,6 +53,11 @@ ORDERS: list[tuple[tuple[str, ...], Order]] = [
     (("drain", "node01"), DrainOrder()),
     (("undrain", "node01"), UndrainOrder()),
     (("rollback", "node01"), RollbackOrder()),
+    (("backup", "node01", "-o", "/b"), BackupOrder("/b")),
+    (
+        ("backup", "make", "node01", "--live", "--secrets", "-o", "/b", "--service", "iam"),
+        BackupOrder("/b", ("iam",), True, True),
+    ),
     (("certs", "rotate", "node01"), CertsRotateOrder()),
     (("sshkeys", "rotate", "node01"), SshKeysRotateOrder()),
     (("sshkeys", "rotate", "node01", "--key", "/keys/next"), SshKeysRotateOrder(new="/keys/next")),
