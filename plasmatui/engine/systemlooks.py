@@ -48,6 +48,8 @@ NODE_LIMIT: Final = 60.0
 """Seconds for one node, with its login."""
 
 JOIN_LINES: Final = 200
+JOURNAL_LINES: Final = 500
+JOURNAL_BYTES: Final = 512 * 1024
 FAILED_SHOWN: Final = 8
 DRIFT: Final = ("generation-drift",)
 _FAILED_ARGV: Final = ("systemctl", "list-units", "--state=failed", "--output=json", "--no-pager")
@@ -80,7 +82,8 @@ class SystemLooks:
         self._gate = asyncio.Semaphore(AT_ONCE)
         self._evaluating = asyncio.Semaphore(EVALUATED_AT_ONCE)
         self.handlers: dict[type, Callable[[Session, int, Any], Awaitable[wire.ReplyBody]]] = {
-            wire.LookSystems: self._look_for
+            wire.LookSystems: self._look_for,
+            wire.AskJournal: self._journal_of,
         }
 
     async def run(self) -> None:
@@ -122,9 +125,37 @@ class SystemLooks:
         await self.look(body.nodes or self.installed(), declared=body.declared)
         return wire.Done()
 
+    async def _journal_of(self, _: Session, __: int, body: wire.AskJournal) -> wire.ReplyBody:
+        await self._import_rooms()
+        from plasmatui.cluster.join import UNITS
+
+        services = self._services_of(body.node)
+        if body.service not in services:
+            known = ", ".join(services) or "none"
+            raise ProblemError("unsupported", f"{body.node} runs no service {body.service!r}; its services: {known}")
+        units = (f"{body.service}.service", *((UNITS[body.service],) if body.service in UNITS else ()))
+        argv = ("journalctl", "--output=short-iso", f"--lines={JOURNAL_LINES}", "--no-pager",
+                *(f"--unit={unit}" for unit in units))  # fmt: skip
+        try:
+            ran = await self._hosts().system(body.node).run(argv, limit=LIMIT, most=JOURNAL_BYTES)
+        except CommandError as error:
+            raise ProblemError(error.id, clean_line(error.message)) from error
+        lines = ran.out.decode(errors="replace").splitlines()
+        return wire.Journal(units, tuple(clean_line(line, 1000) for line in lines))
+
+    def _services_of(self, node: str) -> tuple[str, ...]:
+        inventory = self._inventory()
+        known = inventory.nodes.get(node)
+        profile = inventory.profiles.get(known.profile) if known is not None else None
+        return tuple(profile.services) if profile is not None else ()
+
+    @staticmethod
+    async def _import_rooms() -> None:
+        await asyncio.to_thread(lambda: [importlib.import_module(name) for name in _ROOMS])  # too long for the loop
+
     async def look(self, nodes: Iterable[str], *, declared: bool = False) -> None:
         """Look at these nodes now. `declared`: evaluate what the flake declares for them, too."""
-        await asyncio.to_thread(lambda: [importlib.import_module(name) for name in _ROOMS])  # too long for the loop
+        await self._import_rooms()
         await asyncio.gather(*(self._look_at(node, declared) for node in nodes))
 
     async def _look_at(self, node: str, declared: bool) -> None:
@@ -138,6 +169,10 @@ class SystemLooks:
                 system = NodeSystem(node, time.time(), problem=f"it did not tell within {NODE_LIMIT:.0f} s")
         if declared and not system.problem:
             system = await self._with_declared(system)
+        elif (before := self._store.systems.get(node)) is not None:
+            system = msgspec.structs.replace(
+                system, declared=before.declared, undeclared=before.undeclared, evaluated=before.evaluated
+            )
         if node not in self._store.nodes:  # the inventory was read again
             return
         self._store.node_system(system)
@@ -175,17 +210,14 @@ class SystemLooks:
             try:
                 path = await declared_system(self._inventory(), system.node)
             except CommandError as error:
-                return msgspec.structs.replace(system, undeclared=clean_line(error.message, 300))
-        return msgspec.structs.replace(system, declared=version_of(path, system.node))
+                return msgspec.structs.replace(system, undeclared=clean_line(error.message, 300), evaluated=time.time())
+        return msgspec.structs.replace(system, declared=version_of(path, system.node), evaluated=time.time())
 
     async def _joins(self, node: str, host: Host) -> tuple[JoinSeen, ...]:
         """The first-boot units of the raft groups that the node's profile runs."""
         from plasmatui.cluster.join import UNITS, JoinState, progress
 
-        inventory = self._inventory()
-        known = inventory.nodes.get(node)
-        profile = inventory.profiles.get(known.profile) if known is not None else None
-        groups = [group for group in UNITS if profile is not None and group in profile.services]
+        groups = [group for group in UNITS if group in self._services_of(node)]
         if not groups:
             return ()
         units = [f"--unit={UNITS[group]}" for group in groups]

@@ -65,6 +65,7 @@ REQUEST_ROLES: dict[type, Role] = {
     requests.LookHealth: Role.VIEWER,
     requests.AskTrend: Role.VIEWER,
     requests.LookSystems: Role.VIEWER,
+    requests.AskJournal: Role.VIEWER,
     requests.CheckReplication: Role.OPERATOR,  # writes into the raft groups
     pxe.AskPxeServices: Role.VIEWER,
     pxe.AskImages: Role.VIEWER,

@@ -184,6 +184,13 @@ class Trends(msgspec.Struct, frozen=True, tag="trends"):
     trends: tuple[Trend, ...]
 
 
+class Journal(msgspec.Struct, frozen=True, tag="journal"):
+    """Lines of `units` in the order of their times."""
+
+    units: tuple[str, ...]
+    lines: tuple[str, ...]
+
+
 class Replications(msgspec.Struct, frozen=True, tag="replications"):
     groups: tuple[Replication, ...]
 
@@ -211,6 +218,7 @@ ReplyBody = (
     | Past
     | Trends
     | Replications
+    | Journal
 )
 
 ItemBody = NodeAnswer | CheckAnswer | ImageProgress | ImageVerified

@@ -133,7 +133,7 @@ class NodeSystem(msgspec.Struct, frozen=True):
         drift: "" when all three are one, else in a sentence what differs.
         reboot_needed: what runs needs a reboot to be what boots next.
         declared: version of the system that the flake declares, "" when that was not asked. undeclared: why it is not
-            known although it was.
+            known although it was. evaluated: Unix seconds when it was asked; later looks keep it.
         joins: the first-boot units, one for each raft group that the node has a unit for.
         failed: units that have failed.
     """
@@ -150,6 +150,7 @@ class NodeSystem(msgspec.Struct, frozen=True):
     failed: tuple[str, ...] = ()
     declared: str = ""
     undeclared: str = ""
+    evaluated: float = 0.0
 
     @property
     def differs(self) -> bool:

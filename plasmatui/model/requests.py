@@ -282,6 +282,14 @@ class CheckReplication(msgspec.Struct, frozen=True, tag="check-replication"):
     """Write a value into each raft group and read it at the other members. Reply: `Replications`."""
 
 
+class AskJournal(msgspec.Struct, frozen=True, tag="journal"):
+    """The newest lines of what a service of a node's profile wrote, its first-boot unit's with them. Reply: `Journal`;
+    Problem "unsupported" for another service, or why the node cannot be asked over SSH."""
+
+    node: str
+    service: str
+
+
 class LookSystems(msgspec.Struct, frozen=True, tag="look-systems"):
     """Ask the systems of these nodes over SSH now (all that are on when none is named). Reply: `Done` when all have
     told or had their time; what they told comes with `Changes`.
@@ -334,4 +342,5 @@ RequestBody = (
     | AskTrend
     | CheckReplication
     | LookSystems
+    | AskJournal
 )

@@ -290,6 +290,8 @@ ACTIONS: tuple[Action, ...] = (
        help="Below stands what the service under the cursor says, since when, how fast, and what to do."),
     _a("health.console", "c", "Console of the node", "console", footer="console"),
     _a("health.logs", "l", "Logs of the node", "logs", footer="logs"),
+    _a("health.journal", "u", "Journal of the service", "journal", footer="journal",
+       help="The newest lines that the service under the cursor, and its first-boot unit, wrote; over SSH."),
     _a("health.timeline", "b", "Boot timeline of the node", "boot_tab", footer="boot"),
     _a("health.filter", "/", "Filter", "filter", footer="filter",
        help="As in Nodes: regular expression, field=value (health=failed), node set; ! inverts."),

@@ -209,9 +209,9 @@ def _system_parts(context: Context, system: NodeSystem) -> list[Part]:
     elif system.active:
         parts.append((f"{system.active.partition(' ')[0]} ", "role-muted"))
     if system.differs:
-        parts.append((f" the flake declares {system.declared} ", "role-warning"))
+        parts.append((f" the flake declared {system.declared} at {clock_text(system.evaluated)} ", "role-warning"))
     elif system.declared:
-        parts.append((" as the flake declares ", "role-muted"))
+        parts.append((f" as the flake declared at {clock_text(system.evaluated)} ", "role-muted"))
     if system.undeclared:
         parts.append((f" {context.glyphs['unknown']} {context.glyphs.text(system.undeclared)} ", "role-unknown"))
     if system.joins and all(each.state in _JOINED for each in system.joins):

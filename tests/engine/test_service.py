@@ -203,6 +203,7 @@ async def test_every_request_is_answered(start: Start, tmp_path: Path) -> None:
         wire.LookHealth(),
         wire.AskTrend("n1"),
         wire.LookSystems(),
+        wire.AskJournal("n1", "none"),
         wire.CheckReplication(),
         wire.Here("nodes"),
         wire.PutNote("n1", "a note"),
@@ -233,7 +234,7 @@ async def test_every_request_is_answered(start: Start, tmp_path: Path) -> None:
         *(wire.CancelOperation, wire.HoldOperation, wire.ReleaseOperation, wire.RetryOperation),
         *(wire.ActivateImage, wire.RollBackImage),
     )
-    unsupported = (wire.VerifyImage, wire.AskDriftDiff)
+    unsupported = (wire.VerifyImage, wire.AskDriftDiff, wire.AskJournal)
     inventory = (wire.Reload, wire.EnrolNode)
     assert problems == {
         **dict.fromkeys(refused, "refused"),

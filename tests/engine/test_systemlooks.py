@@ -11,15 +11,18 @@ from typing import Any
 import pytest
 
 from plasmatui.engine import declared
+from plasmatui.engine.ports import ProblemError
 from plasmatui.engine.store import Store
 from plasmatui.engine.systemlooks import SystemLooks, version_of
 from plasmatui.inventory.inventory import Inventory, Profile
+from plasmatui.model import wire
 from plasmatui.model.command import CommandError, Completed
 from plasmatui.model.event import PowerSeen
 from plasmatui.model.health import NodeServices, ServiceState
 from plasmatui.model.node import Node
 from plasmatui.model.words import Health, Power
 from plasmatui.nix.generations import STATE_ARGV
+from plasmatui.text import is_clean
 from tests.sim.test_cluster_clients import CONTROL_PLANE
 
 OLD, NEW = "/nix/store/aaaaaaaa-nixos-system-n1-25.11.1", "/nix/store/bbbbbbbb-nixos-system-n1-25.11.2"
@@ -135,6 +138,20 @@ async def test_who_cannot_be_asked_is_unknown_and_its_findings_stay(
     assert "cannot be read" in store.systems["n2"].problem
 
 
+async def test_the_journal_of_a_service(looks: SystemLooks, hosts: FakeHosts) -> None:
+    hosts.system("n1").journal = "2026-11-28T04:00:00+00:00 n1 chainfire: \x1b[31mready\nsecond\n"
+    reply = await looks.handlers[wire.AskJournal](None, 1, wire.AskJournal("n1", "chainfire"))  # type: ignore[arg-type]
+    assert isinstance(reply, wire.Journal)
+    assert reply.units == ("chainfire.service", "chainfire-cluster-join.service")
+    assert len(reply.lines) == 2
+    assert all(is_clean(line) for line in reply.lines)
+    hosts.system("n1").broken = "n1: connection refused"
+    for node, service, id_ in (("n1", "chainfire", "ssh-refused"), ("n1", "sshd", "unsupported")):
+        with pytest.raises(ProblemError) as caught:
+            await looks.handlers[wire.AskJournal](None, 1, wire.AskJournal(node, service))  # type: ignore[arg-type]
+        assert caught.value.problem.id == id_
+
+
 async def test_what_the_flake_declares_is_compared_when_asked(
     looks: SystemLooks, store: Store, hosts: FakeHosts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,6 +169,8 @@ async def test_what_the_flake_declares_is_compared_when_asked(
     assert not store.systems["n2"].differs
     assert not store.systems["n3"].differs
     assert findings(store, "n1") == [], "a flake may be ahead of its nodes"
+    await looks.look(("n1",))
+    assert store.systems["n1"].differs, "later looks keep it"
 
 
 async def test_a_flake_that_cannot_be_evaluated_is_explained(tmp_path: Path, looks: SystemLooks) -> None:

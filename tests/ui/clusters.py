@@ -87,7 +87,7 @@ def cluster(size: int = 12) -> FakeWorld:
         system("node02", joins=(JoinSeen("chainfire", "joined"), JoinSeen("flaredb", "refused", "no leader [/]"))),
         system("node03", next="25.11.2 (bbbbbb)", drift="the next boot takes another system than the one that runs"),
         system("node05", failed=("smartd.service",)),
-        system("node09", declared="25.11.2 (bbbbbb)"),
+        system("node09", declared="25.11.2 (bbbbbb)", evaluated=NOW - 100),
         NodeSystem("node07", NOW - 120, problem="ssh to node07: connection refused"),
     )
     world.answers[wire.AskTrend] = lambda _, body: wire.Trends(body.node, trends(int(body.node[-2:])))

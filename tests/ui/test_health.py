@@ -64,7 +64,7 @@ async def test_certificates_clocks_systems_and_first_boots_are_told(cockpit) -> 
         assert "failed: smartd.service" in ui.text()
         await ui.press("down", "f")
         assert "differs" in rows["node09"]
-        assert "the flake declares 25.11.2 (bbbbbb)" in ui.text()
+        assert "the flake declared 25.11.2 (bbbbbb) at 22:11:40" in ui.text()
         await ui.settle(lambda: wire.LookSystems(("node09",), declared=True) in ui.world.of(wire.LookSystems))
         await ui.press("end", "s")
         assert "system not asked yet (s asks)" in ui.text()
@@ -101,6 +101,23 @@ async def test_replication_is_checked_only_after_a_yes(cockpit) -> None:
         await ui.settle(lambda: "written at node01; node03 has it after 0.3 s" in ui.text())
         assert "node01 did not take it: HTTP 503" in ui.text()
         assert ui.main.view_name == "health"
+
+
+async def test_the_journal_of_the_service_under_the_cursor(cockpit) -> None:
+    async with cockpit(cluster()) as ui:
+        lines = tuple(f"2026-11-28T04:00:{second:02d} node02 chainfire[1]: line {second} [/]" for second in range(60))
+        ui.world.answers[wire.AskJournal] = lambda _, body: wire.Journal((f"{body.service}.service",), lines)
+        await opened(ui)
+        await ui.press("u")
+        await ui.settle(lambda: "line 59 [/]" in ui.text())
+        assert ui.world.of(wire.AskJournal) == [wire.AskJournal("node02", "chainfire")]
+        assert "chainfire.service, asked at" in ui.text()
+        await ui.press("home")
+        assert "line 0 [/]" in ui.text()
+        await ui.press("r")
+        await ui.settle(lambda: len(ui.world.of(wire.AskJournal)) == 2)
+        await ui.press("escape", "end", "u")
+        await ui.settle(lambda: "the node's profile does not run this service" in ui.toasts())
 
 
 async def test_changes_are_followed_and_told(cockpit) -> None:

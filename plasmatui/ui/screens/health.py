@@ -260,6 +260,15 @@ class HealthView(ActingView):
         self.main.tell("asking the nodes' systems over SSH")
         await self.context.link.ask(wire.LookSystems())
 
+    def action_journal(self) -> None:
+        from plasmatui.ui.dialogs.journal import JournalDialog
+
+        services = self.context.store.services.get(self.grid.cursor_key or "")
+        if services is None or services.service(self.column) is None:
+            self.main.tell("the node's profile does not run this service", "warning")
+            return
+        self.app.push_screen(JournalDialog(services.node, self.column))
+
     def action_declared(self) -> None:
         if targets := self.targets():
             self.main.spawn(self._compare(targets[0]), f"compare {targets[0]} with the flake")
