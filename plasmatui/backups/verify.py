@@ -178,13 +178,13 @@ def _file_digest(archive: tarfile.TarFile, info: tarfile.TarInfo) -> str:
     return digest.hexdigest()
 
 
-def check_list(contents: Contents) -> bytes:
-    """Sums of the files as `sha256sum --check` takes them, in the directory (coreutils, "md5sum invocation")."""
+def check_list(contents: Contents, directory: str) -> bytes:
+    """Sums of the files as `sha256sum --check` takes them, below a directory (coreutils, "md5sum invocation")."""
     lines = []
     for member in contents.members:
         if member.kind != "file":
             continue
-        name = f"./{member.path}"
+        name = f"{directory}/{member.path}"
         escaped = name.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
         mark = "\\" if escaped != name else ""
         lines.append(f"{mark}{member.sha256}  {escaped}\n".encode("utf-8", "surrogateescape"))

@@ -46,6 +46,7 @@ _COMMANDS = {
     "undrain": "service",
     "update": "update",
     "backup": "backup",
+    "restore": "restore",
     "rollback": "generations",
     "generations": "generations",
     "ops": "ops",

@@ -28,6 +28,8 @@ ORDER_ROLES: dict[type, Role] = {
     orders.CertsRotateOrder: Role.ADMIN,
     orders.SshKeysRotateOrder: Role.ADMIN,
     orders.BackupOrder: Role.ADMIN,
+    orders.RestoreOrder: Role.ADMIN,
+    orders.RecoverClusterOrder: Role.ADMIN,
 }
 """What wipes disks, takes a machine out of the cluster or brings it in, or moves a cluster's data, is an admin's."""
 

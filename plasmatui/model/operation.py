@@ -175,6 +175,28 @@ class BackupOrder(msgspec.Struct, frozen=True, tag="backup"):
     leaders: tuple[str, ...] = ()
 
 
+class RestoreOrder(msgspec.Struct, frozen=True, tag="restore"):
+    """Put data of a backup in the place of those that nodes have, which are moved aside.
+
+    Attributes:
+        backup: its directory on the engine's host, absolute. services: whose data; none: all that it has of a node.
+    """
+
+    backup: str
+    services: tuple[str, ...] = ()
+
+
+class RecoverClusterOrder(msgspec.Struct, frozen=True, tag="recover-cluster"):
+    """Restore the raft services of voters that have all lost their data, and let them begin together.
+
+    Attributes:
+        backup: a backup's directory on the engine's host, or one that holds several: the newest that can be used is
+            taken, and filled in by the plan.
+    """
+
+    backup: str
+
+
 Order = (
     PowerOrder
     | BootDeviceOrder
@@ -194,6 +216,8 @@ Order = (
     | UpdateOrder
     | SshKeysRotateOrder
     | BackupOrder
+    | RestoreOrder
+    | RecoverClusterOrder
 )
 
 

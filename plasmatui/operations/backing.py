@@ -34,12 +34,10 @@ from plasmatui.operations.endings import NodeFailedError, NodeLeftError
 from plasmatui.operations.gauges import Gauge, size_words
 from plasmatui.operations.nodedata import AT_NIXOS, NodeData, ServiceData, create_argv, look_at
 from plasmatui.operations.ssh import system
+from plasmatui.operations.stalls import Stalls
 from plasmatui.operations.work import NodeWork
 from plasmatui.remote.channel import last_lines
 from plasmatui.text import clean_line
-
-STALL: Final = 300.0
-"""Seconds without a byte after which a stream has failed."""
 
 MARGIN: Final = 64 * 1024 * 1024
 """Bytes that must be left on this host's disk beside a backup."""
@@ -248,7 +246,7 @@ class _Stream:
         work, part = self._work, self._part
         gauge = Gauge(part.service, part.content, work.pace.bandwidth, work.progress)
         begin = time.time()
-        async with _Stalls(work, part.service) as stalls:
+        async with Stalls(work, part.service) as stalls:
 
             async def sink(data: bytes) -> None:
                 await out.write(data)
@@ -269,29 +267,6 @@ class _Stream:
         )
         await asyncio.to_thread(write_json, self._place / f"{part.service}.json", whole)
         work.log(f"{part.service}: {size_words(out.bytes)}, SHA-256 {out.sha256}")
-
-
-class _Stalls:
-    """Ends what is inside when nothing has moved for a while."""
-
-    def __init__(self, work: NodeWork, what: str) -> None:
-        self._work = work
-        self._what = what
-        self._limit = asyncio.timeout(STALL)
-
-    async def __aenter__(self) -> _Stalls:
-        await self._limit.__aenter__()
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        try:
-            await self._limit.__aexit__(*error)  # type: ignore[arg-type]
-        except TimeoutError:
-            text = f"{self._work.node}: {self._what}: not a byte for {STALL:g} s"
-            raise NodeFailedError("stalled", text) from None
-
-    def moved(self) -> None:
-        self._limit.reschedule(asyncio.get_running_loop().time() + STALL)
 
 
 async def _manifest(work: NodeWork, order: BackupOrder, found: NodeData, place: Path) -> None:

@@ -23,6 +23,7 @@ from plasmatui.model.operation import (
     RecoverOrder,
     ReplaceOrder,
     ReprovisionOrder,
+    RestoreOrder,
     RollbackOrder,
     SshKeysRotateOrder,
     Step,
@@ -43,6 +44,7 @@ from plasmatui.operations import (
     provision,
     recover,
     replace,
+    restore,
     rollback,
     sshkeys,
     update,
@@ -169,6 +171,16 @@ KINDS: dict[type, Kind] = {
     ),
     BackupOrder: Kind(
         backup.back_up, backup.steps, backup.command, lambda _: 2, bmc=False, look=backup.look, waves=backup.waves_of
+    ),
+    RestoreOrder: Kind(
+        restore.restore,
+        restore.steps,
+        restore.command,
+        lambda _: 3,
+        bmc=False,
+        look=restore.look,
+        waves=restore.waves_of,
+        verb="restore",
     ),
 }
 

@@ -231,9 +231,12 @@ async def _cp(call: Call) -> int:
 
 
 async def _mv(call: Call) -> int:
-    *sources, target = Options(call.arguments).rest
+    options = Options(call.arguments)
+    *sources, target = options.rest
     for source in sources:
-        call.files.rename(source, _target(call.files, source, target))
+        if "T" in options and call.files.find(target) is not None:
+            return call.fail(f"mv: cannot overwrite '{target}': Directory not empty")
+        call.files.rename(source, target if "T" in options else _target(call.files, source, target))
     return 0
 
 
@@ -311,14 +314,29 @@ async def _mktemp(call: Call) -> int:
 
 
 async def _sha256sum(call: Call) -> int:
+    options = Options(call.arguments, aliases={"check": "c"})
+    if "c" in options:
+        return await _check_sums(call)
     code = 0
-    for path in Options(call.arguments).rest or ["-"]:
+    for path in options.rest or ["-"]:
         try:
             data = await call.input() if path == "-" else call.files.read(path)
             call.say(f"{hashlib.sha256(data).hexdigest()}  {path}")
         except OSError as error:
             code = call.fail(f"sha256sum: {path}: {error.strerror}")
     return code
+
+
+async def _check_sums(call: Call) -> int:
+    """`sha256sum --check --quiet -`: names what is not as listed."""
+    failed = 0
+    for line in (await call.input()).decode().splitlines():
+        digest, _, path = line.partition("  ")
+        file = call.files.find(path)
+        if file is None or hashlib.sha256(file.data).hexdigest() != digest:
+            failed += 1
+            call.say(f"{path}: FAILED" + (" open or read" if file is None else ""))
+    return call.fail(f"sha256sum: WARNING: {failed} computed checksum did NOT match") if failed else 0
 
 
 async def _readlink(call: Call) -> int:
@@ -367,8 +385,9 @@ async def _find(call: Call) -> int:
             shown = {
                 "%f": name, "%p": path, "%l": file.data.decode(errors="replace") if file.is_link else "", "%s":
                 str(len(file.data)), "%m": f"{file.mode & 0o7777:o}", "%T@": f"{file.modified:.10f}", "%y": kind,
+                "%U": str(file.uid), "%G": str(file.gid), "%P": posixpath.relpath(path, place) if path != place else "",
             }  # fmt: skip
-            call.write(re.sub(r"%T@|%[a-z]", lambda found: shown.get(found[0], ""), form).encode())  # noqa: B023
+            call.write(re.sub(r"%T@|%[a-zA-Z]", lambda found: shown.get(found[0], ""), form).encode())  # noqa: B023
     return code
 
 
