@@ -34,6 +34,7 @@ from plasmatui.model.node import (
     NodeNote,
     NodeState,
     PenHolder,
+    PowerState,
     StageState,
 )
 from plasmatui.model.operation import NodeRecord, OperationRecord, Pace, PowerOrder, StepRecord
@@ -130,6 +131,25 @@ def test_rebuilt_states_are_those_that_were(told: list[tuple[str, Any]], recalle
             replay(rebuilt, tuple(known[begin:]))
             found = {name: lasting(rebuilt.states.get(name) or NodeState(name)) for name in NODES}
             assert found == were
+
+
+FLEETING = {"name", "last_event", "last_event_at"}
+"""Fields of a state that the journal does not keep as such."""
+
+
+def test_no_field_of_a_state_is_forgotten() -> None:
+    """A field that somebody adds is kept, or named above."""
+    node = NodeState("n1")
+    lock, finding = NodeLock("anna", 7, "mine", 1.0), Finding("bmc-auth", Severity.ERROR, "c", "r", 1.0)
+    other = NodeState(
+        "n1", PowerState(Power.ON), BmcState(BmcStatus.UP), ConsoleState(ConsoleStatus.OPEN), BootDevice(Device.PXE),
+        True, True, StageState(Stage.FIRMWARE, 1.0), Lifecycle.ACTIVE, Health.OK, ("cordoned",), (finding,), 1,
+        lock=lock, notes=(NodeNote("anna", 1.0, "odd fan"),),
+    )  # fmt: skip
+    for name in set(NodeState.__struct_fields__) - FLEETING:
+        changed = replace(node, **{name: getattr(other, name)})
+        assert changed != node, f"this test must give {name} another value"
+        assert lasting(changed) != lasting(node), f"{name} is not kept"
 
 
 async def _past(client: EngineClient, at: float, step: int = 0) -> wire.Past:
