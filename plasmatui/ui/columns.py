@@ -219,7 +219,7 @@ COLUMNS: tuple[Field, ...] = (
            lambda node, state: node.profile),
     Field("place", "RACK", 8, 140, _place, lambda node, state: (natural(node.rack), node.unit or 0)),
     Field("findings", "FINDINGS", 24, 182, _findings, lambda node, state: -glyphs.rank(glyphs.worst(state))),
-    Field("address", "BMC ADDRESS", 20, 200, lambda node, state, glyph: _plain(node.bmc_address),
+    Field("address", "BMC ADDRESS", 18, 200, lambda node, state, glyph: _plain(node.bmc_address),
            lambda node, state: natural(node.bmc_address)),
     Field("event", "LAST EVENT", 0, 0, _event, lambda node, state: -state.last_event_at),
 )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from plasmatui.model import wire
 from plasmatui.model.node import NodeState
 from plasmatui.model.words import BmcStatus, ConsoleStatus, Power
-from plasmatui.ui import glyphs
+from plasmatui.ui import glyphs, healthlines
 from plasmatui.ui.bars import age, clock_text
 from plasmatui.ui.columns import boot_text
 from plasmatui.ui.context import Context
@@ -80,6 +80,7 @@ def details(context: Context, name: str) -> list[TextLine]:
                                 (f"  since {age(now - state.lock.since)}{until}", "role-muted")]))  # fmt: skip
     for note in state.notes:
         rows.append(("note", [(f"{_day(note.wall)} {note.by}: ", "role-muted"), (note.text, "")]))
+    rows += healthlines.fact_rows(context, name)
     if state.operation:
         rows.append(("operation", [(f"{glyph['busy']} {state.operation} holds this node", "role-busy")]))
     lines = [text_line((f" {title:<12} ", "role-muted"), *parts) for title, parts in rows]

@@ -183,6 +183,31 @@ def _service_lines(context: Context, services: NodeServices, name: str, trend: T
     return lines
 
 
+def fact_rows(context: Context, node: str) -> list[tuple[str, list[Part]]]:
+    """What is known of a node's services and system, and its places in raft groups, as rows of its details."""
+    services = context.store.services.get(node)
+    if services is None or not services.services:
+        return []
+    power = context.store.state(node).power.value
+    told: list[Part] = []
+    for each in services.services:
+        word = service_word(each, power)
+        glyph, colour = healthcells.look(each.status, word)
+        said = "" if word in ("ok", "-") else f" {word}"
+        told.append((f"{context.glyphs[glyph]} {each.service}{said}  ", f"role-{colour}"))
+    groups: list[Part] = [
+        (f"{group.name} {member.role or 'member'}, {member.condition}  ", "" if member.healthy else "role-warning")
+        for group in context.store.groups
+        for member in group.members
+        if member.node == node
+    ]
+    rows = [("services", told), *([("raft groups", groups)] if groups else [])]
+    return [
+        *rows,
+        ("system", [(text.lstrip(), style) for text, style in node_line(context, services).parts if text.strip()]),
+    ]
+
+
 def node_line(context: Context, services: NodeServices) -> TextLine:
     """The node in a line: certificates, clock, system, first boot, failed units."""
     now, glyph = context.store.now(), context.glyphs

@@ -103,6 +103,16 @@ async def test_replication_is_checked_only_after_a_yes(cockpit) -> None:
         assert ui.main.view_name == "health"
 
 
+async def test_a_node_in_full_tells_of_its_services_groups_and_system(cockpit) -> None:
+    async with cockpit(cluster()) as ui:
+        await opened(ui)
+        await ui.press("enter", *["right_square_bracket"] * 4)
+        await ui.settle(lambda: "raft groups" in ui.text())
+        assert "✗ chainfire failed  ✓ flaredb  ✓ iam" in ui.text()
+        assert "chainfire follower, unreachable" in ui.text()
+        assert "flaredb join refused: no" in ui.text()
+
+
 async def test_the_journal_of_the_service_under_the_cursor(cockpit) -> None:
     async with cockpit(cluster()) as ui:
         lines = tuple(f"2026-11-28T04:00:{second:02d} node02 chainfire[1]: line {second} [/]" for second in range(60))
