@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,10 @@ from tests.support import guest
 from tests.support.boot_lab import CONSOLE, NODE, START, SYSLOG, Job, Lab
 
 LIMIT = 420.0
-"""Seconds for one boot. All begin at once, which takes a minute of two cores that have little else to do."""
+"""Seconds for one boot, a minute of two cores that have little else to do; all take a minute and a half."""
+
+AT_ONCE = 5
+"""Machines; each takes a few hundred MB."""
 
 FILES = (
     "/usr/share/OVMF/OVMF_CODE_4M.fd",
@@ -47,7 +51,8 @@ version: 1
 cluster: {{name: lab, domain: example.com}}
 networks:
   provisioning: {{cidr: 10.0.100.0/24, pool: 10.0.100.100-10.0.100.120}}
-pxe: {{server: 10.0.100.10, interface: eth0, assets: /srv/pxe, dhcp: {dhcp}, tftp: {{engine: {tftp}}}}}
+pxe:
+  {{server: 10.0.100.10, interface: eth0, assets: /srv/pxe, dhcp: {dhcp}, tftp: {{engine: {tftp}}}, loaders: {loaders}}}
 nodes:
   node01: {{profile: worker, mac: "52:54:00:12:34:56", provisioning_ip: 10.0.100.50}}
 """
@@ -66,6 +71,9 @@ class Scenario:
         dhcp, tftp: as the inventory has them.
         stages: what the machine goes through after its firmware.
         dhcp_log, tftp_log, http_log: the bundle's file that each of the servers writes.
+        loaders: as the inventory has them.
+        spoil: what is broken; see `boot_lab.SPOILS`.
+        until: what the console shows then, for good.
     """
 
     firmware: str
@@ -76,6 +84,9 @@ class Scenario:
     dhcp_log: str
     tftp_log: str
     http_log: str
+    loaders: str = "{efi-x64: ipxe.efi, bios: undionly.kpxe}"
+    spoil: str = ""
+    until: str = ""
 
     def seen(self) -> dict[str, set[str]]:
         """The files that must have seen each stage. A stage keeps six lines, and DHCP alone may fill them."""
@@ -129,16 +140,85 @@ SCENARIOS = [
 ]
 
 
+def broken(name: str, firmware: str, until: str, *daemons: str, reached: str, found: str, **more: str) -> object:
+    """A machine behind dnsmasq and nginx that stops after the stage `reached`, with the finding `found`."""
+    scenario = Scenario(
+        firmware, daemons, "dnsmasq", "dnsmasq", (reached,), SYSLOG, SYSLOG, "access.log", until=until, **more
+    )
+    return pytest.param(scenario, found, marks=pytest.mark.needs("dnsmasq", "nginx"), id=name)
+
+
+GIVEN_UP = "No more network devices"
+"""What iPXE as a card's ROM says at its end; its lines are cut at 80 columns, and only whole ones are told."""
+
+BROKEN = [
+    broken("no-dhcp-server", "bios", GIVEN_UP, "nginx", reached="firmware", found="no-dhcp-answer"),
+    broken(
+        "loader-gone",
+        "uefi",
+        "PXE-E23",
+        "dnsmasq",
+        reached="dhcp-loader",
+        found="tftp-file-missing",
+        spoil="loader gone",
+    ),
+    broken(
+        "loader-for-bios",
+        "uefi",
+        r"failed to load Boot[^\n]*\n",
+        "dnsmasq",
+        reached="tftp-loader",
+        found="wrong-arch-loader",
+        loaders="{efi-x64: undionly.kpxe, bios: undionly.kpxe}",
+    ),
+    broken("no-http-server", "bios", GIVEN_UP, "dnsmasq", reached="dhcp-ipxe", found="http-unreachable"),
+    broken(
+        "kernel-garbled",
+        "bios",
+        "failed, try 1",
+        "dnsmasq",
+        "nginx",
+        reached="http-kernel",
+        found="kernel-not-executable",
+        spoil="kernel garbled",
+    ),
+    broken(
+        "initrd-cut",
+        "bios",
+        "end Kernel panic",
+        "dnsmasq",
+        "nginx",
+        reached="initrd-start",
+        found="initrd-truncated",
+        spoil="initrd cut",
+    ),
+]
+
+
 class Boot:
-    """A scenario that runs in its own directory."""
+    """A scenario in its own directory; `wrong` says in the end what went wrong, as `Lab.run` does."""
+
+    wrong: Future[str]
 
     def __init__(self, scenario: Scenario, directory: Path, image: Path) -> None:
         self.bundle = directory / "bundle"
         self._directory = directory
-        text = INVENTORY.format(dhcp=scenario.dhcp, tftp=scenario.tftp)
+        text = INVENTORY.format(dhcp=scenario.dhcp, tftp=scenario.tftp, loaders=scenario.loaders)
         (directory / "inventory.yaml").write_text(text, encoding="utf-8")
         (directory / "worker").symlink_to(image)
-        self.lab = Lab(Job(str(directory), scenario.firmware, list(scenario.daemons), LIMIT))
+        self.lab = Lab(
+            Job(str(directory), scenario.firmware, list(scenario.daemons), LIMIT, scenario.spoil, scenario.until)
+        )
+
+    def timeline(self, capsys: pytest.CaptureFixture[str]) -> tuple[dict[str, Any], str]:
+        """Waits for the end of the boot. The second is what to tell when it is wrong."""
+        wrong = self.wrong.result()
+        assert not wrong, wrong + self.tails()
+        code = run(["replay", "--json", str(self.bundle)])
+        said = capsys.readouterr()
+        assert (code, said.err) == (0, ""), said.err
+        found: dict[str, Any] = json.loads(said.out)["nodes"][NODE]
+        return found, json.dumps(found, indent=1) + self.tails()
 
     def tails(self) -> str:
         """The last lines of the console and of everything that was logged."""
@@ -153,7 +233,7 @@ class Boot:
 @pytest.fixture(scope="module")
 def boots(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Boot]]:
     """All scenarios that are to be tested, begun together: a machine waits for its firmware's and its loader's timers
-    for most of its boot."""
+    for most of its boot. No more than `AT_ONCE` run at a time."""
     lacking = missing()
     assert not lacking, lacking
     kernel = guest.find_kernel()
@@ -161,14 +241,17 @@ def boots(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     image = tmp_path_factory.mktemp("image") / "worker"
     guest.write_image(image, kernel)
     begun: dict[str, Boot] = {}
-    try:
-        for item in request.session.items:
-            if item.path == request.path and isinstance(item, pytest.Function) and not item.get_closest_marker("skip"):
-                begun[item.callspec.id] = Boot(item.callspec.params["scenario"], tmp_path_factory.mktemp("boot"), image)
-        yield begun
-    finally:
+    for item in request.session.items:
+        if item.path == request.path and isinstance(item, pytest.Function) and not item.get_closest_marker("skip"):
+            begun[item.callspec.id] = Boot(item.callspec.params["scenario"], tmp_path_factory.mktemp("boot"), image)
+    with ThreadPoolExecutor(AT_ONCE, "boot") as threads:
         for boot in begun.values():
-            boot.lab.end()
+            boot.wrong = threads.submit(boot.lab.run)
+        try:
+            yield begun
+        finally:
+            for boot in begun.values():
+                boot.lab.end()
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
@@ -179,14 +262,7 @@ def test_the_timeline_of_a_boot(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """All stages are done and none was guessed; each has evidence from the files that must have seen it."""
-    boot = boots[request.node.callspec.id]
-    wrong = boot.lab.wait()
-    assert not wrong, wrong + boot.tails()
-    code = run(["replay", "--json", str(boot.bundle)])
-    said = capsys.readouterr()
-    assert (code, said.err) == (0, ""), said.err
-    timeline: dict[str, Any] = json.loads(said.out)["nodes"][NODE]
-    told = json.dumps(timeline, indent=1) + boot.tails()
+    timeline, told = boots[request.node.callspec.id].timeline(capsys)
     assert (timeline["reached"], timeline["outcome"], timeline["boot"]) == ("installer-up", "installer-up", 1), told
     assert [stage["stage"] for stage in timeline["stages"]] == ["firmware", *scenario.stages], told
     for stage in timeline["stages"]:
@@ -195,3 +271,17 @@ def test_the_timeline_of_a_boot(
         missed = scenario.seen()[stage["stage"]] - {each["file"] for each in stage["evidence"]}
         assert not missed, f"{stage['stage']} has no evidence from {missed}\n{told}"
     assert [finding for finding in timeline["findings"] if finding["severity"] == "error"] == [], told
+
+
+@pytest.mark.parametrize(("scenario", "finding"), BROKEN)
+def test_a_fault_is_named(
+    scenario: Scenario,
+    finding: str,
+    boots: dict[str, Boot],
+    request: pytest.FixtureRequest,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The first finding is the cause; another that follows from it may come after it."""
+    timeline, told = boots[request.node.callspec.id].timeline(capsys)
+    assert (timeline["reached"], timeline["outcome"]) == (scenario.stages[-1], "stopped"), told
+    assert [each["id"] for each in timeline["findings"] if each["severity"] == "error"][:1] == [finding], told

@@ -36,6 +36,9 @@ START = 60.0
 NICE = 5
 """Machines that boot leave the processor to tests that measure something."""
 
+_SHOWN = 65536
+"""Bytes of the console that are searched."""
+
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "net/tun")
 _TAG = re.compile(r"(?:<\d+>)?\w{3} [ \d]\d [\d:]{8} (?P<program>[^\s:\[]+)(?:\[(?P<pid>\d+)\])?: (?P<text>.*)", re.S)
 
@@ -62,12 +65,16 @@ class Job:
         firmware: "uefi" or "bios".
         daemons: keys of `DAEMONS`, in the order of their start.
         limit: seconds for the whole boot.
+        spoil: key of `SPOILS`: what is broken on the server, empty for nothing.
+        until: pattern; the machine is cut off when its console shows it. Empty: it powers itself off.
     """
 
     directory: str
     firmware: str
     daemons: list[str]
     limit: float
+    spoil: str = ""
+    until: str = ""
 
 
 @dataclass(frozen=True)
@@ -212,6 +219,31 @@ def publish(work: Path) -> None:
     mount("-t", "overlay", "-o", f"lowerdir={rendered}/server/etc:/etc", "lab", "/etc")
 
 
+def _remove_loader() -> None:
+    Path("/srv/tftp/ipxe.efi").unlink()
+
+
+def _garble_kernel() -> None:
+    """What is published is a link to a version, whose file stays as long as it was."""
+    kernel = Path("/srv/pxe/nixos/worker/bzImage")
+    kernel.chmod(0o644)
+    kernel.write_bytes(os.urandom(kernel.stat().st_size))
+
+
+def _cut_initrd() -> None:
+    initrd = Path("/srv/pxe/nixos/worker/initrd")
+    initrd.chmod(0o644)
+    os.truncate(initrd, initrd.stat().st_size // 2)
+
+
+SPOILS: dict[str, Callable[[], None]] = {
+    "": lambda: None,
+    "loader gone": _remove_loader,
+    "kernel garbled": _garble_kernel,
+    "initrd cut": _cut_initrd,
+}
+
+
 def _filled(arguments: tuple[str, ...], work: Path) -> list[str]:
     return [each.replace("{work}", str(work)).replace("{bundle}", str(work / "bundle")) for each in arguments]
 
@@ -283,9 +315,10 @@ def machine(firmware: str, work: Path) -> list[str]:
 
 
 def boot(job: Job, work: Path) -> str:
-    """Run the machine until it powers itself off; says what is wrong otherwise."""
+    """Run the machine until it powers itself off, or shows what is waited for; says what is wrong otherwise."""
     bundle = work / "bundle"
     deadline = time.monotonic() + job.limit
+    shown = b""
     with (
         (bundle / CONSOLE).open("wb") as console,
         (bundle / f"{CONSOLE}.timing").open("w") as timing,
@@ -301,11 +334,17 @@ def boot(job: Job, work: Path) -> str:
             data = os.read(qemu.stdout.fileno(), 4096)
             if not data:
                 code = qemu.wait()
-                return "" if code == 0 else f"QEMU ended with code {code}"
+                if code:
+                    return f"QEMU ended with code {code}"
+                return f"the machine powered itself off and never showed {job.until}" if job.until else ""
             console.write(data)
             timing.write(f"{time.time():.3f} {len(data)}\n")
+            shown = (shown + data)[-_SHOWN:]
+            if job.until and re.search(job.until.encode(), shown):
+                qemu.kill()
+                return ""
         qemu.kill()
-    return f"the machine had not powered itself off after {job.limit:g} s"
+    return f"the machine had not come to its end after {job.limit:g} s"
 
 
 def write_manifest(job: Job, bundle: Path) -> None:
@@ -327,6 +366,7 @@ def main() -> None:
     make_devices(work)
     make_network()
     publish(work)
+    SPOILS[job.spoil]()
     with Syslog(work / "bundle" / SYSLOG), contextlib.ExitStack() as daemons:
         for name in job.daemons:
             daemons.enter_context(running(name, work))
@@ -340,31 +380,46 @@ class Lab:
     """The program above in namespaces that end with it, and so does everything in them."""
 
     def __init__(self, job: Job) -> None:
+        self._job = job
         self._said = Path(job.directory, "lab.err")
-        self._limit = job.limit + 2 * START
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+        self._ended = False
+
+    def run(self) -> str:
+        """What went wrong, empty when the machine booted and came to its end. May be called in a thread."""
+        limit = self._job.limit + 2 * START
+        with self._lock:
+            if self._ended:
+                return "it was given up"
+            process = self._process = self._begin()
+        try:
+            code = process.wait(limit)
+        except subprocess.TimeoutExpired:
+            self.end()
+            return f"nothing had come of it after {limit:g} s"
+        return "" if code == 0 else f"code {code}: {self._said.read_text('utf-8', 'replace')[-2000:]}"
+
+    def end(self) -> None:
+        """Kill it, or see that it does not begin."""
+        with self._lock:
+            self._ended = True
+            if self._process is not None:
+                self._process.kill()
+                self._process.wait()
+
+    def _begin(self) -> subprocess.Popen[bytes]:
         spaces = ("--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
         own = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "PLASMATUI_"))}
         with self._said.open("wb") as said:
-            self._process = subprocess.Popen(
-                ["unshare", *spaces, sys.executable, "-m", "tests.support.boot_lab", json.dumps(asdict(job))],
+            return subprocess.Popen(
+                ["unshare", *spaces, sys.executable, "-m", "tests.support.boot_lab", json.dumps(asdict(self._job))],
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=said,
                 cwd=Path(__file__).parents[2],
-                env={**own, "HOME": job.directory},
+                env={**own, "HOME": self._job.directory},
             )
-
-    def wait(self) -> str:
-        """What went wrong, empty when the machine booted and powered itself off."""
-        try:
-            code = self._process.wait(self._limit)
-        except subprocess.TimeoutExpired:
-            return f"nothing had come of it after {self._limit:g} s"
-        return "" if code == 0 else f"code {code}: {self._said.read_text('utf-8', 'replace')[-2000:]}"
-
-    def end(self) -> None:
-        self._process.kill()
-        self._process.wait()
 
 
 if __name__ == "__main__":
