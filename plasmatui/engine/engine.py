@@ -26,6 +26,7 @@ from plasmatui.engine.heritage import Heritage
 from plasmatui.engine.ledger import JournalLedger
 from plasmatui.engine.marks import MarksDesk
 from plasmatui.engine.meter import Meter
+from plasmatui.engine.metricsport import MetricsPort
 from plasmatui.engine.oplogs import OperationLogs
 from plasmatui.engine.past import PastDesk
 from plasmatui.engine.ports import ProblemError
@@ -148,6 +149,7 @@ class Engine:
             lambda: bool(self._runner.running),
             lambda: bool(self._server.clients),
         )
+        self._metrics = MetricsPort(self._store, self.status, self._started)
         checks = ChecksDesk(
             self._store,
             self._backend.query,
@@ -238,6 +240,7 @@ class Engine:
             self.reason = str(error)
             await self.close()
             raise
+        await self._metrics.retarget(self._inventory.policy.metrics)
         self._store.note(f"engine {__version__} started, process {os.getpid()}")
         log.info("serving %s on %s", self._inventory.path, self._paths.socket)
 
@@ -252,6 +255,7 @@ class Engine:
         await self._runner.close()
         await self._logs.close()
         await self._pxe.close()
+        await self._metrics.close()
         await self._systems.close()
         try:
             async with asyncio.timeout(BACKEND_LIMIT):
@@ -292,6 +296,7 @@ class Engine:
             await self._consoles.replace(inventory.bmcs)
             await self._watch.replace(inventory)
             self._health.retarget()
+            await self._metrics.retarget(inventory.policy.metrics)
             self._marks.recall()
             try:
                 await self._share()

@@ -163,6 +163,8 @@ class Policy:
         bandwidth: bits per second that network boots may take together, 0 for no limit.
         consoles: "always" records every console; "watched" only while somebody reads it or an operation runs.
         access: who shares the engine; None: only its own user, who may do everything.
+        metrics: `HOST:PORT` at which Prometheus reads the engine's metrics, empty for none; of the loopback, unless
+            `metrics_remote` lets other hosts in.
     """
 
     parallel: int = 16
@@ -171,6 +173,8 @@ class Policy:
     bandwidth: int = 0
     consoles: str = "always"
     access: Access | None = None
+    metrics: str = ""
+    metrics_remote: bool = False
 
 
 @dataclass(frozen=True)

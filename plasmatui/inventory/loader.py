@@ -322,6 +322,7 @@ class _Reader:
     def _policy(self, top: Section) -> Policy:
         section = self._section(top, "policy", _POLICY_KEYS)
         default = Policy()
+        remote = section.get("metrics_remote", fields.boolean, False)
         return Policy(
             parallel=section.get("parallel", fields.integer(1, 4096), default.parallel),
             stagger=section.get("stagger", fields.as_text(values.duration), default.stagger),
@@ -329,6 +330,8 @@ class _Reader:
             bandwidth=section.get("bandwidth", fields.as_text(values.bandwidth), default.bandwidth),
             consoles=section.get("consoles", fields.one_of(("always", "watched")), default.consoles),
             access=self._access(section),
+            metrics=section.get("metrics", fields.as_text(values.socket if remote else values.loopback), ""),
+            metrics_remote=remote,
         )
 
     def _access(self, policy: Section) -> Access | None:
@@ -390,5 +393,5 @@ _PXE_KEYS = (
     "server", "interface", "http_port", "dhcp", "tftp", "assets", "loaders", "menu_timeout", "lease", "relayed",
     "boot_service", "deployed",
 )  # fmt: skip
-_POLICY_KEYS = ("parallel", "stagger", "per_rack", "bandwidth", "consoles", "access")
+_POLICY_KEYS = ("parallel", "stagger", "per_rack", "bandwidth", "consoles", "access", "metrics", "metrics_remote")
 _LOG_KEYS = ("kind", "format", "file", "journal", "ssh")

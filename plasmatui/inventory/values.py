@@ -161,6 +161,15 @@ def socket(text: str) -> str:
     return text
 
 
+def loopback(text: str) -> str:
+    """An IPv4 address of this host alone, with its port."""
+    if not IPv4Address(socket(text).rpartition(":")[0]).is_loopback:
+        raise ValueError(
+            "an address of the loopback with a port, such as 127.0.0.1:9108; `policy.metrics_remote: true` takes others"
+        )
+    return text
+
+
 def ssh_host(text: str) -> str:
     """A host to log in on, with or without user and port: `[user@]host[:port]`."""
     user, at, host = text.rpartition("@")
