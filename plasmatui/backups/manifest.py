@@ -46,12 +46,14 @@ class RaftSeen(msgspec.Struct, frozen=True):
 
     Attributes:
         member: id of this node's member. leader: member id. voters: nodes.
+        witness: SHA-256 of the value that this member had of the key that a backup leaves; of Chainfire only.
     """
 
     member: str = ""
     role: str = ""
     leader: str = ""
     voters: tuple[str, ...] = ()
+    witness: str = ""
 
 
 class Part(msgspec.Struct, frozen=True):

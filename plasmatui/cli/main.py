@@ -47,6 +47,7 @@ _COMMANDS = {
     "update": "update",
     "backup": "backup",
     "restore": "restore",
+    "recover-cluster": "restore",
     "rollback": "generations",
     "generations": "generations",
     "ops": "ops",

@@ -28,7 +28,7 @@ from plasmatui.backups.manifest import (
 from plasmatui.inventory.inventory import Service
 from plasmatui.model.operation import BackupOrder
 from plasmatui.model.words import StepResult
-from plasmatui.operations import serviceturn
+from plasmatui.operations import serviceturn, witness
 from plasmatui.operations.backup import STREAM_LIMIT, services_of
 from plasmatui.operations.endings import NodeFailedError, NodeLeftError
 from plasmatui.operations.gauges import Gauge, size_words
@@ -122,7 +122,7 @@ async def _service(
     name = service.name
     quiesce, quiesced = data.active and not order.live, not (data.active and order.live)
     raft = msgspec.json.decode(
-        await work.remember(f"read-group-{name}", lambda: _raft(work, name)), type=RaftSeen | None
+        await work.remember(f"read-group-{name}", lambda: _raft(work, order, name)), type=RaftSeen | None
     )
     argv = create_argv(data.path, found.codec)
     stream = _Stream(work, place, name, data.path, service.unit_name, data.bytes, quiesced, found.codec, argv, raft)
@@ -159,19 +159,24 @@ async def _start_again(work: NodeWork, service: Service, failure: NodeFailedErro
         raise NodeFailedError(failure.id, text, failure.evidence)
 
 
-async def _raft(work: NodeWork, service: str) -> str:
-    """What the members of a service's group tell of this one; null for a service without a group."""
+async def _raft(work: NodeWork, order: BackupOrder, service: str) -> str:
+    """What the members of a service's group tell of this one; null for a service without a group. A key is left in
+    Chainfire by which this backup is known again."""
     from plasmatui.cluster.members import GROUPS, read_group
 
     if service not in GROUPS:
         return "null"
     group = await read_group(work.site.cluster(), service)
     member = group.member(work.node)
+    left = ""
+    if service == witness.SERVICE:
+        left = await witness.leave(work.site.cluster(), group, work.node, order.name)
     seen = RaftSeen(
         clean_line(member.id, 60) if member else "",
         ("leader" if member.id == group.leader else "follower") if member else "",
         clean_line(group.leader, 60),
         tuple(each.node or clean_line(each.id, 60) for each in group.voters),
+        left,
     )
     return msgspec.json.encode(seen).decode()
 

@@ -20,6 +20,7 @@ from plasmatui.model.operation import (
     Order,
     PowerOrder,
     ProvisionOrder,
+    RecoverClusterOrder,
     RecoverOrder,
     ReplaceOrder,
     ReprovisionOrder,
@@ -43,6 +44,7 @@ from plasmatui.operations import (
     power,
     provision,
     recover,
+    recovercluster,
     replace,
     restore,
     rollback,
@@ -71,6 +73,8 @@ class Kind:
         resumes: a restarted engine goes on with it; else what was under way is marked.
         look: completes the plan by asking nodes and services: the order with what was found, and each node's plan.
         waves: nodes take turns: which go together, one wave after the other; when one fails, nothing more is begun.
+        judge: asked in the guard's place: why it is refused, and what was seen.
+        by_cluster: level 3 is confirmed by the cluster's name.
         verb: for the phrase that confirms level 3 on many nodes.
         absence: how it takes nodes out of the raft groups.
     """
@@ -85,6 +89,8 @@ class Kind:
     resumes: bool = True
     look: Callable[[Any, tuple[NodePlan, ...], Site], Awaitable[tuple[Order, tuple[NodePlan, ...]]]] | None = None
     waves: Callable[[Any, tuple[str, ...], Site], tuple[tuple[str, ...], ...]] | None = None
+    judge: Callable[[Site], Awaitable[tuple[str, tuple[str, ...]]]] | None = None
+    by_cluster: bool = False
     verb: str = ""
     absence: Absence = Absence.AWAY
 
@@ -181,6 +187,17 @@ KINDS: dict[type, Kind] = {
         look=restore.look,
         waves=restore.waves_of,
         verb="restore",
+    ),
+    RecoverClusterOrder: Kind(
+        recovercluster.recover_cluster,
+        recovercluster.steps,
+        recovercluster.command,
+        lambda _: 3,
+        bmc=False,
+        look=recovercluster.look,
+        waves=recovercluster.waves_of,
+        judge=recovercluster.judge,
+        by_cluster=True,
     ),
 }
 

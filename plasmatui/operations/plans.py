@@ -20,10 +20,13 @@ async def make_plan(order: Order, nodes: tuple[str, ...], pace: Pace, site: Site
     refused = ""
     notes: tuple[str, ...] = ()
     disturbed = frozenset(plan.node for plan in plans if any(step.disruptive for step in plan.steps))
-    if disturbed:
+    if kind.judge is not None:
+        refused, notes = await kind.judge(site)
+    elif disturbed:
         refused, notes = await site.guard.look(disturbed, kind.absence)
     level = kind.level(order)
-    phrase = phrase_of(kind, order, tuple(plan.node for plan in plans if plan.steps)) if level == 3 else ""
+    taking = tuple(plan.node for plan in plans if plan.steps)
+    phrase = "" if level < 3 else site.inventory().cluster if kind.by_cluster else phrase_of(kind, order, taking)
     return Plan(order, plans, pace, command_line(order, nodes), level, refused, phrase, notes)
 
 

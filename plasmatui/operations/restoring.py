@@ -319,6 +319,20 @@ async def put_back(work: NodeWork, item: Item, error: NodeFailedError) -> None:
     Raises:
         NodeFailedError: always: what had failed, and whether all is as before.
     """
+    try:
+        await move_back(work, item, well=True)
+    except NodeFailedError as second:
+        text = f"{error.message}; and it could not be put back: {second.message}; the old data are in {item.old}"
+        raise NodeFailedError(error.id, text, (*error.evidence, *second.evidence)) from None
+    raise NodeFailedError(error.id, f"{error.message}; the old data are in their place again", error.evidence)
+
+
+async def move_back(work: NodeWork, item: Item, *, well: bool) -> None:
+    """Do the step `put-back-NAME`; it is not cancelled. `well`: the service must be so, if it ran.
+
+    Raises:
+        NodeFailedError: it is not as before.
+    """
     service = service_of(item.part, work.site)
 
     async def do() -> None:
@@ -330,17 +344,13 @@ async def put_back(work: NodeWork, item: Item, error: NodeFailedError) -> None:
         if item.target.active:
             await host.run(("systemctl", "reset-failed", "--", service.unit_name), limit=LIMIT)
             await host.run(("systemctl", "start", "--", service.unit_name), limit=serviceturn.START_LIMIT, check=True)
-            await serviceturn.see_well(work, service)
+            if well:
+                await serviceturn.see_well(work, service)
         for left in (item.beside, item.failed):
             await host.run(("rm", "-rf", "--", left), limit=FILES_LIMIT)
 
-    try:
-        with work.uncancelled():
-            await work.act(f"put-back-{item.part.service}", do, seen=_again)
-    except NodeFailedError as second:
-        text = f"{error.message}; and it could not be put back: {second.message}; the old data are in {item.old}"
-        raise NodeFailedError(error.id, text, (*error.evidence, *second.evidence)) from None
-    raise NodeFailedError(error.id, f"{error.message}; the old data are in their place again", error.evidence)
+    with work.uncancelled():
+        await work.act(f"put-back-{item.part.service}", do, seen=_again)
 
 
 async def _exists(host: Host, path: str) -> bool:

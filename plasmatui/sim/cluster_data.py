@@ -103,16 +103,21 @@ def snapshot(group: Group, node: str) -> dict[str, Any]:
 
 def restore(group: Group, state: dict[str, Any], now: float) -> None:
     """A replica starts from a snapshot. In a group that lives it copies what it lacks; where no leader is, and nobody
-    holds more, what it holds is what the group is."""
+    holds more who votes, what it holds is what the group is: learners follow, and give up what they had beyond it."""
     node, incarnation, applied = str(state["member"]), int(state["incarnation"]), int(state["applied"])
-    others = [replica for name, replica in group.replicas.items() if name != node]
-    most = max((each.applied for each in others if each.incarnation == incarnation), default=-1)
+    others = [
+        replica for name, replica in group.replicas.items() if name != node and replica.incarnation == incarnation
+    ]
+    voters = [group.replicas[name] for name, entry in state["members"].items() if entry[2] and name in group.replicas]
+    most = max((each.applied for each in others if any(each is voter for voter in voters)), default=-1)
     replica = group.replicas.setdefault(node, Replica())
     replica.incarnation, replica.applied, replica.ready, replica.ready_at = incarnation, applied, False, None
     if group.leader is None and incarnation > 0 and (incarnation != group.incarnation or applied >= most):
         group.incarnation, group.commit = incarnation, applied
         group.term = max(group.term, int(state["term"]))
         group.members = {name: Member(name, *entry) for name, entry in state["members"].items()}
+        for each in others:
+            each.applied = min(each.applied, applied)
         group.values = {key: [(int(i), str(v)) for i, v in entries] for key, entries in state["log"].items()}
     group.settle(now)
 

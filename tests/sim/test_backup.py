@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from plasmatui.model import wire
-from plasmatui.model.operation import BackupOrder, OperationRecord, Pace, RestoreOrder
+from plasmatui.model.operation import BackupOrder, OperationRecord, Pace, RecoverClusterOrder, RestoreOrder
 from plasmatui.model.words import OperationState, StepResult
 from tests.support.operator import Operator, node_of, step_of, told
 from tests.support.site import Site, site
@@ -266,3 +266,47 @@ def test_a_full_disk_ends_the_copy_and_not_the_service(rack: Site, operator: Ope
     assert active(rack, "node02", "chainfire")
     assert not list(tmp_path.rglob("*.part"))
     assert not list(tmp_path.rglob("manifest.json"))
+
+
+def test_a_cluster_that_lives_is_not_recovered(rack: Site, operator: Operator, backup: Path) -> None:
+    plan = operator.plan(RecoverClusterOrder(str(backup)), *VOTERS)
+    assert "lives" in plan.refused
+    record = operator.run(RecoverClusterOrder(str(backup)), *VOTERS)
+    assert {node.error for node in record.nodes} == {"refused"}, told(record)
+    assert all(group.losses == [] for group in rack.rack.rack.cluster.groups.values())
+
+
+def lost(rack: Site) -> None:
+    """The data of all voters are destroyed."""
+    for node in VOTERS:
+        rack.rack.fault(node, "data-lost")
+    assert not any(group.quorum for group in rack.rack.rack.cluster.groups.values())
+    assert not any(name.startswith("chainfire") and "before" not in name for name in names(rack, "node02"))
+
+
+def test_a_lost_cluster_is_recovered_with_every_key_that_it_had(rack: Site, operator: Operator, tmp_path: Path) -> None:
+    keys = Keys(rack)
+    wrote = {f"k{number}": hashlib.sha256(f"{number}".encode()).hexdigest() for number in range(20)}
+    for key, value in wrote.items():
+        keys.put("node01", key, value)
+    assert operator.run(BackupOrder(str(tmp_path)), *VOTERS).state is DONE
+    older = only(tmp_path)
+    keys.put("node02", "later", "after the backup")
+    lost(rack)
+    with pytest.raises(OSError, match="503"):
+        keys.get("node01", "k1")
+    plan = operator.plan(RecoverClusterOrder(str(tmp_path)), *VOTERS)
+    assert plan.order == RecoverClusterOrder(str(older))
+    assert (plan.confirm, plan.phrase, plan.refused) == (3, "sim", "")
+    record = operator.run(RecoverClusterOrder(str(tmp_path)), *VOTERS)
+    assert record.state is DONE, told(record)
+    for node in VOTERS:
+        assert {key: keys.get(node, key) for key in wrote} == wrote, node
+        with pytest.raises(OSError, match="404"):
+            keys.get(node, "later")
+        assert step_of(node_of(record, node), "read-back").result is StepResult.DONE
+    for group in rack.rack.rack.cluster.groups.values():
+        assert sorted(group.voters) == list(VOTERS)
+        assert group.quorum
+    swapped = max(step_of(node, "place-flaredb").end for node in record.nodes)
+    assert all(step_of(node, "start-chainfire").begin >= swapped for node in record.nodes), "they begin together"
