@@ -6,7 +6,6 @@ import asyncio
 from ipaddress import ip_address
 
 from plasmatui.bmc.controller import BmcError
-from plasmatui.certs.files import in_secrets
 from plasmatui.inventory.edit import Editor
 from plasmatui.inventory.inventory import Inventory
 from plasmatui.model.event import LifecycleChanged
@@ -78,6 +77,8 @@ def leftovers(inventory: Inventory, node: str) -> tuple[str, ...]:
     targets = [f"{name}:{each.port}" for each in services if each.health_port is not None]
     if targets:
         found.append(f"monitoring: take out the targets {', '.join(targets)}")
+    from plasmatui.certs.files import in_secrets  # cryptography takes too long for every engine's start
+
     for certificate in in_secrets(inventory, (node,)):
         if certificate.node == node and not certificate.problem:
             found.append(f"certificate to revoke: {certificate.place} (openssl x509 -noout -serial -in ...)")
