@@ -16,6 +16,7 @@ from plasmatui import __version__
 from plasmatui.engine.access import Gatekeeper
 from plasmatui.engine.amendments import Amendments
 from plasmatui.engine.backend import Backend, MakeBackend
+from plasmatui.engine.bare import BareNodes
 from plasmatui.engine.checks import ChecksDesk
 from plasmatui.engine.consoles import ConsoleHub
 from plasmatui.engine.devices import make_devices
@@ -57,9 +58,9 @@ from plasmatui.journal.past import PastJournal
 from plasmatui.journal.sqlite import SqliteJournal
 from plasmatui.model import wire
 from plasmatui.model.event import BmcChanged, ConsoleChanged, Event
-from plasmatui.model.node import BmcState
+from plasmatui.model.node import BmcState, NodeState
 from plasmatui.model.operation import Pace
-from plasmatui.model.words import BmcStatus, Role
+from plasmatui.model.words import BmcStatus, Power, Role
 from plasmatui.operations.runner import Runner
 from plasmatui.operations.site import Site
 from plasmatui.paths import EnginePaths, UnsafeDirectoryError, check_shared, crash_dir
@@ -126,7 +127,7 @@ class Engine:
         self._logs = OperationLogs(paths.operations)
         self._ledger = JournalLedger(self._store, journal, self._logs, self._consoles.refresh_soon)
         self._systems = Systems(inventory, paths)
-        guard = QuorumGuard(lambda: self._inventory, lambda: self._systems.cluster, self._memory)
+        guard = QuorumGuard(lambda: self._inventory, lambda: self._systems.cluster, self._memory, self._bare_nodes())
         site = Site(
             self._backend,
             self._ledger,
@@ -415,6 +416,12 @@ class Engine:
             self._heritage.on_console(event.node, event.payload.state)
         else:
             self._store.apply(event)
+
+    def _bare_nodes(self) -> BareNodes:
+        async def power(node: str) -> Power:
+            return (await self._backend.query(node, "power")).power or Power.UNKNOWN
+
+        return BareNodes(lambda node: self._store.states.get(node) or NodeState(node), power)
 
     def _pace(self) -> Pace:
         policy = self._inventory.policy

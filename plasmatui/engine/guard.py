@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from plasmatui.engine.bare import BareNodes
 from plasmatui.inventory.inventory import Inventory
 from plasmatui.journal.memory import Memory
 from plasmatui.operations.ports import Absence
 
 if TYPE_CHECKING:
     from plasmatui.cluster.clients import ClusterClients
+    from plasmatui.cluster.members import RaftGroup
     from plasmatui.cluster.quorum import Verdict
 
 SEEN = "raft:"
@@ -23,14 +26,24 @@ OVERRIDE = "--override-quorum CLUSTER goes on all the same"
 
 
 class QuorumGuard:
-    """See `operations.ports.Guard`. A node counts as lost from `enter` until `leave`; then its own services tell."""
+    """See `operations.ports.Guard`. A node counts as lost from `enter` until `leave`; then its own services tell.
+
+    Until a raft group was seen there is either no cluster yet, and nothing to guard, or one that cannot be read from
+    here. The first is believed only when every voter is off, in its installer, being installed, or in the hands of a
+    running operation, which had to show the same; else a voter is disturbed only when a person overrides the guard.
+    """
 
     def __init__(
-        self, inventory: Callable[[], Inventory], cluster: Callable[[], ClusterClients], memory: Memory
+        self,
+        inventory: Callable[[], Inventory],
+        cluster: Callable[[], ClusterClients],
+        memory: Memory,
+        bare: BareNodes,
     ) -> None:
         self._inventory = inventory
         self._cluster = cluster
         self._memory = memory
+        self._bare = bare
         self._away: dict[str, set[int]] = {}
         self._lock = asyncio.Lock()
         self._left = asyncio.Event()
@@ -105,7 +118,10 @@ class QuorumGuard:
             if group.voters:
                 self._memory.put(SEEN + group.name, b"1")
         away = self._lost()
-        return [verdict(groups, each, away - each, voters=voters, bootstrapping=not seen) for each in targets]
+        unknown = () if seen else await self._bare.others(self._members(groups) - away)
+        forming = not seen and not unknown
+        found = [verdict(groups, each, away - each, voters=voters, bootstrapping=forming) for each in targets]
+        return [replace(each, reason=_explained(each.reason, unknown)) if not each.allowed else each for each in found]
 
     async def _judge_rest(self, leavers: frozenset[str]) -> Verdict:
         from plasmatui.cluster.members import read_groups
@@ -116,5 +132,19 @@ class QuorumGuard:
     def _voters(self) -> frozenset[str]:
         return frozenset(node.name for node in self._inventory().nodes.values() if node.voter)
 
+    def _members(self, groups: Iterable[RaftGroup]) -> frozenset[str]:
+        """Voters whose profile runs a raft service."""
+        clients = self._cluster()
+        return self._voters() & {node for group in groups for node in clients.nodes_of(group.name)}
+
     def _lost(self) -> frozenset[str]:
         return frozenset(node for node, numbers in self._away.items() if numbers)
+
+
+def _explained(reason: str, unknown: tuple[str, ...]) -> str:
+    """Why it is not taken for a rack without a cluster, and what shows that it is one."""
+    if not unknown:
+        return reason
+    some = ", ".join(unknown[:3]) + (" ..." if len(unknown) > 3 else "")
+    told = f"{reason}; no cluster was seen from here yet, but there may be one: {some}"
+    return f"{told}. A first provisioning wants the voters off, or in their installer"

@@ -244,6 +244,7 @@ class Run:
             show=self._show,
             intent=lambda: self._site.ledger.intent(self.record),
             gate=self._gate,
+            held=lambda: not self._open.is_set(),
         )
         prior = self._prior.get(node.node, {})
         return NodeWork(node, steps, self._site, desk, prior, disturbed=node.node in self._disturbed)

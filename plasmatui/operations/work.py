@@ -41,7 +41,7 @@ class Desk:
         origin: where the order came from.
         pace: how fast the operation goes. turns: who may begin now, where nodes take turns.
         intent: awaited before a step begins, so that it is journalled.
-        gate: awaited before a step begins; waits while the operation is held.
+        gate: awaited before a step begins; waits while the operation is held. held: whether it is.
     """
 
     number: int
@@ -58,6 +58,7 @@ class Desk:
     show: Callable[[NodeRecord], None]
     intent: Callable[[], Awaitable[bool]]
     gate: Callable[[], Awaitable[None]]
+    held: Callable[[], bool]
 
 
 class NodeWork:
@@ -96,7 +97,7 @@ class NodeWork:
         self._leave = ""
         self._committed = False
         self._suspended = False
-        self._guarded = disturbed
+        self._guarded = self._taken = disturbed
         self._stop: Callable[[], None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._answer: asyncio.Future[str] | None = None
@@ -150,8 +151,12 @@ class NodeWork:
         if step.disruptive:
             await self._pass_guard(step)
         interrupted = prior is not None and prior.result in (None, StepResult.UNCERTAIN)
-        if prior is not None and interrupted and await self._settle(step, prior, seen):
-            return
+        if prior is not None and interrupted:
+            if await self._settle(step, prior, seen):
+                return
+            if step.disruptive:  # it was not taken yet: what was true before the engine's end may be so no more
+                self._guarded = False
+                await self._pass_guard(step)
         started = await self._begin(step)
         await self._perform(started, do, acts=True)
         self._end(started, StepResult.DONE, "")
@@ -372,10 +377,7 @@ class NodeWork:
     # --- inside ---------------------------------------------------------------------------------------------------
 
     async def _begin(self, step: Step, begin: float = 0.0) -> StepRecord:
-        if not self._committed:
-            await self._desk.gate()
-        if self._is_left():
-            raise NodeLeftError(self._left())
+        await self._open_gate()
         usual = self.site.ledger.usual(self._desk.word, step.id)
         started = StepRecord(step.id, step.text, step.command, begin or time.time(), usual=usual)
         self._reported = 0.0
@@ -446,15 +448,32 @@ class NodeWork:
         return answer == DONE
 
     async def _pass_guard(self, step: Step) -> None:
-        if self._guarded:
-            return
+        """Ask the guard just before the step. An operation that is held meanwhile asks again when it goes on, since
+        another voter may be lost by then."""
         guard, desk = self.site.guard, self._desk
-        while refusal := await guard.enter(self.node, self.number, override=desk.override, absence=desk.absence):
-            if await self._turn(refusal):
-                continue
-            self._desk_audit(step, f"refused: {refusal}")
-            raise NodeFailedError("refused", f"{self.node}: {refusal}")
-        self._guarded = True
+        while not self._guarded:
+            await self._open_gate()
+            refusal = await guard.enter(self.node, self.number, override=desk.override, absence=desk.absence)
+            if not refusal:
+                self._guarded = self._committed or not desk.held()
+                if not self._guarded and not self._taken:
+                    guard.leave(self.node, self.number)
+            elif not await self._turn(refusal):
+                self._desk_audit(step, f"refused: {refusal}")
+                raise NodeFailedError("refused", f"{self.node}: {refusal}")
+        self._taken = True
+
+    async def _open_gate(self) -> None:
+        """Wait while the operation is held, unless the node's part is brought to its end."""
+        if not self._committed:
+            try:
+                await self._desk.gate()
+            except asyncio.CancelledError:
+                if not self._leave:
+                    raise
+                self._uncancel()
+        if self._is_left():
+            raise NodeLeftError(self._left())
 
     async def _turn(self, refusal: str) -> bool:
         """A refusal may be due to nodes that operations hold now: wait for one to be given back, and ask again."""
