@@ -129,7 +129,7 @@ async def expiry(context: Context) -> Found:
     found: dict[str, list[tuple[str, Found]]] = {}
     for (node, service), (certificate, _, _) in (await _seen(context)).items():
         if certificate is not None:
-            fix = f"plasmatui certs issue {node} --renew, install it and restart {service.name}"
+            fix = f"plasmatui certs rotate {node}"
             found.setdefault(node, []).append((service.name, ends(certificate, now, fix)))
     return _worst(found, "of {} nodes")
 
@@ -153,7 +153,7 @@ async def names(context: Context) -> Found:
         if certificate is None:
             continue
         missing = missing_names(certificate, (clients.host_name(node),))
-        fix = f"plasmatui certs issue {node} --renew"
+        fix = f"plasmatui certs rotate {node}"
         if not certificate.names:
             one = Found(WARNING, f"it names {certificate.subject} as common name only, which many clients refuse", fix)
         elif missing:

@@ -170,7 +170,7 @@ SYSTEM_FINDINGS = (
         "certificate-ends-soon",
         Severity.WARNING,
         "The TLS certificate of a service ends soon.",
-        "Issue another one and install it before that: `plasmatui certs issue NODE --renew`; then restart the service.",
+        "Give the node another one before that: `plasmatui certs rotate NODE`.",
     ),
     FindingKind(
         "clock-skew",

@@ -137,15 +137,15 @@ class Host:
         """Seconds since the kernel's start."""
         return self.clock.now() - self.began
 
-    def authorized_keys(self, user: str, configured: str) -> list[str]:
-        """The lines of a user's authorized_keys. The file is there from the start, with the key that images and
+    def authorized_keys(self, user: str, configured: Callable[[], str]) -> list[str]:
+        """The lines of a user's authorized_keys. The file is there from the start, with the keys that images and
         configurations name; what is written to it later holds."""
         home = "/root" if user == "root" else f"/home/{user}"
         path = f"{home}/.ssh/authorized_keys"
         if user not in self.keyed:
             self.keyed.add(user)
             if self.files.find(path) is None:
-                self.files.put(path, f"{configured}\n".encode(), 0o600)
+                self.files.put(path, configured().encode(), 0o600)
                 self.files.chmod(posixpath.dirname(path), 0o700)
         file = self.files.find(path)
         return [] if file is None or file.mode & 0o022 else file.data.decode(errors="replace").splitlines()

@@ -41,7 +41,7 @@ class ProvisioningHost:
     """See the module. What was here from a rack before goes on to be valid, but for certificates.
 
     Attributes:
-        ssh_key: the private key that every node lets in; public_key: its public half, as a line.
+        ssh_key: the private key that every node lets in at first; public_key: its public half, as a line.
     """
 
     def __init__(self, directory: Path, authority: Authority) -> None:
@@ -59,6 +59,16 @@ class ProvisioningHost:
     @property
     def flake(self) -> Path:
         return self._directory / "flake"
+
+    @property
+    def authorized_keys(self) -> Path:
+        """The keys that images and configurations let in, to be edited as a flake is."""
+        return self.flake / "authorized_keys"
+
+    @property
+    def configured_keys(self) -> str:
+        """What stands there now."""
+        return self.authorized_keys.read_text() if self.authorized_keys.exists() else ""
 
     @property
     def tools(self) -> Path:
@@ -94,6 +104,9 @@ class ProvisioningHost:
             for member in members
         }
         toyflake.create(self.flake, nodes)
+        lines = self.configured_keys.splitlines()
+        if self.public_key not in lines:
+            self.authorized_keys.write_text("\n".join([*lines, self.public_key, ""]))
         self.secrets.mkdir(mode=0o700, exist_ok=True)
         authority = self.secrets / AUTHORITY
         authority.mkdir(mode=0o700, exist_ok=True)

@@ -306,7 +306,7 @@ class Rack:
             port, driver = endpoint.https_port, "redfish"
             redfish = RedfishBmc(machine, users, authority, endpoint.address, endpoint.ipmi_port, self._touched)
             await redfish.start(endpoint.https)
-        sshd = Sshd(machine.address, self._ssh_port, self.provisioning.public_key, machine.faults)
+        sshd = Sshd(machine.address, self._ssh_port, lambda: self.provisioning.configured_keys, machine.faults)
         machine.on_host(sshd.host_changed)
         entry = inventory_file.Entry(identity, profile, endpoint.address, port, driver)
         self.nodes[identity.name] = Node(machine, bmc, redfish, sshd, entry)

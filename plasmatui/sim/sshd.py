@@ -9,6 +9,7 @@ import asyncio
 import errno
 import logging
 import socket
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -56,17 +57,17 @@ class Sshd:
     """One machine's server.
 
     Args:
-        key: public half of the key that images and configurations let in, as a line.
+        keys: reads the lines of authorized_keys that images and configurations bring.
 
     Attributes:
         connections: those that are open.
     """
 
-    def __init__(self, address: str, port: int, key: str, faults: NodeFaults) -> None:
+    def __init__(self, address: str, port: int, keys: Callable[[], str], faults: NodeFaults) -> None:
         self.address = address
         self.port = port
         self.connections: set[asyncssh.SSHServerConnection] = set()
-        self._key = key
+        self._keys = keys
         self._faults = faults
         self._host: Host | None = None
         self._socket: socket.socket | None = None
@@ -133,7 +134,7 @@ class Sshd:
         key = host.shown_key()
         if key not in self._options:
             self._options = {key: make_options(key)}
-        server = partial(NodeServer, host, self._key, self.connections)
+        server = partial(NodeServer, host, self._keys, self.connections)
         try:
             await asyncssh.run_server(accepted, options=self._options[key], server_factory=server)
         except (asyncssh.Error, OSError):  # it was a scan, or somebody without the key

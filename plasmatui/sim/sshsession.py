@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import cast
 
 import asyncssh
@@ -44,9 +45,9 @@ def lets_in(line: str, key: list[str]) -> bool:
 class NodeServer(asyncssh.SSHServer):
     """One connection. It counts as open from the log-in on."""
 
-    def __init__(self, host: Host, key: str, connections: set[asyncssh.SSHServerConnection]) -> None:
+    def __init__(self, host: Host, keys: Callable[[], str], connections: set[asyncssh.SSHServerConnection]) -> None:
         self._host = host
-        self._key = key
+        self._keys = keys
         self._connections = connections
         self._connection: asyncssh.SSHServerConnection | None = None
         self._user = ""
@@ -70,7 +71,7 @@ class NodeServer(asyncssh.SSHServer):
         if username not in USERS or "ssh-denied" in self._host.faults:
             return False
         offered = key.export_public_key().decode().split()[:2]
-        lines = self._host.authorized_keys(username, self._key)
+        lines = self._host.authorized_keys(username, self._keys)
         return any(lets_in(line, offered) for line in lines)
 
     def session_requested(self) -> asyncssh.SSHServerSession[bytes]:

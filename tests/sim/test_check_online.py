@@ -158,7 +158,7 @@ def test_faults_are_named_with_what_to_do(rack: tuple[Site, PxeServer]) -> None:
         "secrets-certificates": ("warning", "cannot be compared", "certs issue node02"),
         "secrets-present": ("failed", "cluster-config.json is not there", "first-boot"),
         "boot-override": ("failed", "node05: it boots from the network every time", "bootdev none node05"),
-        "service-expiry": ("failed", "it ended", "certs issue node02 --renew"),
+        "service-expiry": ("failed", "it ended", "certs rotate node02"),
         "service-chain": ("failed", "it has expired", "certs issue node02"),
         "clock-nodes": ("failed", "node04: 300 s ahead of", "timedatectl"),
         "flake-nodes": ("failed", "node04", "render --only flake"),

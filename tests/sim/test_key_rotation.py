@@ -10,8 +10,8 @@ import pytest
 
 from plasmatui.inventory.loader import load
 from plasmatui.model import wire
-from plasmatui.model.operation import OperationRecord, SshKeysRotateOrder
-from plasmatui.model.words import OperationState
+from plasmatui.model.operation import BootOrder, OperationRecord, SshKeysRotateOrder
+from plasmatui.model.words import OperationState, PowerAction
 from tests.support.operator import Operator, node_of, step_of, told
 from tests.support.site import Site, site
 
@@ -132,3 +132,19 @@ def test_nodes_outside_the_set_are_not_locked_out(rack: Site, operator: Operator
     assert ended.state is DONE, told(ended)
     assert let_in(rack, "node04") == {public(old)}, "the old key is the way in there, as was said"
     assert let_in(rack, "node01") == {public(key_in_use(rack))}
+
+
+def test_installers_let_in_what_the_images_name(rack: Site, operator: Operator) -> None:
+    """As after a rotation: until the images name the new key, they let in the old one alone."""
+    keys = rack.rack.rack.provisioning.authorized_keys
+    new = Path(f"{key_in_use(rack)}.pub").read_text()
+    keys.write_text(new)
+    rack.rack.run(_blank(rack, "node04"))
+    record = operator.run(BootOrder(), "node04")
+    assert record.state is DONE, told(record)
+
+
+async def _blank(rack: Site, node: str) -> None:
+    machine = rack.rack.rack.nodes[node].machine
+    machine.order(PowerAction.OFF)
+    machine.installed = False
