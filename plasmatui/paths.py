@@ -59,6 +59,11 @@ def check_shared(directory: Path) -> int:
         info = os.lstat(directory)
     except OSError as error:
         raise UnsafeDirectoryError(f"{directory}: {error.strerror}; {_make_shared(directory)}") from None
+    if stat.S_ISDIR(info.st_mode) and info.st_uid != os.getuid() and not info.st_mode & 0o022:
+        raise UnsafeDirectoryError(
+            f"{directory} belongs to user {info.st_uid}, who runs the shared engines; this is user {os.getuid()}: ask "
+            "for the engine of this inventory to be started"
+        )
     if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.getuid() or info.st_mode & 0o022:
         raise UnsafeDirectoryError(
             f"{directory} must be a directory of user {os.getuid()} that nobody else may write to; it belongs to user "

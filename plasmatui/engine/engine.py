@@ -490,10 +490,12 @@ async def run_engine(paths: EnginePaths, *, idle: float | None = None) -> int:
         handle_faults(asyncio.get_running_loop())
         try:
             inventory = await asyncio.to_thread(load, paths.inventory)
+            if inventory.policy.access is not None:
+                check_shared(paths.shared.parent)  # before any BMC has a session of an engine that may not be
             engine = await Engine.start(paths, inventory, make_devices, idle=idle)
         except (InventoryError, OSError) as error:
             return _refuse(str(error), EXIT_USAGE)
-        except EngineStartError as error:
+        except (EngineStartError, UnsafeDirectoryError) as error:
             return _refuse(str(error), EXIT_FAILED)
         _handle_signals(engine)
         notify(f"READY=1\nMAINPID={os.getpid()}")

@@ -77,7 +77,7 @@ class MarksDesk:
         more = f" and {len(found) - 3} more" if len(found) > 3 else ""
         return "; ".join(found[:3]) + more
 
-    def refuse(self, session: Session, nodes: Iterable[str], *, break_lock: bool = False) -> None:
+    def refuse(self, session: Session, nodes: tuple[str, ...], *, break_lock: bool = False) -> None:
         """Let an act on `nodes` pass, or not.
 
         Raises:
@@ -85,6 +85,8 @@ class MarksDesk:
         """
         locked = self.against(nodes, session.peer.uid)
         if locked and not break_lock:
+            for node in nodes:
+                self._store.audit(session.id.user, node, "an act on it", f"refused: {locked}", origin=session.id.origin)
             may = "--break-lock goes on all the same" if session.role is Role.ADMIN else "an admin may break it"
             raise ProblemError("locked", f"{locked}; {may}, and who locked it may unlock it: plasmatui unlock")
 

@@ -18,7 +18,7 @@ from typing import get_args
 import pytest
 
 import plasmatui
-from plasmatui.client import EngineClient, EngineError, EngineUnreachableError
+from plasmatui.client import NOBODY, EngineClient, EngineError, EngineUnreachableError, connect
 from plasmatui.engine.access import Gatekeeper, Peer, RefusedError
 from plasmatui.engine.process import EngineStartError
 from plasmatui.inventory.inventory import Access, Inventory
@@ -30,6 +30,7 @@ from plasmatui.model.event import AuditLine, LifecycleChanged
 from plasmatui.model.node import NodeState
 from plasmatui.model.operation import BootDeviceOrder, Order, PowerOrder, ReprovisionOrder
 from plasmatui.model.words import Lifecycle, Power, PowerAction, Role
+from plasmatui.paths import UnsafeDirectoryError, check_shared, engine_paths
 from tests.engine.conftest import Running, Start, until
 from tests.engine.fakes import rack
 
@@ -276,6 +277,29 @@ async def test_no_engine_is_shared_in_a_directory_that_others_may_write_to(
         await start(inventory=open_to(rack(1, private_directories / "inventory.yaml")))
 
 
+async def test_another_user_finds_the_shared_socket(
+    people: People, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setattr("plasmatui.engine.server.peer_of", lambda _: Peer(1, UIDS["olga"], frozenset()))
+    paths = engine_paths(people.running.paths.inventory)
+    assert not await asyncio.to_thread(paths.socket.exists)
+    async with await connect(paths, kind="cli") as client:
+        assert client.welcome.role is Role.OPERATOR
+    await people.running.close()
+    with pytest.raises(EngineUnreachableError) as error:
+        await connect(paths, kind="cli")
+    assert isinstance(error.value.__cause__, NOBODY)
+
+
+def test_the_directory_of_shared_sockets_names_who_runs_the_engines(
+    shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("plasmatui.paths.os.getuid", lambda: 4711)
+    with pytest.raises(UnsafeDirectoryError, match="this is user 4711: ask for the engine"):
+        check_shared(shared)
+
+
 async def test_there_is_no_shared_socket_without_access(start: Start, shared: Path) -> None:
     running = await start(1)
     assert running.paths.shared.parent == shared
@@ -443,6 +467,7 @@ async def test_a_locked_node_refuses_everybody_but_its_locker(people: People) ->
         assert isinstance(plan, wire.PlanReply)
         assert "locked by olga" in plan.plan.locked
         assert people.running.backend.machines["n1"].calls == []
+        assert any("refused: n1 is locked by olga" in line.result for line in await audit(ada, user="ada"))
         await ended(olga, wire.StartOrder(ON, ("n1",)))
         await ended(ada, wire.StartOrder(OFF, ("n1",), None, "", True))
         assert any("locks of others broken" in line.text for line in await audit(ada, user="ada"))
