@@ -38,6 +38,9 @@ SHORT: Final = 15.0
 MARK: Final = "PLASMATUI_RUN"
 """Variable in the environment of every program that is started, by which it and its children are found again."""
 
+_CROWDED: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+"""Seconds between tries to open a session which the server refuses: nothing was started, so each try is harmless."""
+
 _END: Final = (
     'found() { grep -la "$1" /proc/[0-9]*/environ 2>/dev/null; }; '
     'for signal in TERM KILL; do n=0; while [ "$n" -lt "$2" ]; do all=$(found "$1"); [ -n "$all" ] || exit 0; '
@@ -309,6 +312,14 @@ class Host:
 
     async def _start(self, link: _Link, running: Running, command: str) -> None:
         try:
+            for pause in _CROWDED:
+                try:
+                    await link.connection.create_session(lambda: running, command, encoding=None)
+                    return
+                except asyncssh.ChannelOpenError:
+                    if running.channel is not None or link.connection.is_closed():
+                        raise
+                    await asyncio.sleep(pause)  # the server still counts sessions that have ended here
             await link.connection.create_session(lambda: running, command, encoding=None)
         except (asyncssh.Error, OSError) as error:
             why = f"ssh to {self._target}: {clean_line(str(error), 200)}"

@@ -151,7 +151,7 @@ def test_hostile_bmc(monkeypatch: pytest.MonkeyPatch) -> None:
         screen.see("node02")
         for keys in (b"g", b"G"):  # IPMI, then Redfish
             screen.send(keys + b"\r")
-            for tab in ("boot", "operation", "events", "details", "sensors", "sel", "inventory"):
+            for tab in ("boot", "operation", "events", "details", "audit", "sensors", "sel", "inventory"):
                 screen.send(b"]")
                 if tab in ("sensors", "sel", "inventory"):
                     screen.see("asked at")

@@ -32,7 +32,7 @@ from tests.support.terminal import Terminal
 T = TypeVar("T")
 
 ROOT = Path(plasmatui.__file__).parent.parent
-LIMIT = 20.0
+LIMIT = 40.0
 """Seconds within which what is waited for must have come; generous, because the machine may be busy."""
 
 _DIRECTORIES = {

@@ -39,7 +39,7 @@ class Cockpit:
         await self.pilot.press(*("space" if c == " " else c for c in text))
         await self.settle()
 
-    async def settle(self, until: Callable[[], Any] | None = None, limit: float = 5.0) -> None:
+    async def settle(self, until: Callable[[], Any] | None = None, limit: float = 15.0) -> None:
         """Let the screen come to rest, or wait until something is so."""
         await self.pilot.pause()
         waited = 0.0

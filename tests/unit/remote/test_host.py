@@ -113,6 +113,15 @@ async def test_one_connection_for_more_programs_than_sshd_allows_at_once(rig: Ri
     assert rig.server.connections == 1
 
 
+async def test_a_session_that_the_server_has_no_room_for_is_tried_again(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("plasmatui.remote.host.CHANNELS", 14)  # more than the ten of MaxSessions
+    host = rig.hosts.system("node01")
+    done = await asyncio.gather(*(host.run(["sh", "-c", f"sleep 0.3; echo {n}"], limit=30) for n in range(14)))
+    assert [each.out for each in done] == [f"{n}\n".encode() for n in range(14)]
+
+
 async def test_cancel_ends_the_program_there_and_says_so(rig: Rig) -> None:
     host = rig.hosts.system("node01")
     task, pid = await started(host, WAITS)
