@@ -38,8 +38,14 @@ def backup() -> None:
 
 @backup.command(_SET)
 @click.argument("node_set", metavar="SET")
-@click.option("-o", "--output", "directory", type=click.Path(path_type=Path), required=True, metavar="DIR", help=(
-    "Directory on this host; the backup gets one of its own there."))  # fmt: skip
+@click.option(
+    "-o",
+    "--output",
+    "directory",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Directory on this host; the backup gets one of its own there.  [default: backups, beside the inventory]",
+)
 @click.option("--service", "services", multiple=True, metavar="NAME", help="Only its data; may be given again.")
 @click.option("--live", is_flag=True, help="Do not stop services: what is read is as after a power failure.")
 @click.option("--secrets", is_flag=True, help="With /etc/nixos/secrets; the backup holds private keys then.")
@@ -48,7 +54,7 @@ def backup() -> None:
 def make(
     settings: Settings,
     node_set: str,
-    directory: Path,
+    directory: Path | None,
     services: tuple[str, ...],
     live: bool,
     secrets: bool,
@@ -59,7 +65,8 @@ def make(
     One node at a time, leaders of raft groups last: each service is stopped, copied, started, and seen to be well
     before anything else is stopped. `backup SET` is short for it.
     """
-    order = BackupOrder(str(directory.expanduser().absolute()), services, live, secrets)
+    place = str(directory.expanduser().absolute()) if directory is not None else ""
+    order = BackupOrder(place, services, live, secrets)
     return give_order(settings, order, node_set, options, outcome_json)
 
 

@@ -160,14 +160,15 @@ class BackupOrder(msgspec.Struct, frozen=True, tag="backup"):
     """Bring the data of services and the configuration of nodes to the engine's host, one node at a time.
 
     Attributes:
-        directory: absolute, on the engine's host; backups get a directory of their own there.
+        directory: absolute, on the engine's host; backups get a directory of their own there. Empty: `backups` beside
+            the inventory, filled in by the plan.
         services: whose data; none: of all that have a known data directory.
         live: do not stop them: what is read is then as after a power failure.
         secrets: with /etc/nixos/secrets.
         name: of the backup. leaders: nodes that lead a raft group and go last. Both are filled in by the plan.
     """
 
-    directory: str
+    directory: str = ""
     services: tuple[str, ...] = ()
     live: bool = False
     secrets: bool = False
@@ -179,10 +180,11 @@ class RestoreOrder(msgspec.Struct, frozen=True, tag="restore"):
     """Put data of a backup in the place of those that nodes have, which are moved aside.
 
     Attributes:
-        backup: its directory on the engine's host, absolute. services: whose data; none: all that it has of a node.
+        backup: its directory on the engine's host, absolute. Empty: the newest of `backups` beside the inventory,
+            filled in by the plan. services: whose data; none: all that it has of a node.
     """
 
-    backup: str
+    backup: str = ""
     services: tuple[str, ...] = ()
 
 
@@ -191,10 +193,10 @@ class RecoverClusterOrder(msgspec.Struct, frozen=True, tag="recover-cluster"):
 
     Attributes:
         backup: a backup's directory on the engine's host, or one that holds several: the newest that can be used is
-            taken, and filled in by the plan.
+            taken, and filled in by the plan. Empty: `backups` beside the inventory.
     """
 
-    backup: str
+    backup: str = ""
 
 
 Order = (

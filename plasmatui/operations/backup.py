@@ -18,7 +18,7 @@ from plasmatui.inventory.inventory import Service
 from plasmatui.model.command import CommandError
 from plasmatui.model.operation import BackupOrder, NodePlan, Order, Step
 from plasmatui.operations.endings import NodeFailedError
-from plasmatui.operations.nodedata import AT_NIXOS, look_at
+from plasmatui.operations.nodedata import AT_NIXOS, look_at, usual_directory
 from plasmatui.operations.rollout import Waves
 from plasmatui.operations.serviceturn import SERVICE_LIMIT, START_LIMIT, STOP_LIMIT
 from plasmatui.operations.site import Site
@@ -122,6 +122,7 @@ async def look(order: BackupOrder, plans: tuple[NodePlan, ...], site: Site) -> t
     from plasmatui.cluster.members import read_groups
 
     inventory = site.inventory()
+    order = msgspec.structs.replace(order, directory=order.directory or usual_directory(inventory))
     problem = _problem(order, site)
     if problem:
         return order, tuple(NodePlan(plan.node, skipped=problem) for plan in plans)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from plasmatui.inventory.inventory import Service
+from plasmatui.inventory.inventory import Inventory, Service
 from plasmatui.nix.generations import PROFILE
 from plasmatui.operations.endings import NodeFailedError
 
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 AT_NIXOS: Final = "/etc/nixos"
 LIMIT: Final = 60.0
 DU_LIMIT: Final = 300.0
+
+
+def usual_directory(inventory: Inventory) -> str:
+    """Where backups lie when nobody says where."""
+    return str(inventory.path.absolute().parent / "backups")
 
 
 class ServiceData(msgspec.Struct, frozen=True):

@@ -17,6 +17,7 @@ from plasmatui.backups.choose import choose
 from plasmatui.backups.manifest import Backup, BackupError, Part
 from plasmatui.model.operation import NodePlan, Order, RecoverClusterOrder, Step
 from plasmatui.operations import restore
+from plasmatui.operations.nodedata import usual_directory
 from plasmatui.operations.rollout import Waves
 from plasmatui.operations.site import Site
 from plasmatui.operations.work import NodeWork
@@ -95,6 +96,7 @@ async def look(
 ) -> tuple[Order, tuple[NodePlan, ...]]:
     """Choose the backup; say what each node gets; leave out what the backup does not hold."""
     names = tuple(plan.node for plan in plans)
+    order = RecoverClusterOrder(order.backup or usual_directory(site.inventory()))
     try:
         backup = await asyncio.to_thread(chosen, order, names, site)
     except BackupError as error:

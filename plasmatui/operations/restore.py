@@ -11,10 +11,11 @@ import asyncio
 from pathlib import Path
 from typing import Final
 
-from plasmatui.backups.manifest import CONFIGURATION, BackupError, NodeManifest, Part, read_backup
+from plasmatui.backups.manifest import CONFIGURATION, BackupError, NodeManifest, Part, find_backups, read_backup
 from plasmatui.inventory.inventory import Service
 from plasmatui.model.operation import NodePlan, Order, RestoreOrder, Step
 from plasmatui.operations.gauges import size_words
+from plasmatui.operations.nodedata import usual_directory
 from plasmatui.operations.rollout import Waves
 from plasmatui.operations.serviceturn import SERVICE_LIMIT, START_LIMIT, STOP_LIMIT
 from plasmatui.operations.site import Site
@@ -177,6 +178,13 @@ def waves_of(order: RestoreOrder, nodes: tuple[str, ...], site: Site) -> Waves:
 
 async def look(order: RestoreOrder, plans: tuple[NodePlan, ...], site: Site) -> tuple[Order, tuple[NodePlan, ...]]:
     """Say what would be restored on each node; leave out what the backup does not hold."""
+    if not order.backup:
+        usual = Path(usual_directory(site.inventory()))
+        try:
+            newest = await asyncio.to_thread(lambda: find_backups(usual)[-1:])
+        except BackupError as error:
+            return order, tuple(NodePlan(plan.node, skipped=str(error)) for plan in plans)
+        order = RestoreOrder(str(newest[0]) if newest else str(usual), order.services)
     return order, tuple([await asyncio.to_thread(_look, order, plan, site) for plan in plans])
 
 
@@ -196,7 +204,7 @@ def _look(order: RestoreOrder, plan: NodePlan, site: Site) -> NodePlan:
     missing = [name for name in order.services if manifest.part(name) is None]
     if missing or not parts:
         return NodePlan(node, skipped=f"{node}: the backup has no data of {', '.join(missing) or 'services'}")
-    return NodePlan(node, plan.steps, "", (*plan.notes, *notes_of(node, manifest, parts)))
+    return NodePlan(node, steps(order, node, site), "", (*plan.notes, *notes_of(node, manifest, parts)))
 
 
 def notes_of(node: str, manifest: NodeManifest, parts: tuple[Part, ...]) -> tuple[str, ...]:

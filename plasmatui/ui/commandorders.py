@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from plasmatui.model import wire
 from plasmatui.model.operation import (
     AddOrder,
+    BackupOrder,
     BootOrder,
     DecommissionOrder,
     InstallOrder,
     ProvisionOrder,
+    RecoverClusterOrder,
     ReplaceOrder,
     ReprovisionOrder,
+    RestoreOrder,
     RollbackOrder,
     UpdateOrder,
 )
@@ -36,6 +40,9 @@ ORDER_FLAGS: dict[str, tuple[str, ...]] = {
     "drain": (),
     "undrain": (),
     "update": ("--batch", "--reboot", "--no-drain"),
+    "backup": ("-o", "--service", "--live", "--secrets"),
+    "restore": ("--service",),
+    "recover-cluster": (),
     "rollback": ("--to", "--next-boot"),
     "certs": (),
     "sshkeys": (),
@@ -43,7 +50,13 @@ ORDER_FLAGS: dict[str, tuple[str, ...]] = {
 ROTATED = ("certs", "sshkeys")
 ROTATE = "rotate"
 """The word after those that name what is rotated."""
-_ACTION = {"provision": "install", "add": "install", "replace": "reprovision", "decommission": "reprovision"}
+_ACTION = {
+    "provision": "install",
+    "add": "install",
+    "replace": "reprovision",
+    "decommission": "reprovision",
+    "recover-cluster": "restore",
+}
 """Words whose action in the registry has another name."""
 OPS = ("show", "log", "cancel", "hold", "release", "resume", "retry")
 LOOKING = ("show", "log")
@@ -53,6 +66,11 @@ Sets = Callable[[list[str]], tuple[str, ...]]
 
 class OrderError(ValueError):
     """A command cannot be understood or done; the message says why."""
+
+
+def _absolute(directory: str) -> str:
+    """As the command line takes it: the engine has another working directory."""
+    return str(Path(directory).expanduser().absolute())
 
 
 class OrderWords:
@@ -73,6 +91,9 @@ class OrderWords:
             "drain": lambda words: self._main.orders.drain(self._nodes("drain", words)[0]),
             "undrain": lambda words: self._main.orders.undrain(self._nodes("undrain", words)[0]),
             "update": self._update,
+            "backup": self._backup,
+            "restore": self._restore,
+            "recover-cluster": self._recover_cluster,
             "rollback": self._rollback,
             "sshkeys": lambda words: self._main.orders.rotate_keys(self._rotated("sshkeys", words)),
             "certs": lambda words: self._main.orders.rotate_certs(self._rotated("certs", words)),
@@ -155,6 +176,43 @@ class OrderWords:
         nodes, flags = self._nodes("update", words)
         order = UpdateOrder(int(batch or 1), RebootRule(reboot or RebootRule.AUTO), "--no-drain" not in flags)
         self._main.orders.update(nodes, order)
+
+    def _services(self, words: list[str]) -> tuple[tuple[str, ...], list[str]]:
+        """What follows each --service, and the other words."""
+        found: list[str] = []
+        while "--service" in words:
+            value, words = self._value("--service", words)
+            if not value or value.startswith("-"):
+                raise OrderError("expected the name of a service after --service")
+            found.append(value)
+        return tuple(found), words
+
+    def _backup(self, words: list[str]) -> None:
+        directory, words = self._value("-o", words)
+        if directory is not None and (not directory or directory.startswith("-")):
+            raise OrderError("expected a directory after -o")
+        services, words = self._services(words)
+        nodes, flags = self._nodes("backup", words)
+        place = _absolute(directory) if directory else ""
+        self._main.orders.backup(nodes, BackupOrder(place, services, "--live" in flags, "--secrets" in flags))
+
+    def _restore(self, words: list[str]) -> None:
+        services, words = self._services(words)
+        place, words = self._place("restore", words)
+        nodes, _ = self._nodes("restore", words)
+        self._main.orders.restore(nodes, RestoreOrder(place, services))
+
+    def _recover_cluster(self, words: list[str]) -> None:
+        place, words = self._place("recover-cluster", words)
+        nodes, _ = self._nodes("recover-cluster", words)
+        self._main.orders.restore(nodes, RecoverClusterOrder(place))
+
+    @staticmethod
+    def _place(name: str, words: list[str]) -> tuple[str, list[str]]:
+        """The directory that comes first, and the other words."""
+        if len(words) < 2 or words[0].startswith("-"):
+            raise OrderError(f"expected {name} DIR SET")
+        return _absolute(words[0]), words[1:]
 
     def _rollback(self, words: list[str]) -> None:
         to, words = self._value("--to", words)

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from plasmatui.model import wire
 from plasmatui.model.bmc import BootDevice
-from plasmatui.model.operation import BootOrder, RollbackOrder, UpdateOrder
+from plasmatui.model.operation import BackupOrder, BootOrder, RollbackOrder, UpdateOrder
 from plasmatui.model.words import PowerAction
 from plasmatui.ui.actions import BY_ID
 from plasmatui.ui.works import order_text
 
 if TYPE_CHECKING:
+    from plasmatui.ui.dialogs.backups import Restoring
     from plasmatui.ui.dialogs.order import OrderDialog
     from plasmatui.ui.dialogs.system import Exchanging, Installing
     from plasmatui.ui.screens.main import MainScreen
@@ -61,6 +62,18 @@ class Orders:
         from plasmatui.ui.dialogs.system import ReplaceDialog
 
         self._ask(targets, lambda hidden: ReplaceDialog(targets, hidden, order))
+
+    def backup(self, targets: tuple[str, ...], order: BackupOrder | None = None) -> None:
+        """Ask for a backup."""
+        from plasmatui.ui.dialogs.backups import BackupDialog
+
+        self._ask(targets, lambda hidden: BackupDialog(targets, hidden, order))
+
+    def restore(self, targets: tuple[str, ...], order: Restoring | None = None) -> None:
+        """Ask for data of a backup to be restored."""
+        from plasmatui.ui.dialogs.backups import RestoreDialog
+
+        self._ask(targets, lambda hidden: RestoreDialog(targets, hidden, order))
 
     def recover(self, targets: tuple[str, ...]) -> None:
         """Ask for nodes to be mended."""
@@ -129,6 +142,8 @@ class Orders:
             "undrain": ("Undrain ...", "back into service; level 1", lambda: self.undrain(targets)),
             "update": ("Update ...", "to what the flake has, rolling; level 2", lambda: self.update(targets)),
             "rollback": ("Roll back ...", "to a generation; level 2", lambda: self.rollback(targets)),
+            "backup": ("Back up ...", "beside the inventory, one at a time; level 2", lambda: self.backup(targets)),
+            "restore": ("Restore ...", "from the newest backup; level 3", lambda: self.restore(targets)),
             "recover": ("Recover ...", "what is wrong, and the smallest cure; level 2", lambda: self.recover(targets)),
             "reprovision": (
                 "Replace, reprovision, decommission ...",

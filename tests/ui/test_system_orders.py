@@ -8,6 +8,7 @@ from textual import events
 from plasmatui.model import wire
 from plasmatui.model.operation import (
     AddOrder,
+    BackupOrder,
     BootOrder,
     CertsRotateOrder,
     DecommissionOrder,
@@ -17,9 +18,11 @@ from plasmatui.model.operation import (
     Pace,
     Plan,
     ProvisionOrder,
+    RecoverClusterOrder,
     RecoverOrder,
     ReplaceOrder,
     ReprovisionOrder,
+    RestoreOrder,
     RollbackOrder,
     SshKeysRotateOrder,
     UndrainOrder,
@@ -28,6 +31,7 @@ from plasmatui.model.operation import (
 from plasmatui.model.system import Disk
 from plasmatui.model.words import RebootRule
 from plasmatui.ui.dialogs import base
+from plasmatui.ui.dialogs.backups import BackupDialog, RestoreDialog
 from plasmatui.ui.dialogs.generations import GenerationsDialog
 from plasmatui.ui.dialogs.system import (
     BootDialog,
@@ -239,6 +243,32 @@ async def test_an_update_is_chosen_planned_and_confirmed(cockpit) -> None:
         assert (await started(ui)).order == UpdateOrder(4, RebootRule.NEVER, drain=False)
 
 
+# Backups
+
+
+async def test_a_backup_is_chosen_planned_and_confirmed(cockpit) -> None:
+    async with cockpit() as ui:
+        ui.main.orders.backup(("node01",))
+        await ui.settle(lambda: isinstance(ui.dialog, BackupDialog))
+        await planned(ui)
+        assert "stopped meanwhile" in ui.text()
+        await ui.press("r", "k")
+        await planned(ui)
+        assert "as after a power failure" in ui.text()
+        await ui.press("y")
+        assert (await started(ui)).order == BackupOrder(live=True, secrets=True)
+
+
+async def test_nothing_is_restored_before_it_is_said_what_is_lost(cockpit) -> None:
+    async with cockpit() as ui:
+        ui.main.orders.restore(("node01",))
+        await ui.settle(lambda: isinstance(ui.dialog, RestoreDialog))
+        assert not ui.world.of(wire.PlanOrder)
+        await ui.press("c")
+        await ui.settle(lambda: ui.world.of(wire.PlanOrder))
+        assert ui.world.of(wire.PlanOrder)[-1].order == RecoverClusterOrder()
+
+
 # Rolling back
 
 
@@ -297,6 +327,13 @@ async def test_leaving_the_generations_starts_nothing(cockpit) -> None:
         ),
         ("decommission node01", DecommissionOrder()),
         ("recover node01", RecoverOrder()),
+        ("backup node01", BackupOrder()),
+        (
+            "backup -o /b node01 --service iam --service flaredb --live --secrets",
+            BackupOrder("/b", ("iam", "flaredb"), live=True, secrets=True),
+        ),
+        ("restore /b/one node01 --service iam", RestoreOrder("/b/one", ("iam",))),
+        ("recover-cluster /b node01", RecoverClusterOrder("/b")),
         ("drain node01", DrainOrder()),
         ("undrain node01", UndrainOrder()),
         ("certs rotate node01", CertsRotateOrder()),
@@ -327,6 +364,9 @@ async def test_words_open_the_same_dialogs(cockpit, text: str, order) -> None:
         ("update node01 --reboot often", "auto, never, always after --reboot"),
         ("rollback node01 --to x", "number of a generation"),
         ("replace node01 --mac", "expected an address after --mac"),
+        ("backup node01 -o", "expected a directory after -o"),
+        ("backup node01 --service --live", "expected the name of a service"),
+        ("restore node01", "expected restore DIR SET"),
     ],
 )
 async def test_what_is_wrong_with_words_is_said(cockpit, text: str, words: str) -> None:

@@ -44,6 +44,12 @@ class ActingView(View):
     def action_rollback(self) -> None:
         self.main.orders.rollback(self.targets())
 
+    def action_backup(self) -> None:
+        self.main.orders.backup(self.targets())
+
+    def action_restore(self) -> None:
+        self.main.orders.restore(self.targets())
+
     def action_recover(self) -> None:
         self.main.orders.recover(self.targets())
 
