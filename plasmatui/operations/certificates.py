@@ -86,8 +86,7 @@ def steps(order: CertsRotateOrder, node: str, site: Site) -> tuple[Step, ...]:
             "put-back",
             "Only if a service does not take it: put the old files back and restart with them",
             f"{ssh}mv {key}.old-OPERATION {key}, and the certificate; systemctl restart",
-            PUT_BACK_LIMIT,
-            disruptive=True,
+            PUT_BACK_LIMIT,  # no guard: the node counts as lost since `place`, and this brings it back
             precondition="something above failed",
         ),
         Step(

@@ -106,8 +106,11 @@ async def _deploy(work: NodeWork, files: NodeFiles, found: Found, pair: Pair) ->
     except NodeFailedError as error:
         if _changed(work):
             await _put_back(work, files, found, error)
-        await work.act("remove-old", lambda: certfiles.remove(host, files), seen=_again)
-        raise
+        try:
+            await work.act("remove-old", lambda: certfiles.remove(host, files), seen=_again)
+        except NodeFailedError as second:  # what had failed before is the reason
+            work.log(f"what was laid there could not be removed: {second.message}")
+        raise error from None
     except NodeLeftError as error:
         if not _changed(work):
             raise
@@ -136,6 +139,7 @@ async def _put_back(work: NodeWork, files: NodeFiles, found: Found, error: NodeF
     Raises:
         NodeFailedError: always: what had failed, and whether all is as before.
     """
+    work.commit()  # a cancel must not leave a service without a certificate that it takes
     try:
         await work.act("put-back", lambda: _restore(work, files, found), seen=_again)
     except NodeFailedError as second:
