@@ -174,9 +174,8 @@ def backup(directory: Path, nodes: dict[str, tuple[str, ...]], *planned: str) ->
     for node, voters in nodes.items():
         (directory / node).mkdir(parents=True)
         raft = RaftSeen(node, "follower", "node01", voters)
-        part = Part(
-            "chainfire", "/var/lib/chainfire", "chainfire.service", "chainfire.tar.gz", 1, "0" * 64, 1, True, WHEN, WHEN, raft
-        )  # fmt: skip
+        path, unit, file = "/var/lib/chainfire", "chainfire.service", "chainfire.tar.gz"
+        part = Part("chainfire", path, unit, file, 1, "0" * 64, 1, True, WHEN, WHEN, raft)
         manifest = NodeManifest("prod", node, "control-plane", True, "system-3-link", 1, WHEN, WHEN, False, (part,))
         write_json(directory / node / "manifest.json", manifest)
     directory.mkdir(exist_ok=True)
