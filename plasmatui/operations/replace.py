@@ -25,7 +25,7 @@ from plasmatui.operations.site import Change, Site
 from plasmatui.operations.work import NodeWork
 
 BMC_LIMIT = 90.0
-PATIENCE = 8.0
+PATIENCE = 5.0
 """Seconds that the BMC of the machine to be installed gets before a person is asked for it."""
 
 PACE = 2.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -15,6 +16,7 @@ from plasmatui.model.words import Lifecycle, OperationState, PowerAction
 from tests.support.operator import Operator, node_of, step_of, told
 from tests.support.site import Site, site
 
+NEW_MAC = "3c:ec:ef:00:00:99"
 DONE, HELD, FAILED = OperationState.DONE, OperationState.HELD, OperationState.FAILED
 
 
@@ -67,6 +69,16 @@ def come_back(rack: Site, node: str) -> None:
     rack.rack.clear(node)
 
 
+def other_card(rack: Site, node: str) -> None:
+    """Another machine is in the node's place: it has another network card."""
+    machine = rack.rack.rack.machines[node]
+
+    async def change() -> None:
+        machine.identity = replace(machine.identity, macs=(NEW_MAC,))
+
+    rack.rack.run(change())
+
+
 def asks(word: str):  # type: ignore[no-untyped-def]
     """Whether the first node asks something that has `word` among its answers."""
 
@@ -104,7 +116,8 @@ def test_dead_voters_are_replaced_one_at_a_time_by_engines_that_die(rack: Site, 
     record = operator.wait(first, "the question whether it is off", asks("off"))
     assert "no answer within" in record.nodes[0].question
     assert step_of(record.nodes[0], "power-off").result == "done"
-    second = operator.start(ReplaceOrder(), "node05")
+    other_card(rack, "node05")
+    second = operator.start(ReplaceOrder(mac=NEW_MAC), "node05")
 
     def waits(record: OperationRecord) -> bool:
         return f"node02 is in the hands of operation {first}" in record.nodes[0].message
@@ -129,6 +142,7 @@ def test_dead_voters_are_replaced_one_at_a_time_by_engines_that_die(rack: Site, 
 
     record = operator.ended(second)
     assert record.state is DONE, told(record)
+    assert load(rack.inventory).nodes["node05"].macs == (NEW_MAC,)
     assert healthy_voters(rack) == [{f"node0{number}" for number in range(1, 6)}] * 2
     whole(rack)
 

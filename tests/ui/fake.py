@@ -226,6 +226,7 @@ class FakeWorld:
         self.role = Role.ADMIN
         self.phrase = ""
         self.notes: tuple[str, ...] = ()
+        self.diffs: dict[str, str] = {}
         self.disks: dict[str, tuple[Disk, ...]] = {}
         self.oplogs: dict[tuple[int, str], bytes] = {}
         self.page = 256_000
@@ -481,6 +482,7 @@ class FakeWorld:
                 name,
                 (Step("act", words, f"IPMI {words} to {name}", 60.0, True, self.confirm == 3),),
                 disks=self.disks.get(name, ()),
+                diff=self.diffs.get(name, ""),
             )
             for name in body.nodes
         )

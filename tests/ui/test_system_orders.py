@@ -107,6 +107,21 @@ async def test_nothing_is_chosen_at_first_where_there_is_a_choice(cockpit, key: 
         assert not ui.world.of(wire.PlanOrder)
 
 
+async def test_how_the_inventory_changes_stands_in_the_plan(cockpit) -> None:
+    world = FakeWorld()
+    world.confirm, world.phrase = 3, "node01"
+    world.diffs = {"node01": "--- inventory.yaml\n+++ inventory.yaml\n-  node01: {}  # [b]old[/]\n"}
+    async with cockpit(world, size=(120, 40)) as ui:
+        await ui.press("X", "d")
+        await planned(ui)
+        text = ui.text()
+        assert "the inventory is changed:" in text
+        assert "-  node01: {}  # [b]old[/]" in text
+        assert "type node01 and press enter" in text
+        await phrase(ui, "node01")
+        assert (await started(ui)).order == DecommissionOrder()
+
+
 @pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
 async def test_an_installation_shows_the_disks_and_wants_the_plans_phrase(cockpit, size) -> None:
     world = FakeWorld()
