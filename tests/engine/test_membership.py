@@ -265,7 +265,7 @@ class Memory:
 @pytest.fixture
 def guard(inventory_file: Path, cluster: Cluster) -> QuorumGuard:
     inventory: Inventory = load(inventory_file)
-    return QuorumGuard(lambda: inventory, lambda: cast(Any, None), cast(Any, Memory()))
+    return QuorumGuard(lambda: inventory, lambda: cast(Any, None), cast(Any, Memory()), cast(Any, None))
 
 
 @pytest.mark.parametrize("override", [False, True])
