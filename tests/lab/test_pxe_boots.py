@@ -15,7 +15,7 @@ import pytest
 
 from plasmatui.cli.main import run
 from tests.conftest import REQUIRE_LAB
-from tests.support import guest
+from tests.support import bmc_lab, guest
 from tests.support.boot_lab import CONSOLE, NODE, START, SYSLOG, Job, Lab
 
 LIMIT = 420.0
@@ -54,8 +54,16 @@ networks:
 pxe:
   {{server: 10.0.100.10, interface: eth0, assets: /srv/pxe, dhcp: {dhcp}, tftp: {{engine: {tftp}}}, loaders: {loaders}}}
 nodes:
-  node01: {{profile: worker, mac: "52:54:00:12:34:56", provisioning_ip: 10.0.100.50}}
+  node01: {{profile: worker, mac: "52:54:00:12:34:56", provisioning_ip: 10.0.100.50{bmc}}}
 """
+
+WATCHED = """\
+bmc_defaults: {{username: admin, password: {{file: "{directory}/password"}}}}
+logs:
+  - {{kind: dhcp, format: kea, file: "{directory}/kea-dhcp4.log"}}
+  - {{kind: http, format: plasmatui-serve, file: "{directory}/bundle/serve.log"}}
+"""
+"""What the engine needs to switch the machine on and to watch it."""
 
 LOADER = ("dhcp-loader", "tftp-loader")
 IPXE = ("dhcp-ipxe", "ipxe-script", "http-kernel", "http-initrd", "kernel-start", "initrd-start", "installer-up")
@@ -74,6 +82,7 @@ class Scenario:
         loaders: as the inventory has them.
         spoil: what is broken; see `boot_lab.SPOILS`.
         until: what the console shows then, for good.
+        bmc: it is switched on by plasmatui's commands, and watched by its engine.
     """
 
     firmware: str
@@ -87,6 +96,7 @@ class Scenario:
     loaders: str = "{efi-x64: ipxe.efi, bios: undionly.kpxe}"
     spoil: str = ""
     until: str = ""
+    bmc: bool = False
 
     def seen(self) -> dict[str, set[str]]:
         """The files that must have seen each stage. A stage keeps six lines, and DHCP alone may fill them."""
@@ -195,6 +205,13 @@ BROKEN = [
 ]
 
 
+ORDERED = pytest.param(
+    Scenario("bios", KEA, "kea", "tftpd-hpa", IPXE, "", "", "", bmc=True),
+    marks=pytest.mark.needs("kea-dhcp4", "in.tftpd", "ipmi_sim", "setsid"),
+    id="bios-by-ipmi",
+)
+
+
 class Boot:
     """A scenario in its own directory; `wrong` says in the end what went wrong, as `Lab.run` does."""
 
@@ -202,12 +219,26 @@ class Boot:
 
     def __init__(self, scenario: Scenario, directory: Path, image: Path) -> None:
         self.bundle = directory / "bundle"
-        self._directory = directory
-        text = INVENTORY.format(dhcp=scenario.dhcp, tftp=scenario.tftp, loaders=scenario.loaders)
+        self.directory = directory
+        bmc = f", bmc: {bmc_lab.ADDRESS}" if scenario.bmc else ""
+        text = INVENTORY.format(dhcp=scenario.dhcp, tftp=scenario.tftp, loaders=scenario.loaders, bmc=bmc)
+        if scenario.bmc:
+            text += WATCHED.format(directory=directory)
+            for name, secret in (("password", bmc_lab.PASSWORD), ("wrong-password", "guessed")):
+                (directory / name).write_text(secret)
+                (directory / name).chmod(0o600)
         (directory / "inventory.yaml").write_text(text, encoding="utf-8")
         (directory / "worker").symlink_to(image)
         self.lab = Lab(
-            Job(str(directory), scenario.firmware, list(scenario.daemons), LIMIT, scenario.spoil, scenario.until)
+            Job(
+                str(directory),
+                scenario.firmware,
+                list(scenario.daemons),
+                LIMIT,
+                scenario.spoil,
+                scenario.until,
+                scenario.bmc,
+            )
         )
 
     def timeline(self, capsys: pytest.CaptureFixture[str]) -> tuple[dict[str, Any], str]:
@@ -222,7 +253,7 @@ class Boot:
 
     def tails(self) -> str:
         """The last lines of the console and of everything that was logged."""
-        paths = [*self._directory.glob("*.out"), *self._directory.glob("*.err"), *self.bundle.glob("*")]
+        paths = [*self.directory.glob("*.out"), *self.directory.glob("*.err"), *self.bundle.glob("*")]
         return "".join(
             f"\n--- {path.name}\n{path.read_text('utf-8', 'replace')[-2500:]}"
             for path in sorted(paths)
@@ -285,3 +316,32 @@ def test_a_fault_is_named(
     timeline, told = boots[request.node.callspec.id].timeline(capsys)
     assert (timeline["reached"], timeline["outcome"]) == (scenario.stages[-1], "stopped"), told
     assert [each["id"] for each in timeline["findings"] if each["severity"] == "error"][:1] == [finding], told
+
+
+@pytest.mark.parametrize("scenario", [ORDERED])
+def test_a_machine_is_switched_on_by_ipmi_and_watched(
+    scenario: Scenario, boots: dict[str, Boot], request: pytest.FixtureRequest
+) -> None:
+    """The device that was set is the one that is booted; the serial line comes over the LAN; the end is seen."""
+    boot = boots[request.node.callspec.id]
+    wrong = boot.wrong.result()
+    assert not wrong, wrong + boot.tails()
+    story = json.loads((boot.directory / "story.json").read_text())
+    told = json.dumps(story, indent=1) + boot.tails()
+    for name, device in (("disk", "disk"), ("pxe", "pxe")):
+        answer = story[name]["nodes"][NODE]
+        # This BMC takes the device and cannot tell it (its answer is never valid).
+        assert (answer["ok"], answer["device"], answer["verified"]) == (True, device, None), told
+    powers = [story[name]["nodes"][NODE] for name in ("first", "second", "off")]
+    assert [(each["before"], each["power"]) for each in powers] == [("off", "on"), ("off", "on"), ("on", "off")], told
+    assert story["events"]["seen"] == ["on network", "on disk"], told
+    (newest,) = story["timeline"]["nodes"][NODE]["boots"]
+    assert (newest["reached"], newest["outcome"]) == ("installer-up", "installer-up"), told
+    assert [each["stage"] for each in newest["stages"]] == ["powering-on", "firmware", *scenario.stages], told
+    for stage in newest["stages"]:
+        assert (stage["state"], stage["inferred"]) == ("done", False), told
+    console = f"console {NODE}"
+    silent = {each["stage"] for each in newest["stages"] if console not in {line["file"] for line in each["evidence"]}}
+    assert silent == {"powering-on"}, told
+    assert story["status"]["nodes"][NODE]["power"] == "off", told
+    assert story["wrong"]["nodes"][NODE]["error"]["id"] == "bmc-auth", told

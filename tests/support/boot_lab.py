@@ -24,6 +24,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from plasmatui.cli.main import run as plasmatui
+from tests.support import bmc_lab
 from tests.support.dhcp_lab import ip
 
 SERVER, PORT, NIC = "10.0.100.10", 8080, "eth0"
@@ -66,6 +67,7 @@ class Job:
         daemons: keys of `DAEMONS`, in the order of their start.
         limit: seconds for the whole boot.
         spoil: key of `SPOILS`: what is broken on the server, empty for nothing.
+        bmc: a BMC switches the machine on, ordered by plasmatui's commands; there is no bundle then.
         until: pattern; the machine is cut off when its console shows it. Empty: it powers itself off.
     """
 
@@ -75,6 +77,7 @@ class Job:
     limit: float
     spoil: str = ""
     until: str = ""
+    bmc: bool = False
 
 
 @dataclass(frozen=True)
@@ -296,13 +299,13 @@ def wait_for(condition: Callable[[], bool], limit: float, what: str) -> None:
 
 
 def machine(firmware: str, work: Path) -> list[str]:
-    """QEMU's arguments.
+    """QEMU's arguments, without its serial port.
 
     Without an option ROM, OVMF drives the card itself and fetches its loader by TFTP; SeaBIOS needs the card's, which
     is iPXE. Video stays out of the way, so that firmware prints on the serial port.
     """
     words = ["qemu-system-x86_64", "-accel", "tcg", "-m", "512", "-display", "none", "-nodefaults", "-no-reboot"]
-    words += ["-vga", "none", "-serial", "stdio", "-object", "rng-random,id=rng,filename=/dev/urandom"]
+    words += ["-vga", "none", "-object", "rng-random,id=rng,filename=/dev/urandom"]
     words += ["-device", "virtio-rng-pci,rng=rng", "-netdev", "tap,id=net,ifname=tap0,script=no,downscript=no"]
     card = f"virtio-net-pci,netdev=net,mac={MAC},bootindex=1"
     if firmware == "bios":
@@ -324,7 +327,10 @@ def boot(job: Job, work: Path) -> str:
         (bundle / f"{CONSOLE}.timing").open("w") as timing,
         (work / "qemu.err").open("wb") as errors,
         subprocess.Popen(
-            machine(job.firmware, work), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
+            [*machine(job.firmware, work), "-serial", "stdio"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
         ) as qemu,
         selectors.DefaultSelector() as selector,
     ):
@@ -345,6 +351,14 @@ def boot(job: Job, work: Path) -> str:
                 return ""
         qemu.kill()
     return f"the machine had not come to its end after {job.limit:g} s"
+
+
+def told_by_commands(job: Job, work: Path) -> str:
+    network = machine(job.firmware, work)
+    disk = [each.replace(",bootindex=1", ",romfile=") for each in network]
+    with bmc_lab.bmc(work, {"network": network, "disk": disk}, START):
+        bmc_lab.story(work, job.limit)
+    return ""
 
 
 def write_manifest(job: Job, bundle: Path) -> None:
@@ -370,7 +384,7 @@ def main() -> None:
     with Syslog(work / "bundle" / SYSLOG), contextlib.ExitStack() as daemons:
         for name in job.daemons:
             daemons.enter_context(running(name, work))
-        wrong = boot(job, work)
+        wrong = told_by_commands(job, work) if job.bmc else boot(job, work)
     write_manifest(job, work / "bundle")
     if wrong:
         sys.exit(wrong)
