@@ -12,7 +12,7 @@ from plasmatui.cli.failure import FAILED, USAGE, Failure
 from plasmatui.cli.order_options import OrderOptions
 from plasmatui.cli.output import clean, disk_size, duration, json_error, note, print_json, result, table
 from plasmatui.cli.sets import fold
-from plasmatui.model.operation import InstallOrder, NodePlan, Pace, Plan, Step
+from plasmatui.model.operation import InstallOrder, NodePlan, Order, Pace, Plan, Step, UpdateOrder
 from plasmatui.model.system import Disk
 
 
@@ -78,7 +78,7 @@ def _disk_json(disk: Disk) -> dict[str, Any]:
 
 def plan_lines(plan: Plan) -> list[str]:
     """The plan with every step's exact command, node by node."""
-    lines = [f"plan: {clean(plan.cli)}", f"pace: {pace_words(plan.pace)}"]
+    lines = [f"plan: {clean(plan.cli)}", f"pace: {pace_words(plan.pace, plan.order)}"]
     for node in plan.nodes:
         if node.skipped:
             lines.append(f"{node.node}: left out: {_without_name(node, node.skipped)}")
@@ -127,8 +127,10 @@ def _left_out(plan: Plan) -> str:
     return "every node of the set is left out"
 
 
-def pace_words(pace: Pace) -> str:
+def pace_words(pace: Pace, order: Order) -> str:
     """`16 at once, 2 s between two starts, 4 of one rack, network boots 1 Gbit/s together`."""
+    if isinstance(order, UpdateOrder):
+        return order.turns(pace.parallel)
     parts = [f"{pace.parallel} at once"]
     if pace.stagger:
         parts.append(f"{pace.stagger:g} s between two starts")
@@ -268,7 +270,7 @@ def _count(plan: Plan) -> str:
 def _show_short(plan: Plan) -> None:
     """The steps once for all nodes that have the same, every target, the disks, and what is to be known before."""
     note(clean(plan.cli))
-    note(f"pace: {pace_words(plan.pace)}")
+    note(f"pace: {pace_words(plan.pace, plan.order)}")
     alike: dict[tuple[str, ...], list[str]] = {}
     for node in plan.nodes:
         if not node.skipped:

@@ -147,7 +147,7 @@ def operation_lines(record: OperationRecord) -> list[str]:
         f"operation {record.number}: {record.state}{', not all nodes done' if failed and record.end else ''}",
         f"command: {clean(record.cli)}",
         f"by {clean(record.by)}, {clock(record.begin)}, {took}",
-        f"pace: {pace_words(record.pace)}",
+        f"pace: {pace_words(record.pace, record.order)}",
     ]
     if record.retry_of:
         lines.append(f"tries again what failed in operation {record.retry_of}")

@@ -143,6 +143,10 @@ class UpdateOrder(msgspec.Struct, frozen=True, tag="update"):
     confirm: int = 90
     leaders: tuple[str, ...] = ()
 
+    def turns(self, copies: int) -> str:
+        """How fast it goes, in words; `copies` are made at once."""
+        return f"{self.batch} at once behind a canary, voters one by one; {copies} copied at once"
+
 
 class SshKeysRotateOrder(msgspec.Struct, frozen=True, tag="sshkeys-rotate"):
     """Replace the key that nodes are logged in to with: the new one added and tried everywhere, the inventory switched,

@@ -228,10 +228,17 @@ async def _again() -> bool:
 
 
 async def _read(work: NodeWork) -> str:
-    """Generation and system to which the node would go back: those that boot next."""
+    """Generation and system to which the node would go back: those that boot next.
+
+    Raises:
+        NodeFailedError: "generation-drift": there is none.
+    """
     host = system(work)
     found = await read_generations(work.node, host)
     state = await read_state(work.node, host)
+    if not state.profile.startswith("/nix/store/"):
+        text = f"{work.node}: its system profile leads to no system: it could not go back"
+        raise NodeFailedError("generation-drift", text, (f"{PROFILE} is {state.profile}",))
     if state.word == "trial":
         work.log(f"it runs {state.current} on trial; what boots next is taken as the old system")
     return f"{next((each.number for each in found if each.current), 0)} {state.profile}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from plasmatui.inventory.nodesets import fold
-from plasmatui.model.operation import NodePlan, Pace, Plan
+from plasmatui.model.operation import NodePlan, Order, Pace, Plan, UpdateOrder
 from plasmatui.model.system import Disk
 from plasmatui.ui.context import Context
 from plasmatui.ui.lines import Part, TextLine, text_line
@@ -26,7 +26,7 @@ def plan_head(context: Context, plan: Plan) -> list[TextLine]:
     elif any(step.disruptive for node in plan.nodes for step in node.steps):
         lines.append(text_line((f"{glyph['ok']} guard: allows it", "role-ok")))
     lines += [text_line((f"    {note}", "")) for note in plan.notes if note not in plan.refused]
-    lines.append(text_line(("pace: ", "role-muted"), (pace_text(plan.pace), "")))
+    lines.append(text_line(("pace: ", "role-muted"), (pace_text(plan.pace, plan.order), "")))
     return lines
 
 
@@ -42,8 +42,10 @@ def refusal(plan: Plan) -> str:
     return plan.refused.partition("; --override-quorum")[0]
 
 
-def pace_text(pace: Pace) -> str:
+def pace_text(pace: Pace, order: Order) -> str:
     """A pace in words."""
+    if isinstance(order, UpdateOrder):
+        return order.turns(pace.parallel)
     words = [f"{pace.parallel} at once"]
     if pace.stagger:
         words.append(f"{pace.stagger:g}s between two starts")
