@@ -7,6 +7,7 @@ kernel is booted once. Whatever happens, a reboot returns to the system from bef
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from plasmatui.model.command import CommandError
 from plasmatui.model.event import LifecycleChanged
@@ -24,7 +25,7 @@ from plasmatui.operations.reboots import reboot_if_needed, reboot_steps, see_ent
 from plasmatui.operations.rollout import Waves, waves
 from plasmatui.operations.site import Site
 from plasmatui.operations.ssh import system
-from plasmatui.operations.trial import Change, trial_steps, try_new
+from plasmatui.operations.trial import Change, disarm, trial_steps, try_new
 from plasmatui.operations.vms import MOVE_LIMIT, move_vms, placement_notes
 from plasmatui.operations.work import NodeWork
 
@@ -215,7 +216,13 @@ async def _settle(work: NodeWork, order: UpdateOrder, change: Change) -> None:
 
 
 async def _after_failure(work: NodeWork, order: UpdateOrder, change: Change, error: NodeFailedError) -> NodeFailedError:
-    """Take the node back. One that only may not be rebooted now is well: it keeps its new system."""
+    """Take the node back. One that only may not be rebooted now is well: it keeps its new system. One that the guard
+    refused after a restart of the engine, before the trial, runs its old system still."""
+    tried = work.earlier("see-health")
+    if error.id == "refused" and (tried is None or tried.result is not StepResult.DONE):
+        with contextlib.suppress(CommandError):  # the way back would only activate what runs
+            await disarm(work)
+        return NodeFailedError("refused", f"{error.message}; it runs its old system", error.evidence)
     if error.id == "refused":
         await _settle(work, order, change)
         text = f"{error.message}; it runs the new system, and waits for its reboot: plasmatui update {work.node} again"

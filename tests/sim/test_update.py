@@ -223,9 +223,8 @@ def test_a_way_back_that_was_taken_without_an_engine_is_followed_by_another_tria
     version = release(rack, 9)
     old = system_of(rack, "node06").current
     number = operator.start(UpdateOrder(settle=60, confirm=400), "node06")
-    operator.wait(number, "the activation", partial(_begun, "test"))
-    rack.stop_engine(signal.SIGKILL)
     wait_for("the trial", lambda: system_of(rack, "node06").current is not old, 90)
+    rack.stop_engine(signal.SIGKILL)  # before it looks at the trial once more
     wait_for("the way back", lambda: system_of(rack, "node06").current is old, 90)
     rack.engine()
     record = operator.ended(number)
