@@ -203,12 +203,16 @@ async def bring(work: NodeWork, backup: str, item: Item) -> None:
 
 async def remove_beside(work: NodeWork, item: Item) -> None:
     """Remove what was unpacked and is not used; as well as can be."""
+    await _remove(work, item.beside)
+
+
+async def _remove(work: NodeWork, *paths: str) -> None:
     from plasmatui.model.command import CommandError
 
     try:
-        await system(work).run(("rm", "-rf", "--", item.beside), limit=FILES_LIMIT)
+        await system(work).run(("rm", "-rf", "--", *paths), limit=FILES_LIMIT)
     except CommandError as error:
-        work.log(f"{item.beside} is left: {error.message}")
+        work.log(f"{' and '.join(paths)} may be left: {error.message}")
 
 
 class _Copy:
@@ -338,19 +342,26 @@ async def move_back(work: NodeWork, item: Item, *, well: bool) -> None:
     async def do() -> None:
         host = system(work)
         await host.run(("systemctl", "stop", "--", service.unit_name), limit=serviceturn.STOP_LIMIT, check=True)
-        if await _exists(host, item.old):
+        old = await _exists(host, item.old)
+        if (old or await placed(host)) and not await _exists(host, item.failed):
             await _move(host, item.target.path, item.failed)
+        if old:
             await _move(host, item.old, item.target.path)
         if item.target.active:
             await host.run(("systemctl", "reset-failed", "--", service.unit_name), limit=LIMIT)
             await host.run(("systemctl", "start", "--", service.unit_name), limit=serviceturn.START_LIMIT, check=True)
             if well:
                 await serviceturn.see_well(work, service)
-        for left in (item.beside, item.failed):
-            await host.run(("rm", "-rf", "--", left), limit=FILES_LIMIT)
+
+    async def placed(host: Host) -> bool:
+        """What was restored lies in a place where nothing had been."""
+        begun = bool(work.begun(f"place-{item.part.service}"))
+        return begun and not await _exists(host, item.beside) and await _exists(host, item.target.path)
 
     with work.uncancelled():
         await work.act(f"put-back-{item.part.service}", do, seen=_again)
+    # Behind the step, which tells by these names how far it came.
+    await _remove(work, item.beside, item.failed)
 
 
 async def _exists(host: Host, path: str) -> bool:

@@ -284,6 +284,24 @@ def lost(rack: Site) -> None:
     assert not any(name.startswith("chainfire") and "before" not in name for name in names(rack, "node02"))
 
 
+def one_fails_and_all_go_back(rack: Site, operator: Operator, backup: Path) -> None:
+    copy = backup.parent.parent / f"{backup.parent.name}-damaged" / backup.name
+    shutil.copytree(backup, copy)
+    (archive,) = (copy / "node03").glob("chainfire.tar.*")
+    flipped(archive)
+    record = operator.run(RecoverClusterOrder(str(copy)), *VOTERS)
+    assert node_of(record, "node03").error == "backup-damaged", told(record)
+    for node in ("node01", "node02"):
+        part = node_of(record, node)
+        assert (part.state, part.error) == (FAILED, "restore-failed"), told(record)
+        assert "nothing was replaced on it" in part.message
+        assert not [name for name in names(rack, node) if "restoring" in name or "failed" in name]
+        system = rack.rack.rack.nodes[node].machine.system
+        assert system is not None
+        assert json.loads(system.files.read("/var/lib/chainfire/raft/state.json"))["log"] == {}, "as it was: nothing"
+        assert active(rack, node, "chainfire")
+
+
 def test_a_lost_cluster_is_recovered_with_every_key_that_it_had(rack: Site, operator: Operator, tmp_path: Path) -> None:
     keys = Keys(rack)
     wrote = {f"k{number}": hashlib.sha256(f"{number}".encode()).hexdigest() for number in range(20)}
@@ -298,7 +316,12 @@ def test_a_lost_cluster_is_recovered_with_every_key_that_it_had(rack: Site, oper
     plan = operator.plan(RecoverClusterOrder(str(tmp_path)), *VOTERS)
     assert plan.order == RecoverClusterOrder(str(older))
     assert (plan.confirm, plan.phrase, plan.refused) == (3, "sim", "")
-    record = operator.run(RecoverClusterOrder(str(tmp_path)), *VOTERS)
+    one_fails_and_all_go_back(rack, operator, older)
+    number = operator.start(RecoverClusterOrder(str(tmp_path)), *VOTERS)
+    operator.wait(number, "the swap", begun("place-chainfire"))
+    rack.stop_engine(signal.SIGKILL)
+    rack.engine()
+    record = operator.ended(number)
     assert record.state is DONE, told(record)
     for node in VOTERS:
         assert {key: keys.get(node, key) for key in wrote} == wrote, node
