@@ -18,7 +18,7 @@ from tests.conftest import REQUIRE_LAB
 from tests.support import bmc_lab, guest
 from tests.support.boot_lab import CONSOLE, NODE, START, SYSLOG, Job, Lab
 
-LIMIT = 420.0
+LIMIT = 300.0
 """Seconds for one boot, a minute of two cores that have little else to do; all take a minute and a half."""
 
 AT_ONCE = 5
