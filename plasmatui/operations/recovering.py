@@ -32,7 +32,8 @@ async def recover_cluster(work: NodeWork, order: RecoverClusterOrder) -> None:
         raise NodeFailedError(error.id, f"{error.message}; what was there before is in {old}", error.evidence) from None
     for item in items:
         work.skip(f"put-back-{item.part.service}", "it is well")
-    work.update(message=told_old(work, items))
+    with work.uncancelled():
+        work.update(message=await told_old(work, items))
 
 
 async def _stand_ready(work: NodeWork, order: RecoverClusterOrder, items: tuple[Item, ...]) -> None:

@@ -70,13 +70,19 @@ async def restore(work: NodeWork, order: RestoreOrder) -> None:
     await _turn(work, items)
     for item in items:
         await _one(work, order.backup, item)
-    said = told_old(work, items)
-    work.update(message=said)
+    with work.uncancelled():
+        work.update(message=await told_old(work, items))
 
 
-def told_old(work: NodeWork, items: tuple[Item, ...]) -> str:
-    """How to remove what was moved aside."""
-    return f"when all is well, remove the old data: ssh {work.node} rm -r {' '.join(item.old for item in items)}"
+async def told_old(work: NodeWork, items: tuple[Item, ...]) -> str:
+    """How to remove what was moved aside; "" when nothing was, or the node does not tell."""
+    from plasmatui.model.command import CommandError
+
+    try:
+        old = [item.old for item in items if await _exists(system(work), item.old)]
+    except CommandError:
+        return ""
+    return f"when all is well, remove the old data: ssh {work.node} rm -r {' '.join(old)}" if old else ""
 
 
 async def prepare(work: NodeWork, backup: str, services: tuple[str, ...]) -> tuple[Item, ...]:
