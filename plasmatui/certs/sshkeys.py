@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import re
+import secrets
 import shlex
 import stat
 from collections.abc import Sequence
@@ -95,7 +97,7 @@ def make_key(given: str, comment: str) -> None:
         if not path.exists():
             key = Ed25519PrivateKey.generate()
             private = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
-            write_new(path, private, 0o600)
+            _put_whole(path, private)
         public = path.with_name(f"{path.name}.pub")
         if not public.exists():  # also after an end in the middle
             write_new(public, f"{public_line(given, comment)}\n".encode(), 0o644)
@@ -103,6 +105,16 @@ def make_key(given: str, comment: str) -> None:
         return  # made at the same time
     except OSError as error:
         raise KeyFileError(f"{error.filename}: {error.strerror or error}") from None
+
+
+def _put_whole(path: Path, data: bytes) -> None:
+    """A private file that nobody sees half written: another node's step may look for it now. Raises OSError."""
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        write_new(beside, data, 0o600)
+        os.link(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def public_line(given: str, comment: str = "") -> str:

@@ -7,6 +7,7 @@ import os
 import socket
 import ssl
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -332,6 +333,18 @@ def test_adding_and_taking_out_a_key_leaves_the_other_lines(others: list[str], o
     assert has_key(added, OLD) is bool(own)
     kept = without_key(without_key(added, OLD), NEW).splitlines()
     assert kept == [line for line in others if not has_key(line, OLD) and not has_key(line, NEW)]
+
+
+def test_a_key_that_many_make_at_once_is_one_and_never_seen_half_written(tmp_path: Path) -> None:
+    key = str(tmp_path / "id")
+
+    def make(_: int) -> str:
+        make_key(key, "")
+        return public_line(key)
+
+    with ThreadPoolExecutor(16) as pool:
+        assert len(set(pool.map(make, range(64)))) == 1
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["id", "id.pub"]
 
 
 def test_a_key_is_made_once_and_privately(tmp_path: Path) -> None:
