@@ -209,7 +209,7 @@ class BootWatch:
             case PowerSeen(value=Power.ON) if before.power.value is Power.OFF:
                 self._preludes.power(node, wall, _told(event, f"power on{_by(payload.by)}"), shown, on=True)
             case PowerSeen(value=Power.OFF) if before.power.value is not Power.OFF:
-                self._preludes.off(node)
+                self._preludes.off(node, shown)
                 told_last = self._shown.get(node)
                 # After a silence of the BMC or an absence of the engine only what still seemed to go on ends.
                 if told_last is not None and (before.power.value is Power.ON or told_last.outcome == "running"):

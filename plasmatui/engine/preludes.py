@@ -43,6 +43,7 @@ class Preludes:
     def __init__(self) -> None:
         self._waiting: dict[str, _Prelude] = {}
         self._joined: dict[str, tuple[int, _Prelude]] = {}
+        self._over: dict[str, int] = {}
 
     def override(self, node: str, wall: float, told: Evidence, shown: int, *, failed: bool) -> None:
         """A boot device was set and read back; `failed`: it is not what was set. `shown`: number of the last boot."""
@@ -72,8 +73,9 @@ class Preludes:
         elif prelude.power is None:
             prelude.power = StageSpan(Stage.POWERING_ON, wall, wall, "done", (told,))
 
-    def off(self, node: str) -> None:
-        """The machine has no power now: what it did before is over."""
+    def off(self, node: str, shown: int) -> None:
+        """The machine has no power now: what it did before, up to the boot `shown`, is over."""
+        self._over[node] = shown
         if node in self._waiting:
             self._waiting[node].quiet = False
 
@@ -104,6 +106,7 @@ class Preludes:
     def forget(self, node: str) -> None:
         self._waiting.pop(node, None)
         self._joined.pop(node, None)
+        self._over.pop(node, None)
 
     def ended(self, node: str, boot: BootTimeline) -> BootTimeline:
         """A boot that is over, with what was done before it."""
@@ -114,7 +117,7 @@ class Preludes:
         """A boot with what was done before it; a boot of that alone where nothing has been heard yet."""
         waiting = self._waiting.get(node)
         if waiting is not None:
-            if boot is not None and _belongs(waiting, boot):
+            if boot is not None and _belongs(waiting, boot, self._over.get(node, 0)):
                 self._join(node, boot.number, self._waiting.pop(node))
             elif waiting.power is not None and not waiting.quiet:
                 return _alone(node, waiting)
@@ -136,11 +139,11 @@ def _is_running(span: StageSpan | None) -> bool:
     return span is not None and span.state == "running"
 
 
-def _belongs(prelude: _Prelude, boot: BootTimeline) -> bool:
+def _belongs(prelude: _Prelude, boot: BootTimeline, over: int) -> bool:
     if boot.number > prelude.after:
         return True
     begin = prelude.power.begin if prelude.power is not None else None
-    if boot.number != prelude.after or begin is None or boot.begin is None:
+    if boot.number != prelude.after or boot.number <= over or begin is None or boot.begin is None:
         return False
     return -(EARLY if prelude.ordered else NEAR) < boot.begin - begin < NEAR
 

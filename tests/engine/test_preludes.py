@@ -50,7 +50,7 @@ def test_a_machine_that_is_cycled_goes_on_with_its_boot_until_it_is_off() -> Non
     runs = heard(1, 90.0)
     preludes.power("n1", 100.0, TOLD, 1, on=False, runs=True)
     assert preludes.complete("n1", runs) == runs, "an order of now is no part of the boot before it"
-    preludes.off("n1")
+    preludes.off("n1", 1)
     assert told(preludes, runs) == (2, [(S.POWERING_ON, "running")], "running")
     preludes.power("n1", 102.0, TOLD, 2, on=True)
     assert told(preludes, heard(2, 104.0))[1] == [(S.POWERING_ON, "done"), (S.FIRMWARE, "running")]
@@ -70,6 +70,17 @@ def test_what_a_bmc_tells_late_belongs_to_the_boot_that_was_heard(late: float) -
     preludes = Preludes()
     preludes.power("n1", 100.0 + late, Evidence("ipmi", 0, "power on"), 1, on=True)
     assert told(preludes, heard(1, 100.0))[:2] == (1, [(S.POWERING_ON, "done"), (S.FIRMWARE, "running")])
+
+
+def test_a_machine_that_is_switched_off_and_on_within_a_second_begins_another_boot() -> None:
+    preludes = Preludes()
+    preludes.power("n1", 100.0, TOLD, 0, on=False)
+    preludes.power("n1", 100.1, TOLD, 1, on=True)
+    assert told(preludes, heard(1, 100.2))[:2] == (1, [(S.POWERING_ON, "done"), (S.FIRMWARE, "running")])
+    preludes.off("n1", 1)
+    preludes.power("n1", 100.9, TOLD, 1, on=False)
+    assert told(preludes, heard(1, 100.2))[:2] == (2, [(S.POWERING_ON, "running")])
+    assert told(preludes, heard(2, 101.1))[:2] == (2, [(S.POWERING_ON, "done"), (S.FIRMWARE, "running")])
 
 
 async def test_a_cycle_of_a_machine_that_is_off_says_so_and_is_no_boot_that_goes_on(
