@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from tests.bench import (
     bootservice,
     consoles,
+    day,
     health,
     linestore,
     logview,
@@ -41,6 +42,7 @@ BENCHES: dict[str, Callable[[Report], Awaitable[None]]] = {
     "slow-link": screen.slow_link,
     "watch": watch.lines_per_second,
     "memory": linestore.memory,
+    "day": day.memory,
     "search": linestore.search,
     "logs": logview.follow,
 }

@@ -34,7 +34,7 @@ class Running:
 Start = Callable[..., Awaitable[Running]]
 
 
-async def until(condition: Callable[[], object], limit: float = 5.0) -> None:
+async def until(condition: Callable[[], object], limit: float = 15.0) -> None:
     """Wait until `condition` holds; a failure names it by its line."""
     end = asyncio.get_running_loop().time() + limit
     while not condition():

@@ -1,0 +1,96 @@
+"""A day of events of a thousand nodes through a real engine: memory, its growth, journal, CPU."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+import time
+from pathlib import Path
+from unittest import mock
+
+from plasmatui.engine.engine import Engine
+from plasmatui.engine.process import make_directories
+from plasmatui.inventory.inventory import Inventory
+from plasmatui.model.event import FindingCleared, FindingRaised, HealthSeen, Payload, PowerSeen, StageSeen
+from plasmatui.model.findings import FINDINGS
+from plasmatui.model.node import Finding, StageState
+from plasmatui.model.words import Health, Power, Stage
+from plasmatui.paths import engine_paths
+from tests.bench.report import Figure, LagProbe, Report, own_cpu, percentile
+from tests.engine.fakes import FakeBackend, rack
+from tests.support.terminal import resident_mb
+
+NODES = 1000
+HOURS = 24
+STAGES = (Stage.FIRMWARE, Stage.DHCP_LOADER, Stage.TFTP_LOADER, Stage.HTTP_KERNEL, Stage.HTTP_INITRD, Stage.DISK_BOOT)
+BURST = 250
+"""Events between two turns of the loop."""
+
+
+def _hour(node: str, hour: int) -> list[Payload]:
+    """What one node tells in an hour: a service that limps and recovers, and every eighth hour a boot."""
+    finding = FINDINGS["service-unhealthy"]
+    told: list[Payload] = [
+        HealthSeen(Health.DEGRADED, f"iam degraded in hour {hour}"),
+        FindingRaised(Finding(finding.id, finding.severity, finding.cause, finding.remedy, time.time())),
+        FindingCleared(finding.id),
+        HealthSeen(Health.OK),
+    ]
+    if (hour + int(node[1:])) % 8 == 0:
+        told += [PowerSeen(Power.OFF), PowerSeen(Power.ON)]
+        told += [StageSeen(StageState(stage, time.time(), "running")) for stage in STAGES]
+    return told
+
+
+async def memory(report: Report) -> None:
+    """Events come as fast as the engine takes them; what a day leaves behind is what counts."""
+    with tempfile.TemporaryDirectory(prefix="pt-") as name, mock.patch.dict(os.environ, _places(name)):
+        inventory = rack(NODES, Path(name) / "inventory.yaml")
+        paths = engine_paths(inventory.path)
+        make_directories(paths)
+        made: list[FakeBackend] = []
+        engine = await Engine.start(paths, inventory, _maker(made))
+        try:
+            await asyncio.sleep(1.0)
+            begin, cpu, count = resident_mb(os.getpid()), own_cpu(), 0
+            async with LagProbe() as probe:
+                for hour in range(HOURS):
+                    count += await _tell(made[0], inventory, hour)
+                    if hour == HOURS // 2 - 1:
+                        half = resident_mb(os.getpid())
+                end = resident_mb(os.getpid())
+            cpu = own_cpu() - cpu
+        finally:
+            engine.stop("end of the bench")
+            await engine.close()
+        size = sum(each.stat().st_size for each in paths.state.rglob("*") if each.is_file()) / 1e6
+    what = f"a day of {NODES} nodes, {count} events"
+    report.add(Figure(f"{what}: memory", end, "MB", begin, "before it", goal=200.0))
+    report.add(Figure(f"{what}: growth in the second half", end - half, "MB", half - begin, "in the first"))
+    report.add(Figure(f"{what}: journal", size, "MB"))
+    report.add(Figure(f"{what}: CPU per event", cpu / count * 1e6, "us", note=f"{cpu / 864:.3f} % of a core for a day"))
+    report.add(Figure(f"{what}: loop lag p99 in the flood", percentile(probe.samples, 0.99), "ms"))
+
+
+def _places(name: str) -> dict[str, str]:
+    return {f"XDG_{what}": f"{name}/{what}" for what in ("CONFIG_HOME", "STATE_HOME", "CACHE_HOME", "RUNTIME_DIR")}
+
+
+def _maker(made: list[FakeBackend]):  # type: ignore[no-untyped-def]
+    def backend(*arguments: object) -> FakeBackend:
+        made.append(FakeBackend(*arguments))  # type: ignore[arg-type]
+        return made[-1]
+
+    return backend
+
+
+async def _tell(backend: FakeBackend, inventory: Inventory, hour: int) -> int:
+    count = 0
+    for node in inventory.nodes:
+        for payload in _hour(node, hour):
+            backend.tell(node, payload)
+            count += 1
+            if count % BURST == 0:
+                await asyncio.sleep(0.02)
+    return count
