@@ -184,7 +184,7 @@ class NodeWork:
         if (earlier := self.earlier(id_)) is not None and earlier.result is StepResult.DONE:
             self.update(steps=(*self.record.steps, earlier))
             return earlier.message
-        found = clean_line(await self.look(id_, do), 1000)
+        found = clean_line(await self.look(id_, do), 4000)
         self.amend(StepResult.DONE, found)
         return found
 
