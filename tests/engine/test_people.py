@@ -277,10 +277,8 @@ async def test_no_engine_is_shared_in_a_directory_that_others_may_write_to(
         await start(inventory=open_to(rack(1, private_directories / "inventory.yaml")))
 
 
-async def test_another_user_finds_the_shared_socket(
-    people: People, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+async def test_another_user_finds_the_shared_socket(people: People, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("plasmatui.paths.runtime_root", lambda: Path("/nowhere/of/mine"))
     monkeypatch.setattr("plasmatui.engine.server.peer_of", lambda _: Peer(1, UIDS["olga"], frozenset()))
     paths = engine_paths(people.running.paths.inventory)
     assert not await asyncio.to_thread(paths.socket.exists)
