@@ -30,6 +30,25 @@ def operator(rack: Site) -> Operator:
     return Operator(rack)
 
 
+def test_systems_tell_what_they_run_over_ssh(rack: Site, operator: Operator) -> None:
+    operator.ask(wire.LookSystems(("node02", "node05"), declared=True))
+    snapshot = operator.ask(wire.Watch())
+    assert isinstance(snapshot, wire.Snapshot)
+    seen = {system.node: system for system in snapshot.systems}
+    voter, worker = seen["node02"], seen["node05"]
+    assert (voter.problem, voter.drift, voter.failed) == ("", "", ())
+    assert voter.active == voter.next == voter.booted != ""
+    assert {join.group: join.state for join in voter.joins} == {"chainfire": "joined", "flaredb": "joined"}
+    assert worker.joins == ()
+    assert worker.differs, "the flake is ahead of the rack"
+    journal = operator.ask(wire.AskJournal("node02", "chainfire"))
+    assert isinstance(journal, wire.Journal)
+    assert any("Cluster join complete" in line for line in journal.lines)
+    found = rack.cli("health", "--systems", "--replication", "--json").json()
+    assert found["nodes"]["node02"]["system"]["active"] == voter.active
+    assert found["replication"]["chainfire"]["ok"], found["replication"]
+
+
 def test_a_voter_is_drained_and_a_second_one_refused(rack: Site, operator: Operator) -> None:
     cluster = rack.rack.rack.cluster
     before = {vm.id for vm in cluster.vms.on("node01")}
@@ -107,25 +126,6 @@ def test_voters_take_turns_and_the_quorum_is_never_lost(rack: Site, operator: Op
     out = next(node.node for node in both.nodes if not node.error)
     assert operator.run(UndrainOrder(), out).state is DONE
     assert all(group.losses == [] for group in cluster.groups.values())
-
-
-def test_systems_tell_what_they_run_over_ssh(rack: Site, operator: Operator) -> None:
-    operator.ask(wire.LookSystems(("node02", "node05"), declared=True))
-    snapshot = operator.ask(wire.Watch())
-    assert isinstance(snapshot, wire.Snapshot)
-    seen = {system.node: system for system in snapshot.systems}
-    voter, worker = seen["node02"], seen["node05"]
-    assert (voter.problem, voter.drift, voter.failed) == ("", "", ())
-    assert voter.active == voter.next == voter.booted != ""
-    assert {join.group: join.state for join in voter.joins} == {"chainfire": "joined", "flaredb": "joined"}
-    assert worker.joins == ()
-    assert worker.differs, "the flake is ahead of the rack"
-    journal = operator.ask(wire.AskJournal("node02", "chainfire"))
-    assert isinstance(journal, wire.Journal)
-    assert any("Cluster join complete" in line for line in journal.lines)
-    found = rack.cli("health", "--systems", "--replication", "--json").json()
-    assert found["nodes"]["node02"]["system"]["active"] == voter.active
-    assert found["replication"]["chainfire"]["ok"], found["replication"]
 
 
 def test_nodes_are_booted_to_the_installer_or_told_why_not(rack: Site, operator: Operator) -> None:
