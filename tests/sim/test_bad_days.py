@@ -358,7 +358,7 @@ def test_full_disk(lab: Site, disk: Callable[[Site], LimitedDisk | TinyDisk]) ->
     full.fill()
     pid = lab.engine_pid()
     lab.rack.write("node08", b"said while the disk was full\r\n")
-    for number, words in enumerate((("power", "on", "@all"), ("bootdev", "disk", "@all"), ("power", "off", "node02"))):
+    for number, words in enumerate((("power", "on", "@all"), ("bootdev", "disk", "@all"), ("power", "off", "node07"))):
         done = calm(lab.cli(*words, "--yes"))
         assert done.code == 0, done.err
         assert lab.operation(number + 1)["state"] == "done"

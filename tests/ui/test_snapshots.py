@@ -47,7 +47,9 @@ def world() -> FakeWorld:
     return made
 
 
-def prepare(*keys: str, wait: Callable[[Any], bool] | None = None) -> Callable[[Any], Any]:
+def prepare(*keys: str, wait: Callable[[Any], bool] | None = None, then: tuple[str, ...] = ()) -> Callable[[Any], Any]:
+    """Press keys, wait, and press those of `then`."""
+
     async def run(pilot: Any) -> None:
         app = pilot.app
         await pilot.pause()
@@ -62,6 +64,9 @@ def prepare(*keys: str, wait: Callable[[Any], bool] | None = None) -> Callable[[
             if wait is None or wait(app):
                 break
             await pilot.pause(0.02)
+        for key in then:
+            await pilot.pause(0.3)
+            await pilot.press(key)
         await pilot.pause(0.3)
         assert app._exception is None
         assert app.context.store.link.online
@@ -148,10 +153,15 @@ def test_checklist(snap_compare: Any, size: tuple[int, int], look: str) -> None:
     assert snap_compare(make_app(made, ascii=look == "ascii"), terminal_size=size, run_before=asked)
 
 
+def _answered(app: Any) -> bool:
+    pxe = app.context.store.pxe
+    return None not in (pxe.services, pxe.images, pxe.drift)
+
+
 @pytest.mark.parametrize("look", LOOKS)
 @pytest.mark.parametrize("size", SIZES)
 def test_boot(snap_compare: Any, size: tuple[int, int], look: str) -> None:
-    told = prepare("6", "tab", "down", wait=lambda app: app.context.store.pxe.drift is not None)
+    told = prepare("6", wait=_answered, then=("tab", "down"))
     assert snap_compare(app_for(look), terminal_size=size, run_before=told)
 
 
