@@ -29,12 +29,7 @@ def _is_there(name: str) -> bool:
     return Path(name).exists() if name.startswith("/") else shutil.which(name) is not None
 
 
-LONG = ("sim", "lab", "pty")
-"""Directories whose files take minutes: begun first, so that no worker is left with one of them at the end."""
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.relative_to(Path(__file__).parent).parts[0] not in LONG)
     for item in items:
         missing = [name for marker in item.iter_markers("needs") for name in marker.args if not _is_there(name)]
         if missing and not REQUIRE_LAB:
