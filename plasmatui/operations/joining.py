@@ -23,6 +23,9 @@ FIRST_BOOT_LIMIT = 900.0
 
 JOIN_LIMIT = 600.0
 READ_LIMIT = 30.0
+JOIN_TRIES = 3
+"""Further tries of a node without a vote."""
+
 PACE = 1.0
 
 MAX_LINES = 500
@@ -171,8 +174,36 @@ async def _listed(work: NodeWork, groups: tuple[str, ...]) -> str:
     joins = tuple(each.group for each in found if each.state is not JoinState.UNKNOWN)
     if not joins:
         return "no join unit of the node says anything"
-    await _first_boot(work, joins)
+    for again in range(JOIN_TRIES, -1, -1):
+        try:
+            await _first_boot(work, joins)
+            break
+        except NodeFailedError as error:
+            if not again:
+                raise
+            await _led(work, joins, error)
+            await _start_again(work, joins)
+            await asyncio.sleep(PACE)  # until the unit speaks again
     return await _joined(work, joins)
+
+
+async def _led(work: NodeWork, groups: tuple[str, ...], error: NodeFailedError) -> None:
+    """Wait until the groups are led: a node that came up before the voters that are made with it was refused for that.
+
+    Raises:
+        NodeFailedError: `error`, when that does not happen in half of the step's limit.
+    """
+    from plasmatui.cluster.members import read_group
+
+    work.log(f"{error.message}; it is tried again when {' and '.join(groups)} have a leader")
+    try:
+        async with asyncio.timeout(JOIN_LIMIT / 2):
+            for group in groups:
+                while not (await read_group(work.site.cluster(), group)).leader:
+                    work.progress(f"{group} has no leader yet")
+                    await asyncio.sleep(PACE)
+    except TimeoutError:
+        raise error from None
 
 
 async def _joined(work: NodeWork, groups: tuple[str, ...]) -> str:

@@ -116,7 +116,7 @@ BAD = {
 def test_sixty_four_nodes_and_six_that_fail() -> None:
     """Sixteen at once; nothing waits for those that fail."""
     nodes = [f"node{number:02}" for number in range(1, 65)]
-    with site(nodes=64, port=0, on=0, speed=15.0) as rack:  # a first boot waits two minutes of the rack for its peers
+    with site(nodes=64, port=0, on=0, speed=10.0) as rack:  # a first boot waits two minutes of the rack for its peers
         for node, fault in BAD.items():
             rack.rack.fault(node, fault)
         rack.engine()
