@@ -9,8 +9,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from plasmatui.engine.engine import run_engine
 from plasmatui.engine.faults import write_crash_file
+from plasmatui.engine.running import run_engine
 from plasmatui.paths import engine_paths
 
 

@@ -5,7 +5,17 @@ from __future__ import annotations
 import asyncio
 import posixpath
 
-from plasmatui.sim import cmdbasic, cmdcurl, cmddisks, cmdfiles, cmdinstall, cmdjournal, cmdnixos, cmdsystemd
+from plasmatui.sim import (
+    cmdarchives,
+    cmdbasic,
+    cmdcurl,
+    cmddisks,
+    cmdfiles,
+    cmdinstall,
+    cmdjournal,
+    cmdnixos,
+    cmdsystemd,
+)
 from plasmatui.sim.arguments import UsageError
 from plasmatui.sim.builds import DiskoScript
 from plasmatui.sim.host import Host
@@ -14,6 +24,7 @@ from plasmatui.sim.nodeshell import Call, Command, Shell
 _ENDS_BY_MARK = "/proc/[0-9]*/environ"
 _TABLE: dict[str, Command] = {
     **cmdfiles.COMMANDS,
+    **cmdarchives.COMMANDS,
     **cmdbasic.COMMANDS,
     **cmdcurl.COMMANDS,
     **cmddisks.COMMANDS,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -16,7 +17,7 @@ from plasmatui.sim.identity import Identity
 from plasmatui.sim.system import BASE_UNITS, InstalledSystem, past_builds
 
 
-class Hosting:
+class Hosting(ABC):
     """The part of a machine that software sees.
 
     Attributes:
@@ -127,6 +128,6 @@ class Hosting:
             for listener in tuple(self._host_listeners):
                 listener(None)
 
+    @abstractmethod
     def leave(self, how: str) -> None:
         """What the system does to the machine: reboot, poweroff, kexec; or power-lost, which is done to both."""
-        raise NotImplementedError

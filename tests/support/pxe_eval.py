@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
@@ -31,7 +32,7 @@ def _where(client: Client, own: str) -> str:
     return client.relay or own
 
 
-class _Expression:
+class _Expression(ABC):
     """A recursive descent over tokens with `or`, `and`, `not` and parentheses; comparisons are the subclass's."""
 
     def __init__(self, tokens: list[str], client: Client) -> None:
@@ -73,8 +74,9 @@ class _Expression:
             return value
         return self.comparison()
 
+    @abstractmethod
     def comparison(self) -> bool:
-        raise NotImplementedError
+        """One comparison of the language."""
 
 
 class _KeaExpression(_Expression):
