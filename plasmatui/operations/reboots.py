@@ -16,6 +16,7 @@ from plasmatui.operations.gate import wait_as_well
 from plasmatui.operations.generations import LIMIT, read_state
 from plasmatui.operations.site import Site
 from plasmatui.operations.ssh import system
+from plasmatui.operations.system import answers_while
 from plasmatui.operations.trial import PARTIAL, Change
 from plasmatui.operations.work import NodeWork
 from plasmatui.text import clean_line
@@ -216,33 +217,26 @@ async def back_up(work: NodeWork, before: str, ordered: str) -> None:
         NodeFailedError: with the finding that says why the boot stopped, "rebooted-to-network" for an installer.
         CommandError: it did not answer in time.
     """
-    waiting = asyncio.create_task(_answers(work, before), name=f"ssh to {work.node}")
     stopped = 0.0
     loop = asyncio.get_running_loop()
-    try:
-        while not waiting.done():
-            boot = boot_after(work, ordered)
-            if boot is not None:
-                if boot.stages:
-                    work.progress(str(boot.stages[-1].stage), boot.stages[-1].percent)
-                if boot.outcome == "installer-up":
-                    text = f"{work.node} came up in the installer instead of its system"
-                    raise NodeFailedError("rebooted-to-network", text)
-            if boot is None or boot.outcome != "stopped":
-                stopped = 0.0
-            elif not stopped:
-                stopped = loop.time()
-            elif loop.time() - stopped >= GRACE or any("panic" in finding.id for finding in boot.findings):
-                raise why_stopped(work, boot)
-            news = asyncio.create_task(work.site.boots.news(work.node, 1.0), name=f"news of {work.node}")
-            try:
-                await asyncio.wait({waiting, news}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                news.cancel()
-        waiting.result()
-    finally:
-        waiting.cancel()
-        await asyncio.gather(waiting, return_exceptions=True)
+
+    def look() -> None:
+        nonlocal stopped
+        boot = boot_after(work, ordered)
+        if boot is not None:
+            if boot.stages:
+                work.progress(str(boot.stages[-1].stage), boot.stages[-1].percent)
+            if boot.outcome == "installer-up":
+                text = f"{work.node} came up in the installer instead of its system"
+                raise NodeFailedError("rebooted-to-network", text)
+        if boot is None or boot.outcome != "stopped":
+            stopped = 0.0
+        elif not stopped:
+            stopped = loop.time()
+        elif loop.time() - stopped >= GRACE or any("panic" in finding.id for finding in boot.findings):
+            raise why_stopped(work, boot)
+
+    await answers_while(work, _answers(work, before), look)
 
 
 async def _answers(work: NodeWork, before: str) -> None:

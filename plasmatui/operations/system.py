@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
 
 from plasmatui.model.command import CommandError
 from plasmatui.model.operation import Step
@@ -50,10 +51,18 @@ async def wait_system(work: NodeWork, toplevel: str) -> None:
 
 
 async def _back(work: NodeWork) -> None:
-    waiting = asyncio.create_task(_answers(work), name=f"ssh to {work.node}")
+    await answers_while(work, _answers(work), lambda: _look_at_boot(work))
+
+
+async def answers_while(work: NodeWork, answers: Coroutine[object, object, None], look: Callable[[], None]) -> None:
+    """Wait until the machine answers, looking at its boot whenever something new is told of it.
+
+    Raises: what `answers` or `look` raises.
+    """
+    waiting = asyncio.create_task(answers, name=f"ssh to {work.node}")
     try:
         while not waiting.done():
-            _look_at_boot(work)
+            look()
             news = asyncio.create_task(work.site.boots.news(work.node, 1.0), name=f"news of {work.node}")
             try:
                 await asyncio.wait({waiting, news}, return_when=asyncio.FIRST_COMPLETED)

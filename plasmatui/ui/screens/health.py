@@ -13,10 +13,9 @@ from plasmatui.model.health import NodeServices, Replication, Trend, node_word
 from plasmatui.ui import glyphs, healthcells, healthlines
 from plasmatui.ui.bars import clock_text
 from plasmatui.ui.columns import natural
-from plasmatui.ui.filter import Filter, FilterError, parse_filter
+from plasmatui.ui.filter import Filter
 from plasmatui.ui.lines import LinesPane, Part, text_line
-from plasmatui.ui.prompt import PromptUse
-from plasmatui.ui.screens.acting import ActingView
+from plasmatui.ui.screens.filtering import FilteringView
 from plasmatui.ui.store import Dirt, Topic
 from plasmatui.ui.widgets.grid import NodeGrid
 from plasmatui.ui.widgets.gridlayout import Cell, Column, Row
@@ -31,13 +30,12 @@ REST = 0.2
 """Seconds that the cursor rests on a node before its trends are asked for."""
 
 
-class HealthView(ActingView):
+class HealthView(FilteringView):
     """See the module."""
 
     SCOPE = "health"
 
     def compose(self) -> ComposeResult:
-        self.filter = Filter()
         self.only_problems = False
         self.column = ""
         self._services: tuple[str, ...] = ()
@@ -352,25 +350,8 @@ class HealthView(ActingView):
         self.only_problems = not self.only_problems
         self._use(self.filter)
 
-    def action_filter(self) -> None:
-        before = self.filter
-        self.main.ask(
-            PromptUse("/", self.set_filter, change=self.set_filter, cancel=lambda: self._use(before), value=before.text)
-        )
-
-    def set_filter(self, text: str) -> str:
-        """Filter the rows; returns what is wrong with the text, "" when nothing is."""
-        from plasmatui.inventory.nodesets import resolve
-
-        nodes = tuple(self.context.store.nodes.values())
-        try:
-            self._use(parse_filter(text, lambda words: frozenset(resolve(words, nodes))))
-        except FilterError as error:
-            return str(error)
-        return ""
-
     def _use(self, new: Filter) -> None:
-        self.filter = new
+        super()._use(new)
         self._fill()
         self._show_cell()
         self.main.refresh_bars()

@@ -8,11 +8,10 @@ from textual.timer import Timer
 
 from plasmatui.model.operation import NodeRecord, OperationRecord
 from plasmatui.ui import columns
-from plasmatui.ui.filter import Filter, FilterError, parse_filter
+from plasmatui.ui.filter import Filter
 from plasmatui.ui.lines import Part
-from plasmatui.ui.prompt import PromptUse
-from plasmatui.ui.screens.acting import ActingView
 from plasmatui.ui.screens.detail import NodeDetail
+from plasmatui.ui.screens.filtering import FilteringView
 from plasmatui.ui.spans import ratio_of
 from plasmatui.ui.store import Dirt, Topic
 from plasmatui.ui.widgets.grid import NodeGrid
@@ -32,14 +31,13 @@ DETAIL_DELAY = 0.2
 """Seconds that the cursor must rest before the detail pane follows it."""
 
 
-class NodesView(ActingView):
+class NodesView(FilteringView):
     """See the module."""
 
     SCOPE = "nodes"
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
         super().__init__(id=id)
-        self.filter = Filter()
         self.order_by = "node"
         self.reverse = False
         self.only_problems = False
@@ -233,25 +231,8 @@ class NodesView(ActingView):
         if self.grid.cursor_key:
             await self.main.open_node(self.grid.cursor_key)
 
-    def action_filter(self) -> None:
-        before = self.filter
-        self.main.ask(
-            PromptUse("/", self.set_filter, change=self.set_filter, cancel=lambda: self._use(before), value=before.text)
-        )
-
-    def set_filter(self, text: str) -> str:
-        """Filter the rows; returns what is wrong with the text, "" when nothing is."""
-        from plasmatui.inventory.nodesets import resolve
-
-        nodes = tuple(self.context.store.nodes.values())
-        try:
-            self._use(parse_filter(text, lambda words: frozenset(resolve(words, nodes))))
-        except FilterError as error:
-            return str(error)
-        return ""
-
     def _use(self, new: Filter) -> None:
-        self.filter = new
+        super()._use(new)
         self._arrange()
 
     def action_problems_only(self) -> None:
