@@ -14,7 +14,7 @@ from plasmatui.operations.bootdev import override, override_steps
 from plasmatui.operations.endings import STOP, NodeFailedError, NodeLeftError
 from plasmatui.operations.limits import ASK_LIMIT
 from plasmatui.operations.netboot import offer_installer
-from plasmatui.operations.power import ON_LIMIT
+from plasmatui.operations.power import ON_LIMIT, restart
 from plasmatui.operations.site import Site
 from plasmatui.operations.ssh import installer
 from plasmatui.operations.work import NodeWork
@@ -110,8 +110,7 @@ async def power_up(work: NodeWork, boot_device: BootDevice) -> None:
     before = await work.look("read-power", lambda: work.controller().power())
     if not work.record.before:
         work.update(before=str(before))
-    action = PowerAction.CYCLE if before is Power.ON else PowerAction.ON
-    await work.act("power-up", lambda: work.controller().order_power(action), seen=lambda: _booted(work))
+    await work.act("power-up", lambda: restart(work, before), seen=lambda: _booted(work))
     limit = work.limit("wait-on")
     if not await work.look("wait-on", lambda: work.site.machines.wait_power(work.node, Power.ON, limit * 0.95)):
         raise NodeFailedError(

@@ -5,13 +5,14 @@ from __future__ import annotations
 from plasmatui.bmc.controller import BmcError
 from plasmatui.model.command import CommandError
 from plasmatui.model.operation import Step, UpdateOrder
-from plasmatui.model.words import Power, PowerAction, StepResult
+from plasmatui.model.words import PowerAction, StepResult
 from plasmatui.nix import generations
 from plasmatui.nix.generations import PROFILE
 from plasmatui.operations.endings import NodeFailedError
 from plasmatui.operations.gate import wait_as_well
 from plasmatui.operations.generations import LIMIT, read_state
 from plasmatui.operations.limits import ASK_LIMIT
+from plasmatui.operations.power import restart
 from plasmatui.operations.reboots import BACK_LIMIT, back_up, boot_after, differing, reboot, write_loader
 from plasmatui.operations.site import Site
 from plasmatui.operations.ssh import system
@@ -155,9 +156,7 @@ async def _reach(work: NodeWork, order: UpdateOrder) -> None:
 
 
 async def _cycle(work: NodeWork) -> None:
-    controller = work.controller()
-    on = await controller.power() is Power.ON
-    await controller.order_power(PowerAction.CYCLE if on else PowerAction.ON)
+    await restart(work, await work.controller().power())
 
 
 async def _cycled(work: NodeWork) -> bool:

@@ -99,6 +99,28 @@ async def change_power(work: NodeWork, order: PowerOrder) -> None:
     work.update(after=goal, message=unseen)
 
 
+async def restart(work: NodeWork, before: Power) -> None:
+    """Order a boot of a node whose power was `before`: cycle it when on, switch it on when off.
+
+    One that went off since, by another hand or by itself, has nothing to cycle; its BMC refuses then (IPMI 2.0,
+    section 28.3: D5h), has done nothing, and switching on is what is wanted.
+
+    Raises:
+        BmcError: the BMC refuses, or does not answer.
+    """
+    controller = work.controller()
+    if before is not Power.ON:
+        await controller.order_power(PowerAction.ON)
+        return
+    try:
+        await controller.order_power(PowerAction.CYCLE)
+    except BmcError as error:
+        if error.id != "rejected" or await controller.power() is not Power.OFF:
+            raise
+        work.log(f"{work.node} went off by another hand: it is switched on instead of cycled")
+        await controller.order_power(PowerAction.ON)
+
+
 async def _reached(work: NodeWork, wanted: Power, limit: float, *, brief: bool) -> bool:
     """Whether the BMC says `wanted` within `limit` seconds. `brief`: it may last only a moment, so look closely."""
     begin = time.monotonic()
