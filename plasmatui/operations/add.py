@@ -45,7 +45,7 @@ async def _look(plan: NodePlan, site: Site) -> NodePlan:
 
 async def add(work: NodeWork, order: AddOrder) -> None:
     """Bring the node into the cluster."""
-    if work.was_begun("power-up"):
+    if work.history.was_begun("power-up"):
         work.skip("check-join", "done before")
     else:
         await work.look("check-join", lambda: check_join(work))

@@ -107,7 +107,7 @@ class Calls:
     async def mount(self) -> None:
         """After a restart of the installer the new root is not mounted any more."""
         work = self.work
-        if work.was_begun("reboot") or work.was_done("install") or not work.was_done("disko"):
+        if work.history.was_begun("reboot") or work.history.was_done("install") or not work.history.was_done("disko"):
             work.skip("mount", "the new root is mounted")
             return
         if await self._mounted():

@@ -34,7 +34,7 @@ from plasmatui.operations.endings import NodeFailedError, NodeLeftError
 from plasmatui.operations.gauges import Gauge, size_words
 from plasmatui.operations.nodedata import AT_NIXOS, NodeData, ServiceData, create_argv, look_at
 from plasmatui.operations.ssh import system
-from plasmatui.operations.stalls import Stalls
+from plasmatui.operations.streams import Copying, Stalls
 from plasmatui.operations.work import NodeWork
 from plasmatui.remote.channel import last_lines
 from plasmatui.text import clean_line
@@ -54,7 +54,9 @@ async def back_up(work: NodeWork, order: BackupOrder) -> None:
     exclude = "" if order.secrets else "nixos/secrets"
     argv = create_argv(AT_NIXOS, found.codec, exclude)
     configuration = _Stream(work, place, CONFIGURATION, AT_NIXOS, "", 0, False, found.codec, argv, None)
-    await work.act("stream-configuration", configuration.run, seen=configuration.seen, stop=configuration.stop)
+    await work.act(
+        "stream-configuration", configuration.copying.run, seen=configuration.seen, stop=configuration.copying.stop
+    )
     await work.act("write-manifest", lambda: _manifest(work, order, found, place), seen=_again)
     work.update(after=f"{order.directory}/{order.name}/{work.node}")
 
@@ -78,7 +80,7 @@ async def _room(work: NodeWork, order: BackupOrder, needed: int) -> None:
 async def _turn(work: NodeWork, order: BackupOrder) -> Path:
     """Wait for the node's turn, and make its directory."""
     work.turns.ready(work.node)
-    if any(work.was_begun(f"{verb}-{name}") for verb in ("stop", "stream") for name in _names(work, order)):
+    if any(work.history.was_begun(f"{verb}-{name}") for verb in ("stop", "stream") for name in _names(work, order)):
         work.skip("wait-turn", "its turn had come before the engine was restarted")
         return await _begin(work, order)
 
@@ -132,10 +134,10 @@ async def _service(
             await serviceturn.stop(work, service, lambda: _room(work, order, data.bytes))
         elif not order.live:
             work.skip(f"stop-{name}", "it did not run")
-        await work.act(f"stream-{name}", stream.run, seen=stream.seen, stop=stream.stop)
+        await work.act(f"stream-{name}", stream.copying.run, seen=stream.seen, stop=stream.copying.stop)
     except (NodeFailedError, NodeLeftError) as error:
         failure = error
-    if quiesce and work.begun(f"stop-{name}"):
+    if quiesce and work.history.begun(f"stop-{name}"):
         await _start_again(work, service, failure)
     elif not order.live:
         work.skip(f"start-{name}", "it was not stopped")
@@ -201,8 +203,7 @@ class _Stream:
         self._place = place
         self._part = Part(service, path, unit, f"{service}{SUFFIXES[codec]}", 0, "", content, quiesced, "", "", raft)
         self._argv = argv
-        self._task: asyncio.Task[None] | None = None
-        self._left = False
+        self.copying = Copying(work, service, self._write)
 
     async def seen(self) -> bool:
         """Whether it became whole before the engine was restarted; what is half is written anew."""
@@ -211,31 +212,13 @@ class _Stream:
         except BackupError:
             return False
 
-    def stop(self) -> None:
-        """The operation was cancelled."""
-        self._left = True
-        if self._task is not None:
-            self._task.cancel()
-
-    async def run(self) -> None:
+    async def _write(self) -> None:
         """Stream it.
 
         Raises:
             NodeFailedError: "no-space", "stalled", "backup-failed".
-            NodeLeftError: cancelled.
             CommandError: the connection broke.
         """
-        self._task = asyncio.create_task(self._write(), name=f"back up {self._part.service} of {self._work.node}")
-        try:
-            await self._task
-        except asyncio.CancelledError:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            if not self._left or self._work.suspended:
-                raise
-            raise NodeLeftError(f"{self._work.left or 'cancelled'} while {self._part.service} was copied") from None
-
-    async def _write(self) -> None:
         try:
             out = await asyncio.to_thread(writer.ArchiveWriter, self._place, self._part.file)
         except OSError as error:

@@ -96,7 +96,7 @@ async def boot(work: NodeWork, order: BootOrder) -> None:
 
 async def power_up(work: NodeWork, boot_device: BootDevice) -> None:
     """Do the steps of `power_steps`."""
-    if work.was_done("power-up"):  # the override is used up by the boot that it was for
+    if work.history.was_done("power-up"):  # the override is used up by the boot that it was for
         for id_ in ("read-boot", "set-boot", "verify-boot"):
             work.skip(id_, "done before the engine was restarted")
     else:
@@ -159,7 +159,7 @@ async def watch(work: NodeWork, goal: str) -> None:
 def _current(work: NodeWork) -> BootTimeline | None:
     """The boot that follows our power order; None while it is the one before."""
     boot = work.site.boots.current(work.node)
-    if boot is None or boot.begin is None or boot.begin < work.begun("power-up") - CLOCKS:
+    if boot is None or boot.begin is None or boot.begin < work.history.begun("power-up") - CLOCKS:
         return None
     return boot
 

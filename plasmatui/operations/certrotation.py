@@ -73,13 +73,15 @@ async def rotate(work: NodeWork, order: CertsRotateOrder) -> None:
     found = await work.look("check-node", lambda: find(work.node, work.site, files, strict=not _changed(work)))
     if not work.record.before:
         work.update(before=found.words)
-    if work.was_begun("put-back") and not work.was_done("see-certificates"):  # else it was found not to be needed
+    if work.history.was_begun("put-back") and not work.history.was_done(
+        "see-certificates"
+    ):  # else it was found not to be needed
         text = f"{work.node}: a service did not take the new certificate before the engine was restarted"
         await _put_back(work, files, found, NodeFailedError("service-unhealthy", text))
     inventory = work.site.inventory()
     await work.act("issue", lambda: _issue(work, order), seen=lambda: _is_staged(work))
     pair = await asyncio.to_thread(pairs.staged, inventory, work.node)
-    if pair is None and not work.was_done("adopt"):
+    if pair is None and not work.history.was_done("adopt"):
         raise NodeFailedError("secrets", f"{work.node}: what was issued is gone from {inventory.secrets}")
     if pair is not None:
         await _deploy(work, files, found, pair)
@@ -152,7 +154,7 @@ async def _restore(work: NodeWork, files: NodeFiles, found: Found) -> None:
     await certfiles.put_back(system(work), files)
     before = Shows(found.old, found.running)
     for service in rotating(work.node, work.site):
-        if work.begun(f"take-{service}"):
+        if work.history.begun(f"take-{service}"):
             work.progress(f"{service} with the old certificate")
             await take(work, service, before, put_back=True)
     await asyncio.to_thread(pairs.discard, work.site.inventory(), work.node)
@@ -160,7 +162,7 @@ async def _restore(work: NodeWork, files: NodeFiles, found: Found) -> None:
 
 def _changed(work: NodeWork) -> bool:
     """Whether the operation changed something there, now or before the engine was restarted."""
-    return bool(work.begun("place"))
+    return bool(work.history.begun("place"))
 
 
 async def _issue(work: NodeWork, order: CertsRotateOrder) -> None:

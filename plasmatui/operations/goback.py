@@ -136,8 +136,8 @@ async def _again() -> bool:
 async def _reach(work: NodeWork, order: UpdateOrder) -> None:
     """See that the node answers; one that does not is switched off and on. While the way back is armed, it gets the
     time to come back by itself; one whose boot has stopped needs none."""
-    boot = work.earlier("wait-system")
-    limit = REACH_LIMIT if work.begun("disarm") else silence(order)
+    boot = work.history.last("wait-system")
+    limit = REACH_LIMIT if work.history.begun("disarm") else silence(order)
     if boot is not None and boot.result is StepResult.FAILED:
         limit = STOPPED_LIMIT
     try:
@@ -150,7 +150,7 @@ async def _reach(work: NodeWork, order: UpdateOrder) -> None:
             raise NodeFailedError(
                 problem.id, f"it does not answer, and has no BMC to switch its power: {problem.message}"
             ) from error
-        before = step.message if (step := work.earlier("read-boot")) is not None else ""
+        before = step.message if (step := work.history.last("read-boot")) is not None else ""
         await work.act("power-cycle", lambda: _cycle(work), seen=lambda: _cycled(work))
         await work.look("wait-back", lambda: back_up(work, before, "power-cycle"))
 

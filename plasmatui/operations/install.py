@@ -121,11 +121,11 @@ async def install_prepared(work: NodeWork, prepared: Prepared, confirmed: tuple[
     Args:
         confirmed: the disks as a person confirmed them; with names alone, a name that does not last is asked about.
     """
-    if work.was_begun("reboot"):
+    if work.history.was_begun("reboot"):
         for id_ in ("check-installer", "check-disks"):
             work.skip(id_, "done before the engine was restarted")
     else:
-        wiped = work.was_done("disko")
+        wiped = work.history.was_done("disko")
         work.tell(LifecycleChanged(Lifecycle.DEPLOYING))
         await work.look("check-installer", lambda: check_installer(work))
         disks = await work.look("check-disks", lambda: check_disks(work, prepared.layout, confirmed, wiped=wiped))

@@ -103,7 +103,7 @@ async def provision(work: NodeWork, order: ProvisionOrder) -> None:
 
 async def provision_machine(work: NodeWork, order: ProvisionOrder, prepared: Prepared) -> None:
     """Do the steps of `machine_steps`."""
-    if work.was_begun("reboot"):
+    if work.history.was_begun("reboot"):
         for step in (*power_steps(BootDevice(Device.PXE), work.node, work.site), *watch_steps(work.node)):
             work.skip(step.id, "done before the engine was restarted")
     else:

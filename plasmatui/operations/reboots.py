@@ -103,7 +103,7 @@ async def _again() -> bool:
 
 async def _differs(work: NodeWork, order: UpdateOrder, change: Change) -> str:
     parts = await differing(work, change.new)
-    if (trial := work.earlier("test")) is not None and trial.message == PARTIAL:
+    if (trial := work.history.last("test")) is not None and trial.message == PARTIAL:
         parts += ("systemd",)
     if parts:
         return f"needs a reboot: {', '.join(parts)}"
@@ -247,7 +247,7 @@ async def _answers(work: NodeWork, before: str) -> None:
 def boot_after(work: NodeWork, ordered: str) -> BootTimeline | None:
     """The boot that follows a step which ordered one; None while it is the one before."""
     boot = work.site.boots.current(work.node)
-    if boot is None or boot.begin is None or boot.begin < work.begun(ordered) - CLOCKS:
+    if boot is None or boot.begin is None or boot.begin < work.history.begun(ordered) - CLOCKS:
         return None
     return boot
 

@@ -151,7 +151,9 @@ async def recover(work: NodeWork, order: RecoverOrder) -> None:
 
 def _halfway(work: NodeWork, cure: Cure) -> bool:
     """A former engine began it, and did not see what came of it."""
-    return work.was_begun("choose" if cure is Cure.ROLLBACK else str(cure)) and not work.was_done(f"see-{cure}")
+    return work.history.was_begun("choose" if cure is Cure.ROLLBACK else str(cure)) and not work.history.was_done(
+        f"see-{cure}"
+    )
 
 
 async def _cured(work: NodeWork, cure: Cure, now: Condition) -> Condition:

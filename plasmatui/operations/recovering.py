@@ -56,7 +56,7 @@ async def _stand_ready(work: NodeWork, order: RecoverClusterOrder, items: tuple[
 
 
 def _begun(work: NodeWork, verb: str, item: Item) -> bool:
-    return work.was_begun(f"{verb}-{item.part.service}")
+    return work.history.was_begun(f"{verb}-{item.part.service}")
 
 
 async def _check(work: NodeWork, order: RecoverClusterOrder, items: tuple[Item, ...]) -> None:
@@ -90,7 +90,7 @@ async def _back(
     work: NodeWork, items: tuple[Item, ...], error: NodeFailedError | NodeLeftError
 ) -> NodeFailedError | NodeLeftError:
     """As it was, with the old data, and the error that says so."""
-    touched = [item for item in items if work.begun(f"stop-{item.part.service}")]
+    touched = [item for item in items if work.history.begun(f"stop-{item.part.service}")]
     problems = []
     with work.uncancelled():
         for item in touched:

@@ -82,7 +82,7 @@ async def _look(order: ReplaceOrder, plan: NodePlan, site: Site) -> NodePlan:
 async def replace(work: NodeWork, order: ReplaceOrder) -> None:
     """Put another machine, or the same one installed anew, in the place of the dead one."""
     prepared = await prepare(work)
-    if work.was_begun("leave-chainfire") or work.was_begun("leave-flaredb"):
+    if work.history.was_begun("leave-chainfire") or work.history.was_begun("leave-flaredb"):
         for id_ in ("see-out", "power-off", "see-off"):
             work.skip(id_, "done before its removal was begun")
     else:

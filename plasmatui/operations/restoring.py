@@ -21,7 +21,7 @@ from plasmatui.operations.gauges import Gauge, size_words
 from plasmatui.operations.nodedata import LIMIT, extract_argv, is_active, real_path
 from plasmatui.operations.restore import COPY_LIMIT, FILES_LIMIT, manifest_of, parts_of, service_of
 from plasmatui.operations.ssh import system
-from plasmatui.operations.stalls import Stalls
+from plasmatui.operations.streams import Copying, Stalls
 from plasmatui.operations.work import NodeWork
 from plasmatui.remote.channel import last_lines
 from plasmatui.text import clean_line
@@ -94,7 +94,7 @@ async def prepare(work: NodeWork, backup: str, services: tuple[str, ...]) -> tup
     parts, contents = await work.look("verify-backup", lambda: _verify(work, backup, services))
     text = await work.remember("check-node", lambda: _check(work, parts, contents))
     targets = {target.service: target for target in msgspec.json.decode(text, type=list[Target])}
-    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(work.begun("check-node")))
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(work.history.begun("check-node")))
     return tuple(Item(part, contents[part.service], targets[part.service], stamp, work.number) for part in parts)
 
 
@@ -151,7 +151,7 @@ async def _check(work: NodeWork, parts: tuple[Part, ...], contents: dict[str, Co
 
 async def _turn(work: NodeWork, items: tuple[Item, ...]) -> None:
     work.turns.ready(work.node)
-    if any(work.was_begun(f"copy-{item.part.service}") for item in items):
+    if any(work.history.was_begun(f"copy-{item.part.service}") for item in items):
         work.skip("wait-turn", "its turn had come before the engine was restarted")
         return
 
@@ -168,12 +168,12 @@ async def _turn(work: NodeWork, items: tuple[Item, ...]) -> None:
 async def _one(work: NodeWork, backup: str, item: Item) -> None:
     """One service: well with the restored data, or as it was."""
     name, service = item.part.service, service_of(item.part, work.site)
-    if work.was_begun(f"put-back-{name}"):
+    if work.history.was_begun(f"put-back-{name}"):
         text = f"{work.node}: {name} did not come up with the restored data before the engine was restarted"
         await put_back(work, item, NodeFailedError("restore-failed", text))
     await bring(work, backup, item)
     try:
-        if item.target.active or work.was_begun(f"stop-{name}"):
+        if item.target.active or work.history.was_begun(f"stop-{name}"):
             await serviceturn.stop(work, service, _nothing)
         else:
             work.skip(f"stop-{name}", "it did not run")
@@ -181,7 +181,7 @@ async def _one(work: NodeWork, backup: str, item: Item) -> None:
             await place(work, item)
             await serviceturn.start(work, service)
     except NodeFailedError as error:
-        if not work.begun(f"stop-{name}") and not work.begun(f"place-{name}"):  # the guard refused
+        if not work.history.begun(f"stop-{name}") and not work.history.begun(f"place-{name}"):  # the guard refused
             await remove_beside(work, item)
             raise
         await put_back(work, item, error)
@@ -194,13 +194,14 @@ async def bring(work: NodeWork, backup: str, item: Item) -> None:
     Raises: as `NodeWork.act`; what lay beside is removed then.
     """
     name = item.part.service
-    copy = _Copy(work, backup, item)
-    if work.was_done(f"place-{name}") or work.was_begun(f"stop-{name}"):  # it was looked at, and may be in place
+    copying = _Copy(work, backup, item).copying
+    # Then it was looked at, and may be in place.
+    if work.history.was_done(f"place-{name}") or work.history.was_begun(f"stop-{name}"):
         work.skip(f"copy-{name}", "done before the engine was restarted")
         work.skip(f"verify-files-{name}", "done before the engine was restarted")
         return
     try:
-        await work.act(f"copy-{name}", copy.run, seen=_again, stop=copy.stop)
+        await work.act(f"copy-{name}", copying.run, seen=_again, stop=copying.stop)
         await work.look(f"verify-files-{name}", lambda: _compare(work, item))
     except (NodeFailedError, NodeLeftError):
         await remove_beside(work, item)
@@ -228,28 +229,11 @@ class _Copy:
         self._work = work
         self._file = Path(backup) / work.node / item.part.file
         self._item = item
-        self._task: asyncio.Task[None] | None = None
-        self._left = False
+        self.copying = Copying(work, item.part.service, self._copy, "; its data were left alone")
 
-    def stop(self) -> None:
-        """The operation was cancelled."""
-        self._left = True
-        if self._task is not None:
-            self._task.cancel()
-
-    async def run(self) -> None:
-        self._task = asyncio.create_task(self._send(), name=f"restore {self._item.part.service} of {self._work.node}")
+    async def _copy(self) -> None:
         try:
-            await self._task
-        except asyncio.CancelledError:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            if not self._left or self._work.suspended:
-                raise
-            text = (
-                f"{self._work.left or 'cancelled'} while {self._item.part.service} was copied; its data were left alone"
-            )
-            raise NodeLeftError(text) from None
+            await self._send()
         except OSError as error:
             raise NodeFailedError("backup-damaged", f"{self._work.node}: {self._file}: {error.strerror}") from None
 
@@ -361,7 +345,7 @@ async def move_back(work: NodeWork, item: Item, *, well: bool) -> None:
 
     async def placed(host: Host) -> bool:
         """What was restored lies in a place where nothing had been."""
-        begun = bool(work.begun(f"place-{item.part.service}"))
+        begun = bool(work.history.begun(f"place-{item.part.service}"))
         return begun and not await _exists(host, item.beside) and await _exists(host, item.target.path)
 
     with work.uncancelled():

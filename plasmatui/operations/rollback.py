@@ -150,7 +150,7 @@ async def go_back(work: NodeWork, order: RollbackOrder) -> int:
 async def _target(work: NodeWork, order: RollbackOrder, found: tuple[Generation, ...]) -> int:
     """The generation's number; after a restart that which the profile was pointed to already, since "previous" would
     be one further back then."""
-    if not order.to and (work.was_begun("choose") and work.record.before):
+    if not order.to and (work.history.was_begun("choose") and work.record.before):
         before = int(work.record.before.removeprefix("generation "))
         found = tuple(msgspec.structs.replace(each, current=each.number == before) for each in found)
     return target_of(order, work.node, found).number

@@ -12,13 +12,14 @@ from plasmatui.bmc.controller import BmcError
 from plasmatui.model.event import OperationTouched
 from plasmatui.model.operation import NodeRecord, OperationRecord, Pace, Step, StepRecord
 from plasmatui.model.words import OperationState
+from plasmatui.operations.desk import Desk
 from plasmatui.operations.kinds import kind_of, word_of
 from plasmatui.operations.pacing import Budget, Starts
 from plasmatui.operations.plans import queued
 from plasmatui.operations.ports import Locks
 from plasmatui.operations.rollout import Turns
 from plasmatui.operations.site import Site
-from plasmatui.operations.work import Desk, NodeWork
+from plasmatui.operations.work import NodeWork
 
 Prior = Mapping[str, Mapping[str, StepRecord]]
 """What an earlier run did: by node, the last record of each step."""

@@ -80,7 +80,7 @@ async def _answers(work: NodeWork) -> None:
 
 def _look_at_boot(work: NodeWork) -> None:
     boot = work.site.boots.current(work.node)
-    since = max(work.begun("reboot"), work.begun("power-up"))
+    since = max(work.history.begun("reboot"), work.history.begun("power-up"))
     if boot is None or boot.begin is None or boot.begin < since - CLOCKS:
         return
     if boot.stages:

@@ -119,7 +119,7 @@ async def _again() -> bool:
 async def _void(work: NodeWork, change: Change) -> None:
     """After a restart: nobody disarmed the way back in time, so that the node went back although nothing was wrong.
     The trial is then made anew."""
-    armed, disarmed = work.earlier("arm"), work.earlier("disarm")
+    armed, disarmed = work.history.last("arm"), work.history.last("disarm")
     if armed is None or (disarmed is not None and disarmed.result is not None):
         return
     try:
@@ -129,7 +129,7 @@ async def _void(work: NodeWork, change: Change) -> None:
         return  # it is silent; the steps wait for it
     if state.current == change.old and armed.result is not None:
         work.log("the way back was taken while no engine ran; the trial is made anew")
-        work.forget("arm", "test")
+        work.history.forget("arm", "test")
 
 
 async def _arm(work: NodeWork, order: UpdateOrder, change: Change) -> None:

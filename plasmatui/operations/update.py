@@ -172,12 +172,12 @@ async def _change(work: NodeWork, order: UpdateOrder, change: Change) -> None:
     work.tell(LifecycleChanged(Lifecycle.UPDATING, (CORDONED,) if order.drain else ()))
     failure: NodeFailedError | None = None
     try:
-        if work.was_begun("check-why"):
+        if work.history.was_begun("check-why"):
             failure = await go_back(work, order, change, None)
         else:
             await _forward(work, order, change)
     except NodeFailedError as error:
-        failure = await _after_failure(work, order, change, error) if work.begun("arm") else error
+        failure = await _after_failure(work, order, change, error) if work.history.begun("arm") else error
     if not isinstance(failure, BackError) or failure.well:
         await _into_service(work, failure)
     if failure is not None:
@@ -187,7 +187,7 @@ async def _change(work: NodeWork, order: UpdateOrder, change: Change) -> None:
 async def _into_service(work: NodeWork, failure: NodeFailedError | None) -> None:
     """Let the balancer send to a node that is well. Where it does not, that is said beside what failed before."""
     try:
-        if work.begun("balancer-drain"):
+        if work.history.begun("balancer-drain"):
             await work.act("balancer-active", lambda: balance(work, "active"), seen=_again)
     except NodeFailedError as error:
         if failure is None:
@@ -218,7 +218,7 @@ async def _settle(work: NodeWork, order: UpdateOrder, change: Change) -> None:
 async def _after_failure(work: NodeWork, order: UpdateOrder, change: Change, error: NodeFailedError) -> NodeFailedError:
     """Take the node back. One that only may not be rebooted now is well: it keeps its new system. One that the guard
     refused after a restart of the engine, before the trial, runs its old system still."""
-    tried = work.earlier("see-health")
+    tried = work.history.last("see-health")
     if error.id == "refused" and (tried is None or tried.result is not StepResult.DONE):
         with contextlib.suppress(CommandError):  # the way back would only activate what runs
             await disarm(work)
@@ -258,7 +258,7 @@ def _parse(text: str) -> tuple[int, str]:
 
 def _disturbed(work: NodeWork) -> bool:
     """Whether the node was touched before the engine was restarted: then it is brought to its end."""
-    return any(work.was_begun(id_) for id_ in ("balancer-drain", "move-vms", "arm"))
+    return any(work.history.was_begun(id_) for id_ in ("balancer-drain", "move-vms", "arm"))
 
 
 def _leave_if_stopped(work: NodeWork) -> None:

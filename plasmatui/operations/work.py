@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TypeVar
 
 import msgspec
@@ -14,11 +13,11 @@ import msgspec
 from plasmatui.bmc.controller import BmcError, Controller
 from plasmatui.model.command import CommandError
 from plasmatui.model.event import Payload
-from plasmatui.model.operation import NodeRecord, Origin, Pace, Step, StepRecord
+from plasmatui.model.operation import NodeRecord, Step, StepRecord
 from plasmatui.model.words import OperationState, StepResult
+from plasmatui.operations.desk import Desk
 from plasmatui.operations.endings import AGAIN, DONE, STOP, NodeFailedError, NodeLeftError
-from plasmatui.operations.ports import Absence
-from plasmatui.operations.rollout import Turns
+from plasmatui.operations.history import History
 from plasmatui.operations.site import Site
 from plasmatui.text import clean_line
 
@@ -26,39 +25,6 @@ T = TypeVar("T")
 
 PROGRESS_PACE = 0.5
 """Seconds between two reports of a step's progress."""
-
-
-@dataclass(frozen=True)
-class Desk:
-    """What a node's part needs of the operation that it belongs to.
-
-    Attributes:
-        word: the kind of operation ("install").
-        override: the guard was overridden by the cluster's name.
-        absence: how the operation takes its nodes away.
-        keep: writes the node's record into the operation's; show: the same for what need not be kept.
-        peers: all nodes of the operation. again: it tries again what failed in another.
-        origin: where the order came from.
-        pace: how fast the operation goes. turns: who may begin now, where nodes take turns.
-        intent: awaited before a step begins, so that it is journalled.
-        gate: awaited before a step begins; waits while the operation is held. held: whether it is.
-    """
-
-    number: int
-    word: str
-    by: str
-    override: bool
-    peers: frozenset[str]
-    again: bool
-    origin: Origin
-    pace: Pace
-    turns: Turns
-    absence: Absence
-    keep: Callable[[NodeRecord], None]
-    show: Callable[[NodeRecord], None]
-    intent: Callable[[], Awaitable[bool]]
-    gate: Callable[[], Awaitable[None]]
-    held: Callable[[], bool]
 
 
 class NodeWork:
@@ -89,9 +55,9 @@ class NodeWork:
         self.again = desk.again
         self.pace = desk.pace
         self.turns = desk.turns
+        self.history = History(prior, lambda: self.record.steps)
         self._steps = {step.id: step for step in steps}
         self._desk = desk
-        self._prior = prior
         self._met: set[str] = set()
         self._acting = False
         self._leave = ""
@@ -143,7 +109,7 @@ class NodeWork:
         if afresh:
             self._guarded = False
         self._stop = stop
-        prior = None if id_ in self._met else self._prior.get(id_)
+        prior = None if id_ in self._met else self.history.before(id_)
         self._met.add(id_)
         if prior is not None and prior.result in (StepResult.DONE, StepResult.SKIPPED):
             self.update(steps=(*self.record.steps, prior))
@@ -181,21 +147,12 @@ class NodeWork:
     async def remember(self, id_: str, do: Callable[[], Awaitable[str]]) -> str:
         """As `look`, for what is found once and holds until the node's end, also after a restart: the text that `do`
         gives, which is kept as the step's message."""
-        if (earlier := self.earlier(id_)) is not None and earlier.result is StepResult.DONE:
+        if (earlier := self.history.last(id_)) is not None and earlier.result is StepResult.DONE:
             self.update(steps=(*self.record.steps, earlier))
             return earlier.message
         found = clean_line(await self.look(id_, do), 4000)
         self.amend(StepResult.DONE, found)
         return found
-
-    def earlier(self, id_: str) -> StepRecord | None:
-        """The last record of a step, of this run or an earlier one; None when it was never begun."""
-        own = [step for step in self.record.steps if step.id == id_]
-        return own[-1] if own else self._prior.get(id_)
-
-    def forget(self, *ids: str) -> None:
-        """What an earlier run did of these steps does not count any more: they are done again."""
-        self._prior = {id_: step for id_, step in self._prior.items() if id_ not in ids}
 
     def commit(self) -> None:
         """From now on the node's part is brought to its end: it is neither cancelled nor held half-way."""
@@ -224,21 +181,6 @@ class NodeWork:
     def overridden(self) -> bool:
         """The guard was overridden by the cluster's name."""
         return self._desk.override
-
-    def begun(self, id_: str) -> float:
-        """When a step was begun, in this run or an earlier one: Unix seconds, 0 when it was not."""
-        steps = [step.begin for step in self.record.steps if step.id == id_]
-        prior = self._prior.get(id_)
-        return steps[-1] if steps else prior.begin if prior is not None else 0.0
-
-    def was_done(self, id_: str) -> bool:
-        """Whether an earlier run finished the step."""
-        prior = self._prior.get(id_)
-        return prior is not None and prior.result in (StepResult.DONE, StepResult.SKIPPED)
-
-    def was_begun(self, id_: str) -> bool:
-        """Whether an earlier run began the step."""
-        return id_ in self._prior
 
     async def judge(self) -> None:
         """Ask the guard again of a node that was disturbed before: the others may be less well than they were then.
