@@ -20,6 +20,7 @@ from plasmatui.engine.consoles import ConsoleHub
 from plasmatui.engine.guard import QuorumGuard
 from plasmatui.engine.health import HealthWatch
 from plasmatui.engine.heritage import Heritage
+from plasmatui.engine.idleness import Idleness
 from plasmatui.engine.ledger import JournalLedger
 from plasmatui.engine.marks import MarksDesk
 from plasmatui.engine.meter import Meter
@@ -27,16 +28,11 @@ from plasmatui.engine.metricsport import MetricsPort
 from plasmatui.engine.oplogs import OperationLogs
 from plasmatui.engine.past import PastDesk
 from plasmatui.engine.ports import ProblemError
-from plasmatui.engine.process import (
-    EngineLock,
-    EngineRunsError,
-    EngineStartError,
-    notify,
-    watchdog_interval,
-)
+from plasmatui.engine.process import EngineStartError, notify, watchdog_interval
 from plasmatui.engine.pxe import PxeDesk
 from plasmatui.engine.requests import RequestDesk
 from plasmatui.engine.server import Server
+from plasmatui.engine.sharing import Sharing
 from plasmatui.engine.store import KEPT_EVENTS, KEPT_OPERATIONS, Store
 from plasmatui.engine.systemlooks import SystemLooks
 from plasmatui.engine.systems import Systems
@@ -56,12 +52,9 @@ from plasmatui.model.operation import Pace
 from plasmatui.model.words import BmcStatus, Power, Role
 from plasmatui.operations.runner import Runner
 from plasmatui.operations.site import Site
-from plasmatui.paths import EnginePaths, UnsafeDirectoryError, check_shared, crash_dir
+from plasmatui.paths import EnginePaths, crash_dir
 
 log = logging.getLogger(__name__)
-
-IDLE = 1800.0
-"""Seconds with nobody attached after which the engine leaves, unless it records consoles or was told otherwise."""
 
 BACKEND_LIMIT = 10.0
 """Seconds that closing all BMC sessions may take."""
@@ -83,10 +76,8 @@ class Engine:
         self.reason = ""
         self._paths = paths
         self._inventory = inventory
-        self._idle = idle
         self._started = time.time()
         self._tasks: list[asyncio.Task[None]] = []
-        self._last_used = time.monotonic()
         self._reloading = asyncio.Lock()
         self._meter = Meter(self._beat)
         self._watchdog = watchdog_interval()
@@ -171,7 +162,13 @@ class Engine:
         )
         gate = Gatekeeper(lambda: self._inventory.policy.access)
         self._server = Server(paths.socket, desk, self._welcome, gate, on_clients=self.attached)
-        self._shared_lock: EngineLock | None = None
+        self._sharing = Sharing(paths, self._server)
+        self._idleness = Idleness(
+            idle,
+            lambda: self._consoles.holds_engine,
+            lambda: bool(self._server.clients or self._runner.running),
+            self.stop,
+        )
 
     @classmethod
     async def start(
@@ -216,7 +213,7 @@ class Engine:
         self._spawn(self._meter.run(), "meter")
         self._spawn(self._health.run(), "health")
         self._spawn(self._looks.run(), "looks at systems")
-        self._spawn(self._leave_when_idle(), "idle")
+        self._spawn(self._idleness.run(), "idle")
         try:
             await self._server.start()
         except OSError as error:
@@ -224,7 +221,7 @@ class Engine:
             await self.close()
             raise EngineStartError(f"the socket {self._paths.socket} cannot be made: {error}") from error
         try:
-            await self._share()
+            await self._sharing.retarget(self._inventory.policy.access)
         except EngineStartError as error:
             self.reason = str(error)
             await self.close()
@@ -258,7 +255,7 @@ class Engine:
         self._store.flush()
         await self._server.close(f"the engine was stopped: {self.reason}")
         await self._journal.close()
-        self._release_shared()
+        self._sharing.release()
 
     # --- for clients (requests.Control) ---------------------------------------------------------------------------
 
@@ -288,7 +285,8 @@ class Engine:
             await self._metrics.retarget(inventory.policy.metrics)
             self._marks.recall()
             try:
-                await self._share()
+                await self._sharing.retarget(inventory.policy.access)
+                self._store.notice("shared", "")
             except EngineStartError as error:
                 self._store.notice("shared", str(error))
             await self._server.regrade()
@@ -301,7 +299,7 @@ class Engine:
 
     def attached(self) -> None:
         """Somebody came, went, or looks at something else."""
-        self._used()
+        self._idleness.used()
         self._store.attached(self._server.clients)
 
     def status(self) -> wire.EngineStatus:
@@ -322,12 +320,12 @@ class Engine:
                 "consoles": str(self._paths.consoles),
                 "log": str(self._paths.log),
                 "crashes": str(crash_dir()),
-                **({"shared socket": str(self._paths.shared)} if self._shared_lock is not None else {}),
+                **({"shared socket": str(self._paths.shared)} if self._sharing.shared else {}),
             },
             lag_p99_ms=self._meter.lag_p99_ms,
             cpu_percent=self._meter.cpu_percent,
             journal=self._journal.problem + lost if self._journal.problem else lost.removeprefix("; "),
-            idle_exit=self._idle_limit(),
+            idle_exit=self._idleness.limit,
         )
 
     # --- inside ---------------------------------------------------------------------------------------------------
@@ -351,35 +349,6 @@ class Engine:
             asyncio.get_running_loop().call_exception_handler(
                 {"message": f"task {task.get_name()} ended", "exception": task.exception(), "task": task}
             )
-
-    async def _share(self) -> None:
-        """Listen for other users when the inventory names some, else not.
-
-        Raises:
-            EngineStartError: the shared socket cannot be made, or another engine has it.
-        """
-        if self._inventory.policy.access is None:
-            self._server.unshare()
-            self._release_shared()
-            return
-        try:
-            check_shared(self._paths.shared.parent)
-            if self._shared_lock is None:
-                self._shared_lock = EngineLock(self._paths.shared_lock)
-            await self._server.share(self._paths.shared)
-        except EngineRunsError as error:
-            raise EngineStartError(f"{error}; it is shared, and belongs to another user") from None
-        except (OSError, UnsafeDirectoryError) as error:
-            self._release_shared()
-            raise EngineStartError(
-                f"policy.access is set, but the socket {self._paths.shared} for other users cannot be made: {error}"
-            ) from None
-        self._store.notice("shared", "")
-
-    def _release_shared(self) -> None:
-        if self._shared_lock is not None:
-            self._shared_lock.release()
-            self._shared_lock = None
 
     def _welcome(self, client: int, read_only: bool, role: Role) -> wire.Welcome:
         inventory = self._inventory
@@ -435,25 +404,3 @@ class Engine:
         if self._watchdog and time.monotonic() - self._signalled >= self._watchdog:
             self._signalled = time.monotonic()
             notify("WATCHDOG=1")
-
-    def _used(self) -> None:
-        self._last_used = time.monotonic()
-
-    def _idle_limit(self) -> float:
-        """Seconds after which the engine leaves when nobody is attached; 0 when it stays."""
-        if os.environ.get("NOTIFY_SOCKET"):
-            return 0.0
-        if self._idle is not None:
-            return self._idle
-        return 0.0 if self._consoles.holds_engine else IDLE
-
-    async def _leave_when_idle(self) -> None:
-        while True:
-            limit = self._idle_limit()
-            if self._server.clients or self._runner.running:
-                self._used()
-            left = self._last_used + limit - time.monotonic()
-            if limit > 0 and left <= 0:
-                self.stop(f"nobody was attached for {limit:g} s")
-                return
-            await asyncio.sleep(min(5.0, max(0.05, left)) if limit > 0 else 5.0)
