@@ -53,6 +53,7 @@ def _list_faults(context: click.Context, _option: click.Parameter, wanted: bool)
 @click.option("--boot-url", metavar="URL", help="The iPXE script of a boot service to boot from; else the rack's own.")
 @click.option("--strangers", type=click.IntRange(0, 100), default=0, help="Machines that no inventory knows.")
 @click.option("--drill", is_flag=True, help="Fire drill: something breaks, find out where and what.")
+@click.option("--tell", "lines", multiple=True, metavar="TEXT", help="To the rack that DIR has: `fault NODE=FAULT`.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Where the inventory is written.")
 @click.option("--idle-exit", type=click.FloatRange(min=0, min_open=True), hidden=True)
 @click.option("--detached", is_flag=True, hidden=True)
@@ -68,14 +69,19 @@ def sim(
     boot_url: str | None,
     strangers: int,
     drill: bool,
+    lines: tuple[str, ...],
     output: Path | None,
     idle_exit: float | None,
     detached: bool,
 ) -> int:
     """Serve a simulated rack until ctrl-c.
 
-    Prints the path of its inventory, and how to use it.
+    Prints the path of its inventory, and how to use it. With --tell it speaks
+    with the rack that runs in DIR instead, and ends: `fault NODE=FAULT`,
+    `clear NODE`, `list`.
     """
+    if lines:
+        return _tell(output, lines)
     from plasmatui.sim.addresses import AddressError
     from plasmatui.sim.faults import FaultError
     from plasmatui.sim.main import run
@@ -117,6 +123,17 @@ def sim(
         raise Failure(FAILED, str(error), "stop another simulated rack, or ask for fewer nodes") from error
 
 
+def _tell(directory: Path | None, lines: tuple[str, ...]) -> int:
+    from plasmatui.cli.simcontrol import tell
+
+    if directory is None:
+        raise Failure(USAGE, "--tell needs -o DIR, the directory of the rack that is meant")
+    for answer in tell(directory, lines):
+        if answer:
+            result(answer)
+    return 0
+
+
 def _drills() -> Work:
     """Of a seed that was asked for the same drills each time, else others."""
     from plasmatui.cli.drill import drills
@@ -150,7 +167,7 @@ def _how_to(inventory: Path, control: Path, nodes: int) -> None:
     note(f"\n{nodes} simulated machines answer. In another terminal:\n")
     note(f"  plasmatui -i {inventory}                     the screen")
     note(f"  plasmatui -i {inventory} power status @all   a command")
-    note(f"\nA fault while it runs: echo 'fault NODE=FAULT' | nc -NU {control}")
+    note(f"\nA fault while it runs: plasmatui sim -o {control.parent} --tell 'fault NODE=FAULT'")
     note("ctrl-c ends the rack.")
 
 

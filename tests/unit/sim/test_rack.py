@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from plasmatui.cli.failure import Failure
+from plasmatui.cli.simcontrol import tell
 from plasmatui.inventory.loader import load
 from plasmatui.sim import inventory_file
 from plasmatui.sim.addresses import AddressError, reserve
@@ -144,6 +146,19 @@ async def test_control_socket() -> None:
         assert await say("clear node02") == "ok"
         assert await say("list") == "ok"
         writer.close()
+
+
+async def test_another_terminal_speaks_with_the_rack() -> None:
+    async with Rack(RackOptions(nodes=2)) as rack:
+        directory = rack.control_path.parent
+        lines = ("fault node02=bmc-dead", "fault  node01=bmc-loss=0.1", "list", "clear node02", "list")
+        said = await asyncio.to_thread(tell, directory, lines)
+        assert said == ["", "", "node01=bmc-loss node02=bmc-dead", "", "node01=bmc-loss"]
+        with pytest.raises(Failure, match=r"fault node09=bmc-dead: no node node09"):
+            await asyncio.to_thread(tell, directory, ("clear node01", "fault node09=bmc-dead", "fault node02=bmc-dead"))
+        assert await asyncio.to_thread(tell, directory, ("list",)) == [""], "up to the line that was refused"
+    with pytest.raises(Failure, match="no simulated rack answers"):
+        await asyncio.to_thread(tell, directory, ("list",))
 
 
 async def test_resetting_bmc_forgets_its_sessions_again_and_again() -> None:
