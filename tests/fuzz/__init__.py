@@ -1,0 +1,1 @@
+"""Fuzzers: everything that reads what comes from outside is fed with damaged, lying and hostile input."""

@@ -1,0 +1,10 @@
+"""All targets by name: one module for each kind of input, each with a tuple `TARGETS`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.fuzz.target import Target
+from tests.fuzz.targets import consoles, logs
+
+TARGETS: Final[dict[str, Target]] = {target.name: target for module in (logs, consoles) for target in module.TARGETS}
