@@ -10,7 +10,7 @@ import hashlib
 import sys
 from pathlib import Path
 
-from tests.fuzz.target import Run, Target, run
+from tests.fuzz.target import Run, Target, run, shrunk
 from tests.fuzz.targets import TARGETS
 
 
@@ -39,7 +39,7 @@ def _told(target: Target, options: argparse.Namespace) -> Run:
     print(  # noqa: T201 - printing is what it is for
         f"{result.target:<24} {result.executions:>9} inputs {result.cpu:>8.1f} s  {len(result.finds)} finds", flush=True
     )
-    for find in result.finds:
+    for find in [shrunk(target, find) for find in result.finds]:
         options.output.mkdir(parents=True, exist_ok=True)
         path = options.output / f"{find.target}-{hashlib.sha256(find.input).hexdigest()[:12]}"
         path.write_bytes(find.input)
