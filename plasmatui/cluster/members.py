@@ -269,15 +269,6 @@ def _differences(views: Sequence[View]) -> list[str]:
     return told
 
 
-async def add_member(clients: ClusterClients, group: RaftGroup, id: str, raft_addr: str) -> Answer:  # noqa: A002
-    """Add a voter, at the leader. It being a member already (409) is success; read the group afterwards.
-
-    Raises:
-        ServiceError: nobody took it; `uncertain` when it may have taken effect.
-    """
-    return await _change(clients, group, "POST", "/admin/member/add", {"id": id, "raft_addr": raft_addr}, (409,))
-
-
 async def remove_member(clients: ClusterClients, group: RaftGroup, id: str) -> Answer:  # noqa: A002
     """Remove a member by its id, at the leader. It being gone already (404) is success; read the group afterwards.
 

@@ -56,11 +56,6 @@ def start_steps(services: Iterable[str]) -> tuple[ServiceStep, ...]:
     return tuple(ServiceStep(name, unit(name), _after_start(name)) for name in _in_order(START_ORDER, services))
 
 
-def restart_steps(services: Iterable[str]) -> tuple[ServiceStep, ...]:
-    """How services take a new certificate: one at a time, each well again before the next."""
-    return tuple(ServiceStep(name, unit(name), _after_start(name)) for name in _in_order(RESTART_ORDER, services))
-
-
 def _in_order(order: tuple[str, ...], services: Iterable[str]) -> list[str]:
     there = set(services)
     return [name for name in order if name in there]

@@ -192,12 +192,6 @@ def build(
     return Tree(str(root), source.manifest, source.host_key)
 
 
-def known_hosts_line(host_key: str, *addresses: str, port: int = 22) -> str:
-    """A line of a known_hosts file (sshd(8)) that pins a public key for addresses."""
-    names = [address if port == 22 else f"[{address}]:{port}" for address in addresses if address]
-    return f"{','.join(names)} {host_key}\n"
-
-
 def _files(directory: Path, problems: list[str]) -> Iterator[tuple[Path, os.stat_result]]:
     """The plain files below a directory, in order; what is wrong with others is added to `problems`."""
     for path in sorted(directory.iterdir()):

@@ -58,30 +58,8 @@ def parse_names(output: bytes) -> tuple[str, ...]:
 
 
 def exists_argv(nix: str, flake: str, node: str) -> tuple[str, ...]:
-    """Ends with 0 when the flake has a configuration for the node; otherwise see `missing_attribute`."""
+    """Ends with 0 when the flake has a configuration for the node."""
     return (nix, *FEATURES, "eval", "--json", attribute(flake, node), "--apply", "_: true")
-
-
-class Missing(msgspec.Struct, frozen=True):
-    """An attribute that a flake does not have, and the names that nix holds for likely ("Did you mean")."""
-
-    attribute: str
-    flake: str
-    suggestions: tuple[str, ...] = ()
-
-
-def missing_attribute(output: str) -> Missing | None:
-    """What nix says is missing in its error text, None when it says nothing of the kind."""
-    found = re.search(r"flake '([^']+)' does not provide attribute '(?:packages\.[\w-]+\.)?([^']+)'", output)
-    if found is None:
-        return None
-    meant = re.search(r"Did you mean (?:one of )?(.+?)\?", output[found.end() :])
-    names = re.split(r", | or ", meant.group(1)) if meant else []
-    return Missing(
-        clean_line(found.group(2), 200),
-        clean_line(found.group(1), 200),
-        tuple(clean_line(name.strip().strip('"'), 80) for name in names if name.strip()),
-    )
 
 
 def build_argv(nix: str, flake: str, node: str, *, wipe: bool = True) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ The servers are not there; their lines are, as the simulated machines' exchanges
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -311,7 +312,7 @@ class DnsmasqLog:
         """Nothing: dnsmasq is silent about requests to other servers."""
 
 
-DHCP_LOGS: dict[str, type[KeaLog | DhcpdLog | DnsmasqLog]] = {
+DHCP_LOGS: dict[str, Callable[[LogFile, int], DhcpLog]] = {
     "kea": KeaLog,
     "dhcpd": DhcpdLog,
     "dnsmasq": DnsmasqLog,

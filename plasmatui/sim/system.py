@@ -210,7 +210,3 @@ class InstalledSystem:
         for unit in self.units.all():
             if unit.enabled and unit.state is UnitState.INACTIVE:
                 self.units.start(unit.name)
-
-    def halt(self) -> None:
-        """End the run: every unit stops."""
-        self.units.stop_all()

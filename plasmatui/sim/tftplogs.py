@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from plasmatui.sim.logfile import LogFile
@@ -140,7 +141,7 @@ class DnsmasqTftpLog:
         self._write(f"file {ROOT}/{name} not found for {address}")
 
 
-TFTP_LOGS: dict[str, type[HpaLog | AtftpdLog | DnsmasqTftpLog]] = {
+TFTP_LOGS: dict[str, Callable[[LogFile, int], TftpLog]] = {
     "tftpd-hpa": HpaLog,
     "atftpd": AtftpdLog,
     "dnsmasq": DnsmasqTftpLog,

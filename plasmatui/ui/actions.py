@@ -360,14 +360,6 @@ ACTIONS: tuple[Action, ...] = (
 BY_ID = {action.id: action for action in ACTIONS}
 
 
-class RegistryError(Exception):
-    """The registry or a keymap breaks a rule; `problems` names the ids."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("; ".join(problems))
-        self.problems = problems
-
-
 def is_capital(key: str) -> bool:
     """Whether a key is a single upper-case letter."""
     return len(key) == 1 and key.isupper()

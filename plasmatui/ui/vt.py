@@ -120,7 +120,6 @@ class Vt(Screen):
             self._graphics["()".index(intermediate)] = final == "0"
         elif intermediate == "#" and final == "8":
             self._ch = [["E"] * self.cols for _ in range(self.rows)]
-            self.dirty.update(range(self.rows))
         elif not intermediate and (action := _ESCAPES.get(final)) is not None:
             action(self)
 
@@ -195,7 +194,6 @@ class Vt(Screen):
         elif not on and self._main is not None:
             self._ch, self._at = self._main
             self._main = None
-            self.dirty.update(range(self.rows))
             if save:
                 self._restore_cursor()
 
@@ -281,12 +279,10 @@ class Vt(Screen):
         del row[x : x + count], numbers[x : x + count]
         row.extend(" " * count)
         numbers.extend([self._erased] * count)
-        self.dirty.add(y)
 
     def _insert_blanks(self, values: list[int]) -> None:
         x, y = self.cursor
         self._open(self._ch[y], self._at[y], x, min(max(1, values[0]), self.cols - x))
-        self.dirty.add(y)
 
     def _repeat(self, values: list[int]) -> None:
         if self._last:

@@ -30,7 +30,6 @@ class Screen:
         self.rows = max(1, rows)
         self.history: deque[Runs] = deque(maxlen=scrollback)
         self.top_line = 0
-        self.dirty: set[int] = set(range(self.rows))
         self._attributes = Attributes()
         self._switch_on()
 
@@ -47,7 +46,6 @@ class Screen:
     def _blank_screen(self) -> None:
         self._ch = [[" "] * self.cols for _ in range(self.rows)]
         self._at = [[self._erased] * self.cols for _ in range(self.rows)]
-        self.dirty.update(range(self.rows))
 
     @property
     def size(self) -> tuple[int, int]:
@@ -63,11 +61,6 @@ class Screen:
     def first_line(self) -> int:
         """Absolute number of the oldest line that is still kept."""
         return self.top_line - len(self.history)
-
-    def take_dirty(self) -> set[int]:
-        """Rows that changed since the last call."""
-        dirty, self.dirty = self.dirty, set()
-        return dirty
 
     def attribute(self, number: int) -> Attribute:
         """What the number of a run means."""
@@ -104,33 +97,6 @@ class Screen:
         """The screen as lines of text without trailing blanks."""
         return "\n".join("".join(row).rstrip() for row in self._ch)
 
-    def resize(self, cols: int, rows: int) -> None:
-        """Change the size without wrapping lines anew. Lines pushed out at the top go to the scrollback."""
-        cols, rows = max(2, cols), max(1, rows)
-        if (cols, rows) == (self.cols, self.rows):
-            return
-        surplus = max(0, self._y - rows + 1)
-        if self._main is None:
-            self._keep(surplus)
-        del self._ch[:surplus], self._at[:surplus]
-        screens = [(self._ch, self._at)] if self._main is None else [(self._ch, self._at), self._main]
-        for characters, attributes in screens:
-            for row in characters:
-                if len(row) > cols and row[cols] == "":
-                    row[cols - 1] = " "
-                row[:] = row[:cols] + [" "] * (cols - len(row))
-            for numbers in attributes:
-                numbers[:] = numbers[:cols] + [0] * (cols - len(numbers))
-            del characters[rows:], attributes[rows:]
-            while len(characters) < rows:
-                characters.append([" "] * cols)
-                attributes.append([0] * cols)
-        self.cols, self.rows = cols, rows
-        self._x, self._y = min(self._x, cols), min(self._y - surplus, rows - 1)
-        self._top, self._bottom = 0, rows - 1
-        self._tabs = set(range(8, cols, 8))
-        self.dirty = set(range(rows))
-
     # Text
 
     def _place(self, text: str) -> None:
@@ -155,7 +121,6 @@ class Screen:
                 self._mend(row, x, end)
             row[x:end] = text[position : position + count]
             numbers[x:end] = [attr] * count
-            self.dirty.add(self._y)
             self._x = end
             position += count
 
@@ -177,7 +142,6 @@ class Screen:
             x -= 1
         if x >= 0 and len(row[x]) < _COMBINED:
             row[x] += character
-            self.dirty.add(self._y)
 
     def _mend(self, row: list[str], start: int, end: int) -> None:
         """Blank the halves of wide characters that a change of the cells start to end leaves behind."""
@@ -203,7 +167,6 @@ class Screen:
         self._mend(row, start, end)
         row[start:end] = " " * (end - start)
         self._at[y][start:end] = [self._erased] * (end - start)
-        self.dirty.add(y)
 
     def _erase_rows(self, rows: Iterable[int]) -> None:
         for y in rows:
@@ -231,8 +194,6 @@ class Screen:
         del self._ch[out : out + lost], self._at[out : out + lost]
         self._ch[into:into] = [[" "] * self.cols for _ in range(lost)]
         self._at[into:into] = [[self._erased] * self.cols for _ in range(lost)]
-        if len(self.dirty) < self.rows:
-            self.dirty.update(range(top, bottom + 1))
 
     def _keep(self, count: int) -> None:
         """Put the first rows of the screen into the scrollback, without the plain blanks at their ends."""

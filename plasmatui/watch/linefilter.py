@@ -53,11 +53,6 @@ class Test:
     since: float | None = None
     until: float | None = None
 
-    @property
-    def cheap(self) -> bool:
-        """Whether a line's text is not looked at."""
-        return self.include is None and self.exclude is None
-
 
 def pattern(match: TextMatch | None) -> re.Pattern[bytes] | None:
     """The compiled pattern; None for no text.

@@ -64,11 +64,6 @@ def _is_console(sequence: Sequence[Signal]) -> bool:
     return bool(sequence) and sequence[0].kind not in LOGS
 
 
-def _filled(sequence: Sequence[Signal]) -> list[Signal]:
-    """Only what has a time; a line without one among lines with it stays with its neighbour by being left out."""
-    return [signal for signal in sequence if signal.wall is not None]
-
-
 def _key(signal: Signal) -> tuple[str, str] | None:
     """What a signal can be recognised by in another recording."""
     kind = signal.kind

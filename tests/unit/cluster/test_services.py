@@ -9,7 +9,6 @@ from plasmatui.cluster.health import HealthChecks
 from plasmatui.cluster.members import Member, RaftGroup
 from plasmatui.cluster.services import (
     joined,
-    restart_steps,
     shown_started,
     shown_stopped,
     start_steps,
@@ -32,7 +31,6 @@ def members(leader: str, **status: str) -> dict[str, object]:
 def test_the_runbooks_orders() -> None:
     assert [step.unit for step in stop_steps(ALL)] == ["plasmavmc.service", "chainfire.service", "flaredb.service"]
     assert [step.service for step in start_steps(ALL)] == ["chainfire", "flaredb", "plasmavmc"]
-    assert [step.service for step in restart_steps(ALL)] == ["chainfire", "flaredb", "iam"]
     assert [step.service for step in stop_steps(("plasmavmc", "prismnet"))] == ["plasmavmc"]
     assert start_steps(()) == ()
 

@@ -12,7 +12,7 @@ import pytest
 
 from plasmatui.inventory.inventory import Inventory
 from plasmatui.inventory.loader import load
-from plasmatui.nix.extrafiles import SecretsError, build, inspect, known_hosts_line, make_host_key
+from plasmatui.nix.extrafiles import SecretsError, build, inspect, make_host_key
 from plasmatui.nix.job import remove_all
 
 
@@ -91,8 +91,6 @@ def test_host_key(site: Inventory, tmp_path: Path) -> None:
     assert stat.S_IMODE((Path(tree.path) / "etc/ssh").stat().st_mode) == 0o755
     assert "etc/ssh/ssh_host_ed25519_key.pub" in [entry.path for entry in tree.manifest]
     tree.remove()
-    assert known_hosts_line(public, "10.0.0.1", "node01", port=22) == f"10.0.0.1,node01 {public}\n"
-    assert known_hosts_line(public, "10.0.0.1", "", port=2222) == f"[10.0.0.1]:2222 {public}\n"
 
 
 def test_each_wrong_mode_is_told_with_what_mends_it(site: Inventory, tmp_path: Path) -> None:

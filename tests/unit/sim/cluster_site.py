@@ -52,7 +52,7 @@ class Site:
     def install(self, name: str, *, config: dict[str, object] | None = None, blank: bool = False) -> InstalledSystem:
         """Put a fresh system on a node's disk, with the site's `cluster-config.json` unless told otherwise."""
         if name in self.systems:
-            self.systems[name].halt()
+            self.systems[name].units.stop_all()
         services = CONTROL_PLANE if name in VOTERS else WORKER
         system = self.systems[name] = InstalledSystem(past_builds(name, services)[-1], self.clock.wall)
         if not blank:
@@ -85,7 +85,7 @@ class Site:
 
     def halt(self, *names: str) -> None:
         for name in names:
-            self.systems[name].halt()
+            self.systems[name].units.stop_all()
             self.cluster.system_changed(name, None)
 
     async def established(self, names: Sequence[str]) -> None:

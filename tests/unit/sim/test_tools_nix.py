@@ -85,10 +85,9 @@ async def test_faults_of_the_flake(rack: Rack) -> None:
     await rack.clear_faults("node02")
     await rack.set_fault("node02", "install-flake-missing")
     missing = await run(rack, *questions.exists_argv("nix", flake(rack), "node02"))
-    found = questions.missing_attribute(missing.err)
-    assert found is not None
-    assert set(found.suggestions) <= {"node01", "node03"}
-    assert found.suggestions
+    assert missing.code == 1
+    assert "does not provide attribute" in missing.err
+    assert "Did you mean" in missing.err
     await rack.clear_faults("node02")
     assert (await run(rack, *questions.exists_argv("nix", flake(rack), "node02"))).code == 0
     nowhere = await run(rack, "nix", "build", "--no-link", "/nonexistent#x")

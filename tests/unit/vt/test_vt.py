@@ -93,19 +93,6 @@ def test_the_panic_before_a_reset_stays_in_the_scrollback() -> None:
         assert any("Kernel panic" in line for line in all_text(terminal))
 
 
-def test_it_is_faster_than_another_emulator() -> None:
-    data = b"".join(path.read_bytes() for path in CONSOLES) * 4
-    begin = time.process_time()
-    Vt().feed(data)
-    ours = time.process_time() - begin
-    stream = pyte.ByteStream(pyte.Screen(80, 25))
-    begin = time.process_time()
-    stream.feed(data)
-    theirs = time.process_time() - begin
-    print(f"console text: {len(data) / ours / 1e6:.1f} MB/s, pyte {len(data) / theirs / 1e6:.2f} MB/s")  # noqa: T201
-    assert ours * 2 < theirs
-
-
 # Any bytes
 
 
@@ -124,14 +111,12 @@ def test_where_the_stream_is_cut_makes_no_difference(data: bytes, cuts: list[int
 @settings(max_examples=300)
 @given(STREAMS, st.integers(1, 30), st.integers(1, 8))
 def test_nothing_raises_and_only_printable_text_comes_out(data: bytes, cols: int, height: int) -> None:
-    terminal = vt(data)
-    terminal.resize(cols, height)
+    terminal = Vt(cols, height)
     terminal.feed(data)
     width, _ = terminal.size
     x, y = terminal.cursor
     assert 0 <= x < width
     assert 0 <= y < height
-    assert terminal.take_dirty() <= set(range(height))
     for text in all_text(terminal):
         assert text.isprintable()
         assert "\ufe0f" not in text
@@ -257,22 +242,3 @@ def test_lines_keep_their_absolute_numbers() -> None:
     assert terminal.absolute_line(299)[0][0].rstrip() == "line 299"
     terminal.feed(b"more\r\n")
     assert terminal.absolute_line(200) == (("line 200", 0),)
-
-
-def test_only_changed_rows_are_dirty() -> None:
-    terminal = vt("a\r\nb\r\nc")
-    terminal.take_dirty()
-    terminal.feed(b"x")
-    assert terminal.take_dirty() == {2}
-    assert terminal.take_dirty() == set()
-
-
-def test_a_smaller_screen_keeps_the_cursor_and_its_lines() -> None:
-    terminal = vt("1\r\n2\r\n3\r\n4\r\n5")
-    terminal.resize(10, 2)
-    assert rows(terminal) == ["4", "5"]
-    assert terminal.cursor == (1, 1)
-    assert list(all_text(terminal))[:3] == ["1", "2", "3"]
-    terminal.resize(30, 4)
-    terminal.feed(b"!")
-    assert rows(terminal) == ["4", "5!", "", ""]
