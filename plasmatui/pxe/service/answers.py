@@ -57,12 +57,14 @@ class Boot:
     Attributes:
         args: the kernel's arguments, as they go into a script.
         cmdline: them as the Pixiecore API has them: a string, or an object in bootcfg's way.
+        message: what Pixiecore shall show; empty for nothing.
     """
 
     kernel: str
     initrd: tuple[str, ...]
     args: tuple[str, ...]
     cmdline: object
+    message: str = ""
 
 
 @dataclass(frozen=True)

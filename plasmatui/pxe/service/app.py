@@ -17,6 +17,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from plasmatui.pxe.service.answers import BOOTSTRAP, JSON, Answer, Source, Terms
 from plasmatui.pxe.service.butane import Butane, ButaneError
@@ -82,14 +83,15 @@ class BootApp:
         routes.append(Route("/installed", self.installed, methods=_METHODS))
         app = Starlette(routes=routes, exception_handlers={404: _missing, StateFileError: _no_states})
         app.router.redirect_slashes = False
+        app.add_middleware(_OneSlash)
         return app
 
     def _guarded(self, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
-        """Refuse methods that change things. bootcfg takes any method, so that iPXE's POST of settings works there."""
+        """Refuse methods that change things. bootcfg and matchbox take any: iPXE's POST of settings works there."""
 
         async def answer(request: Request) -> Response:
             reads = request.method in ("GET", "HEAD")
-            if not reads and not (request.method == "POST" and self.source.kind == "bootcfg"):
+            if not reads and not (request.method == "POST" and self.source.kind != "inventory"):
                 return PlainTextResponse("Method Not Allowed\n", 405, {"allow": "GET, HEAD"})
             return await endpoint(request)
 
@@ -224,6 +226,20 @@ class BootApp:
             return Terms(host, since)
         url = f"http://{host}/installed?mac={mac}&token={self.states.token(mac)}"
         return Terms(host, "", (f"plasmatui.installed={url}",))
+
+
+class _OneSlash:
+    """Takes several slashes for one, as in `http://SERVER:8080//boot.ipxe`. Go's servers redirect, which not every
+    loader follows."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and b"//" in scope["raw_path"]:
+            path, raw = re.sub("/{2,}", "/", scope["path"]), re.sub(b"/{2,}", b"/", scope["raw_path"])
+            scope = {**scope, "path": path, "raw_path": raw}
+        await self._app(scope, receive, send)
 
 
 def _query(request: Request) -> Query:

@@ -135,8 +135,12 @@ def _parse(path: str, data: bytes) -> Parsed:
             raise WrongDocumentError(1, "expected #cloud-config as the first line")
         return data
     document = Document(data.decode("utf-8", "replace"))
+    message = document.text("message")
+    if document.has_text("cmdline"):  # as Pixiecore's API has it today
+        line = document.text("cmdline")
+        return Boot(document.text("kernel"), document.texts("initrd"), (line,) if line else (), line, message)
     cmdline = document.object("cmdline")
-    return Boot(document.text("kernel"), document.texts("initrd"), _options(cmdline), cmdline)
+    return Boot(document.text("kernel"), document.texts("initrd"), _options(cmdline), cmdline, message)
 
 
 def _options(cmdline: Mapping[str, Any]) -> tuple[str, ...]:

@@ -26,8 +26,9 @@ IDLE_LIMIT: Final = 60.0
 class Connection(HttpToolsProtocol):
     """One connection. The application finds it as `wire` in the scope's state.
 
-    Built on these attributes of uvicorn's protocol: `app_state`, which it copies into each scope's state,
-    `transport`, and the parser's call-backs.
+    Names of header fields are written with capitals: GRUB and U-Boot look for `Content-Length` by exactly these
+    letters, and uvicorn has them small. Built on these attributes of uvicorn's protocol: `app_state`, which it copies
+    into each scope's state, `transport`, `cycle` and its `transport`, and the parser's call-backs.
     """
 
     def __init__(
@@ -73,7 +74,10 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._head_since = None
         self._head_bytes = 0
+        before = self.cycle
         super().on_headers_complete()
+        if self.cycle is not before:
+            self.cycle.transport = _Capitals(self.transport)  # type: ignore[assignment]
 
     def unsent(self) -> int:
         """Bytes that were written and that the client has not confirmed; when it is gone, never will."""
@@ -105,6 +109,28 @@ class Connection(HttpToolsProtocol):
             b"content-length: %d\r\n\r\n%b" % (len(body), body)
         )
         self.transport.close()
+
+
+class _Capitals:
+    """What an answer is written to: the first thing that is written is its head, but for an interim answer's."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._head = True
+        self.is_closing = transport.is_closing
+        self.close = transport.close
+
+    def write(self, data: bytes) -> None:
+        if self._head and not data.startswith(b"HTTP/1.1 100 "):
+            self._head = False
+            status, *fields = data.split(b"\r\n")
+            data = b"\r\n".join((status, *(_capital(field) for field in fields)))
+        self._transport.write(data)
+
+
+def _capital(line: bytes) -> bytes:
+    name, colon, value = line.partition(b":")
+    return name.title() + colon + value
 
 
 def _unconfirmed(transport: asyncio.Transport) -> int:

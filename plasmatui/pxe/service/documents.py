@@ -59,6 +59,10 @@ class Document:
             raise self.wrong(key, value, "a string")
         return value
 
+    def has_text(self, key: str) -> bool:
+        """Whether there is a string."""
+        return isinstance(_get(self.values, key), str)
+
     def texts(self, key: str, within: Mapping[str, Any] | None = None) -> tuple[str, ...]:
         """A list of strings; empty when it is missing or null."""
         value = _get(self.values if within is None else within, key)
@@ -107,10 +111,14 @@ def go_text(value: object) -> str:
     if isinstance(value, int | float):
         return _number(value)
     if isinstance(value, list | tuple):
-        return f"[{' '.join(go_text(item) for item in value)}]"
+        return f"[{' '.join(_inner(item) for item in value)}]"
     if isinstance(value, Mapping):
-        return f"map[{' '.join(f'{key}:{go_text(value[key])}' for key in sorted(value))}]"
+        return f"map[{' '.join(f'{key}:{_inner(value[key])}' for key in sorted(value))}]"
     return str(value)
+
+
+def _inner(value: object) -> str:
+    return "<nil>" if value is None else go_text(value)
 
 
 def _number(value: float) -> str:

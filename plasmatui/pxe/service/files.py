@@ -21,6 +21,8 @@ from plasmatui.pxe.service.ranges import Plan, Version, plan
 
 CHUNK: Final = 256 * 1024
 _TYPES: Final = {".ipxe": "text/plain; charset=utf-8", ".cfg": "text/plain; charset=utf-8"}
+_OPEN_NAMES: Final = frozenset({".treeinfo", ".discinfo", ".disk", ".buildstamp"})
+"""What Anaconda and debian-installer look for in a tree."""
 _OPEN: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
 
@@ -44,6 +46,8 @@ class OpenFile:
 class Images:
     """The files below a directory, but hidden ones and what links lead out to.
 
+    Of hidden ones, those that installers ask trees of distributions for are served.
+
     The directory may itself be a link that is switched to another one.
     """
 
@@ -61,7 +65,7 @@ class Images:
             PermissionError: it may not be read.
         """
         parts = path.split("/")
-        if "\0" in path or any(part.startswith(".") or not part for part in parts):
+        if "\0" in path or any(not _served(part) for part in parts):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
         try:
             root = os.path.realpath(self._root, strict=True)
@@ -77,6 +81,10 @@ class Images:
         except BaseException:
             os.close(descriptor)
             raise
+
+
+def _served(part: str) -> bool:
+    return part in _OPEN_NAMES or (bool(part) and not part.startswith("."))
 
 
 def _opened(descriptor: int, path: str, root: str) -> OpenFile:

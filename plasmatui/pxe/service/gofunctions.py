@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -16,13 +15,15 @@ class TemplateError(Exception):
     """A template that cannot be filled in; the message says where and why."""
 
 
+class Texts(dict[str, str]):
+    """A map that holds strings alone: what `index` does not find in it is empty."""
+
+
 def index(value: object, *keys: object) -> object:
-    """An element, of an element, ...: maps by key, lists by number."""
+    """An element, of an element, ...: maps by key, lists by number. A key that is missing gives null."""
     for key in keys:
         if isinstance(value, Mapping):
-            if key not in value:
-                raise TemplateError(f"index: there is no {key!r}")
-            value = value[key]
+            value = value.get(key, "" if isinstance(value, Texts) else None)
         elif isinstance(value, list | str) and isinstance(key, int | float) and float(key).is_integer():
             if not 0 <= int(key) < len(value):
                 raise TemplateError(f"index: {key} is out of range")
@@ -104,6 +105,9 @@ def _verb(verb: str, flags: str, width: str, precision: str | None, value: objec
     return f"%!{verb}({go_text(value)})"
 
 
+_HTML: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "'": "&#39;", '"': "&#34;"})
+_JS: Final = str.maketrans({"<": "\\u003C", ">": "\\u003E", "&": "\\u0026", "=": "\\u003D", "'": "\\'"})
+
 FUNCTIONS: Final[dict[str, Callable[..., object]]] = {
     "not": lambda value: not go_true(value),
     "eq": _equal,
@@ -118,8 +122,8 @@ FUNCTIONS: Final[dict[str, Callable[..., object]]] = {
     "print": _print,
     "println": lambda *values: " ".join(go_text(value) for value in values) + "\n",
     "printf": _printf,
-    "html": lambda *values: html.escape(_print(*values)),
-    "js": lambda *values: json.dumps(_print(*values))[1:-1].replace("<", "\\u003C").replace(">", "\\u003E"),
+    "html": lambda *values: _print(*values).translate(_HTML),
+    "js": lambda *values: json.dumps(_print(*values))[1:-1].translate(_JS),
     "urlquery": lambda *values: quote_plus(_print(*values)),
 }
 """By name; `and` and `or`, which do not look at all their operands, are the interpreter's own."""

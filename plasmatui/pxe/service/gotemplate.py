@@ -1,5 +1,6 @@
 """Go's text/template as far as configurations of machines need it: fields, pipelines, functions, variables, if, with,
-range. A key that is missing is an error, as matchbox has it. Templates that call each other are refused."""
+range, and templates of the same file that call each other. A field that is missing is an error, as matchbox has it;
+what `index` does not find is not (pkg.go.dev/text/template)."""
 
 from __future__ import annotations
 
@@ -12,8 +13,8 @@ from plasmatui.pxe.service.gofunctions import FUNCTIONS, TemplateError
 from plasmatui.pxe.service.gotokens import Piece, Word, split_template, string_value
 
 _BLOCKS: Final = frozenset({"if", "with", "range"})
-_REFUSED: Final = frozenset({"define", "template", "block", "break", "continue"})
 _DEPTH: Final = 64
+"""Blocks within blocks, and templates that call templates."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,10 @@ class Pipeline:
 
 @dataclass(frozen=True)
 class Node:
-    """Text, an action, or a block with its two branches. `kind`: "text" "action" "if" "with" "range"."""
+    """Text, an action, a block with its two branches, or a call of the template that is named by `text`.
+
+    `kind`: "text" "action" "if" "with" "range" "template" "break" "continue".
+    """
 
     kind: str
     line: int
@@ -59,7 +63,9 @@ class GoTemplate:
 
     def __init__(self, text: str) -> None:
         """Raises WrongDocumentError: it is no template, or one with what is not supported."""
-        self._nodes = _Parser(list(split_template(text))).whole()
+        parser = _Parser(list(split_template(text)))
+        self._nodes = parser.whole()
+        self._templates = parser.templates
 
     def fill(self, data: Mapping[str, Any]) -> str:
         """The text for these values.
@@ -67,13 +73,17 @@ class GoTemplate:
         Raises:
             TemplateError: a key is missing, or an operation makes no sense.
         """
-        return "".join(_Filler(data).nodes(self._nodes, data))
+        return "".join(_Filler(data, self._templates).nodes(self._nodes, data))
 
 
 class _Parser:
+    """Reads pieces. `templates`: those that are defined beside the nodes."""
+
     def __init__(self, pieces: list[Piece]) -> None:
         self._pieces = pieces
         self._at = 0
+        self._loops = 0
+        self.templates: dict[str, tuple[Node, ...]] = {}
 
     def whole(self) -> tuple[Node, ...]:
         nodes, ending = self._nodes(0)
@@ -93,19 +103,44 @@ class _Parser:
             first = piece.words[0].text if piece.words and piece.words[0].kind == "name" else ""
             if first in ("end", "else"):
                 return tuple(nodes), piece
-            if first in _REFUSED:
-                raise WrongDocumentError(piece.line, f"template: {{{{{first}}}}} is not supported")
-            if first in _BLOCKS:
-                if depth > _DEPTH:
-                    raise WrongDocumentError(piece.line, "template: nested too deeply")
-                nodes.append(self._block(first, piece.line, piece.words[1:], depth))
-            else:
-                nodes.append(Node("action", piece.line, pipeline=_Words(piece.words, piece.line).pipeline()))
+            nodes += self._action(first, piece.line, piece.words, depth)
         return tuple(nodes), None
+
+    def _action(self, first: str, line: int, words: Sequence[Word], depth: int) -> list[Node]:
+        if depth > _DEPTH:
+            raise WrongDocumentError(line, "template: nested too deeply")
+        if first in _BLOCKS:
+            return [self._block(first, line, words[1:], depth)]
+        if first == "define":
+            self._define(line, words[1:], depth)
+            return []
+        if first in ("template", "block"):
+            called = _called(line, words)
+            if first == "block":
+                self._define(line, words[1:2], 0)
+            return [called]
+        if first in ("break", "continue"):
+            if len(words) > 1 or not self._loops:
+                raise WrongDocumentError(line, f"template: {{{{{first}}}}} stands alone, and in a {{{{range}}}}")
+            return [Node(first, line)]
+        return [Node("action", line, pipeline=_Words(words, line).pipeline())]
+
+    def _define(self, line: int, words: Sequence[Word], depth: int) -> None:
+        """Read the body of `define` or `block`."""
+        if len(words) != 1 or words[0].kind not in ("string", "raw") or depth:
+            raise WrongDocumentError(line, "template: {{define}} takes a name alone, and stands in no other block")
+        loops, self._loops = self._loops, 0
+        body, ending = self._nodes(1)
+        self._loops = loops
+        if ending is None or ending.words is None or ending.words[0].text != "end":
+            raise WrongDocumentError(line, "template: {{define}} or {{block}} has no {{end}}")
+        self.templates[string_value(words[0])] = body
 
     def _block(self, kind: str, line: int, words: Sequence[Word], depth: int) -> Node:
         pipeline = _Words(words, line).pipeline()
+        self._loops += kind == "range"
         body, ending = self._nodes(depth + 1)
+        self._loops -= kind == "range"
         otherwise: tuple[Node, ...] = ()
         if ending is not None and ending.words is not None and ending.words[0].text == "else":
             rest = ending.words[1:]
@@ -116,6 +151,22 @@ class _Parser:
         if ending is None or ending.words is None or ending.words[0].text != "end":
             raise WrongDocumentError(line, f"template: {{{{{kind}}}}} has no {{{{end}}}}")
         return Node(kind, line, pipeline=pipeline, body=body, otherwise=otherwise)
+
+
+def _called(line: int, words: Sequence[Word]) -> Node:
+    """The call of a template; one without a value gives it none."""
+    if len(words) < 2 or words[1].kind not in ("string", "raw"):
+        raise WrongDocumentError(line, f"template: {{{{{words[0].text}}}}} needs a name in quotation marks")
+    pipeline = _Words(words[2:], line).pipeline() if len(words) > 2 else None
+    return Node("template", line, string_value(words[1]), pipeline)
+
+
+class _Left(Exception):  # noqa: N818 - no error: how a loop is left from within
+    """A loop goes on with its next item, or ends. `kind`: "break" or "continue"."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(kind)
+        self.kind = kind
 
 
 class _Words:
@@ -199,22 +250,39 @@ class _Words:
 
 
 class _Filler:
-    def __init__(self, data: Mapping[str, Any]) -> None:
+    def __init__(self, data: object, templates: Mapping[str, tuple[Node, ...]], depth: int = 0) -> None:
         self._variables: list[tuple[str, Any]] = [("$", data)]
+        self._templates = templates
+        self._depth = depth
 
     def nodes(self, nodes: Sequence[Node], dot: Any) -> Iterator[str]:
         scope = len(self._variables)
         for node in nodes:
-            if node.pipeline is None:
+            if node.kind == "text":
                 yield node.text
                 continue
+            if node.kind in ("break", "continue"):
+                raise _Left(node.kind)
             try:
-                yield from self._node(node, node.pipeline, dot)
+                if node.kind == "template":
+                    yield from self._call(node, dot)
+                elif node.pipeline is not None:
+                    yield from self._node(node, node.pipeline, dot)
             except TemplateError as error:
                 place = f"line {node.line}: "
                 text = str(error)
                 raise TemplateError(text if text.startswith("line ") else place + text) from None
         del self._variables[scope:]
+
+    def _call(self, node: Node, dot: Any) -> Iterator[str]:
+        """Another template, which sees the value that it is given and no variables."""
+        if node.text not in self._templates:
+            raise TemplateError(f"template {node.text!r} is not defined")
+        if self._depth > _DEPTH:
+            raise TemplateError(f"template {node.text!r} is called too deeply")
+        value = self._pipeline(node.pipeline, dot) if node.pipeline is not None else None
+        called = _Filler(value, self._templates, self._depth + 1)
+        yield from called.nodes(self._templates[node.text], value)
 
     def _node(self, node: Node, pipeline: Pipeline, dot: Any) -> Iterator[str]:
         scope = len(self._variables)
@@ -244,8 +312,13 @@ class _Filler:
             names = pipeline.variables
             scope = len(self._variables)
             self._variables += zip(names, item[-len(names) :] if names else (), strict=False)
-            yield from self.nodes(node.body, item[1])
-            del self._variables[scope:]
+            try:
+                yield from self.nodes(node.body, item[1])
+            except _Left as left:
+                if left.kind == "break":
+                    break
+            finally:
+                del self._variables[scope:]
         if not items:
             yield from self.nodes(node.otherwise, dot)
 

@@ -15,6 +15,7 @@ from plasmatui.pxe.service.answers import Answer, Boot, Choice, Problem, Terms
 from plasmatui.pxe.service.butane import program
 from plasmatui.pxe.service.documents import Document, WrongDocumentError
 from plasmatui.pxe.service.folder import StoredFile, StoreFolder
+from plasmatui.pxe.service.gofunctions import Texts
 from plasmatui.pxe.service.macs import parse_mac
 from plasmatui.pxe.service.payloads import PayloadError, Template, environment, render
 from plasmatui.pxe.service.query import Query
@@ -208,7 +209,7 @@ def make_index(files: Mapping[str, StoredFile[Parsed]]) -> Index:
 def variables(group: Group, query: Query) -> dict[str, Any]:
     """What a group's templates may name: its metadata, its selectors in lower case, and the request."""
     selector = {key.lower(): value for key, value in group.selector.items()}
-    request = {"query": dict(query.labels), "raw_query": query.raw}
+    request = {"query": Texts(query.labels), "raw_query": query.raw}
     return {**group.metadata, **selector, "request": request}
 
 

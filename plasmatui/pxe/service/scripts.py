@@ -44,6 +44,8 @@ def grub_menu(boot: Boot) -> str:
 def pixiecore_json(boot: Boot) -> str:
     """An answer of the Pixiecore API."""
     answer = {"kernel": boot.kernel, "initrd": list(boot.initrd), "cmdline": boot.cmdline}
+    if boot.message:
+        answer["message"] = boot.message
     return json.dumps(answer, ensure_ascii=False, separators=(",", ":")) + "\n"
 
 

@@ -305,3 +305,10 @@ def test_a_choice_is_explained_step_by_step(store: Path) -> None:
     assert choice.steps[:2] == ("boot/uuid/other: not there", f"boot/mac/{MAC}: is there, chosen")
     assert choice.rule == f"boot/mac/{MAC}"
     assert choice.boot is not None
+
+
+async def test_a_command_line_may_be_one_text_as_pixiecore_has_it(tmp_path: Path) -> None:
+    rule = {"kernel": "/k", "cmdline": 'console=ttyS0 {{ URL "/x" }}', "message": "hello"}
+    async with client_for(write(tmp_path, {"boot/default": rule})) as client:
+        assert await body(client, "/ipxe") == '#!ipxe\nkernel /k console=ttyS0 {{ URL "/x" }}\nboot\n'
+        assert (await client.get(f"/pixiecore/v1/boot/{MAC}")).json() == {**rule, "initrd": []}

@@ -166,6 +166,11 @@ def test_files_and_links_inside_are_served(tree: Path, path: str) -> None:
     file.close()
 
 
+def test_of_hidden_files_those_of_trees_are_served(tree: Path) -> None:
+    (tree / "a/.treeinfo").write_text("[general]")
+    Images(tree).open("a/.treeinfo").close()
+
+
 @pytest.mark.parametrize(
     "path",
     [

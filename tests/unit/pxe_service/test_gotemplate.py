@@ -15,7 +15,7 @@ from plasmatui.pxe.service.gotemplate import GoTemplate
 
 DATA: dict[str, Any] = {
     "name": "node1", "count": 3, "big": 1e21, "ratio": 0.5, "yes": True, "no": False, "empty": "", "null": None,
-    "keys": ["k1", "k2"], "nothing": [], "etcd": {"name": "e1", "peers": {"b": "2", "a": "1"}},
+    "keys": ["k1", "k2"], "nothing": [], "etcd": {"name": "e1", "peers": {"b": "2", "a": "1"}, "gone": [None]},
     "disks": [{"dev": "sda", "size": 1}, {"dev": "sdb", "size": 2}],
 }  # fmt: skip
 
@@ -58,6 +58,13 @@ DATA: dict[str, Any] = {
         ('{{if and (eq .name "node1") (not .no)}}both{{end}}', "both"),
         ("{{true}}{{1.5}}{{-2}}", "true1.5-2"),
         ("{{.keys | len | printf \"%d\"}}", "2"),
+        ('{{if index . "pxe"}}y{{else}}n{{end}}{{index .etcd "x"}}', "n<no value>"),
+        ('{{define "T"}}[{{.}}]{{end}}{{template "T" .name}}{{template "T"}}', "[node1][<no value>]"),
+        ('{{block "B" .keys}}{{range .}}<{{.}}>{{end}}{{end}}{{template "B" .nothing}}', "<k1><k2>"),
+        ('{{range .keys}}{{if eq . "k2"}}{{break}}{{end}}{{.}}{{end}}', "k1"),
+        ('{{range $k := .keys}}{{if eq $k "k1"}}{{continue}}{{end}}{{$k}}{{end}}', "k2"),
+        ("{{range .disks}}{{range $.keys}}{{break}}{{end}}{{.dev}}{{end}}", "sdasdb"),
+        ("{{.etcd.gone}}{{html \"'\"}}", "[<nil>]&#39;"),
     ],
 )  # fmt: skip
 def test_templates(template: str, expected: str) -> None:
@@ -74,7 +81,8 @@ def test_templates(template: str, expected: str) -> None:
         ("{{.null.x}}", "null has no fields"),
         ("{{range .name}}{{end}}", "range over a string"),
         ("{{index .keys 9}}", "out of range"),
-        ('{{index .etcd "x"}}', "there is no 'x'"),
+        ('{{template "none"}}', "'none' is not defined"),
+        ('{{define "a"}}{{template "a"}}{{end}}{{template "a"}}', "called too deeply"),
         ("{{lt .name 1}}", "cannot be compared"),
         ("{{len .count}}", "has no length"),
         ("{{not}}", "not"),
@@ -91,7 +99,8 @@ def test_what_cannot_be_filled_in(template: str, words: str) -> None:
     [
         ("{{", 1), ("{{.a", 1), ("a\nb {{if .x}}", 2), ("{{end}}", 1), ("{{else}}", 1), ("{{nosuch .a}}", 1),
         ("{{}}", 1), ("\n\n{{.a .b}}", 3), ("{{.a | }}", 1), ("{{(.a}}", 1), ("{{.a)}}", 1), ("{{define \"x\"}}", 1),
-        ('{{template "x"}}', 1), ("{{range .a}}{{else}}{{else}}{{end}}", 1), ("{{'a'}}", 1), ("{{$}}{{a.b}}", 1),
+        ("{{template x}}", 1), ("{{break}}", 1), ("a\n{{if .x}}{{define \"y\"}}", 2),
+        ("{{range .a}}{{else}}{{else}}{{end}}", 1), ("{{'a'}}", 1), ("{{$}}{{a.b}}", 1),
         ("{{if}}x{{end}}", 1), ("{{/* never ends }}", 1),
     ],
 )  # fmt: skip

@@ -158,10 +158,16 @@ async def test_what_cannot_be_served_is_not_found(client: httpx.AsyncClient, pat
     assert (answer.status_code, answer.text) == (404, "404 page not found\n")
 
 
-async def test_only_get_and_head(client: httpx.AsyncClient) -> None:
-    for method in ("POST", "PUT", "DELETE"):
+async def test_nothing_is_written(client: httpx.AsyncClient) -> None:
+    for method in ("PUT", "DELETE"):
         answer = await client.request(method, "/ipxe")
         assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
+
+
+async def test_settings_may_be_posted_and_slashes_doubled(client: httpx.AsyncClient) -> None:
+    expected = (await client.get("/ipxe?uuid=u1")).text
+    assert (await client.post("/ipxe?uuid=u1", content="a=b")).text == expected
+    assert (await client.get("http://boot.test:8080//ipxe?uuid=u1")).text == expected
 
 
 async def test_pixiecore_has_a_text_as_command_line(client: httpx.AsyncClient) -> None:

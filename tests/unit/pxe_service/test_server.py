@@ -132,6 +132,19 @@ async def test_files_over_the_wire(running: Running) -> None:
         assert (await client.put("/images/small")).status_code == 405
 
 
+async def test_names_of_header_fields_have_the_letters_that_grub_looks_for(running: Running) -> None:
+    _, port = running.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(port))
+    ask = b"GET //images/small HTTP/1.1\r\nHost: x\r\n\r\n"
+    writer.write(ask + ask.replace(b"//", b"/"))
+    for _ in range(2):
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert b"\r\nContent-Length: 10\r\n" in head
+        assert b"\r\nContent-Type: " in head
+        assert await reader.readexactly(10) == b"0123456789"
+    writer.close()
+
+
 async def test_a_file_that_is_replaced_is_sent_to_its_old_end(running: Running) -> None:
     reader, writer = await running.ask(REQUEST, small=True)
     head = await reader.readuntil(b"\r\n\r\n")
