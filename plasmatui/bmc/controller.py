@@ -20,6 +20,7 @@ class BmcTarget:
         cipher_suite: IPMI only; None tries 17, then 3.
         verify_tls: Redfish only. True: the system's CAs; a path: that CA file; "sha256:HEX": pinned fingerprint;
             False: not verified, which shows on screen.
+        tls: Redfish only; False for HTTP without TLS, which anybody on the way can read.
         system: Redfish only; id of the system when the service root holds several, else "".
     """
 
@@ -32,6 +33,7 @@ class BmcTarget:
     cipher_suite: int | None = None
     verify_tls: bool | str = True
     system: str = ""
+    tls: bool = True
 
 
 class BmcError(Exception):

@@ -14,7 +14,8 @@ from typing import Final, TypeVar
 from plasmatui.bmc import redfish_parse as parse
 from plasmatui.bmc import redfish_read as read
 from plasmatui.bmc.controller import BmcError, BmcTarget, Console, Controller
-from plasmatui.bmc.redfish_http import SYSTEMS, RedfishHttp, RefusedError
+from plasmatui.bmc.redfish_http import SYSTEMS, Answer, RedfishHttp, RefusedError
+from plasmatui.bmc.redfish_task import task_done
 from plasmatui.bmc.redfish_tls import TlsContexts
 from plasmatui.model.bmc import BootDevice, Device, FruField, SelEntry, SensorReading
 from plasmatui.model.words import Power, PowerAction
@@ -28,6 +29,7 @@ READ_LIMIT: Final = 90.0
 CLOSE_LIMIT: Final = 5.0
 ETAG_TRUST: Final = 60.0
 """Seconds. Some BMCs do not change a system's ETag with its power; none misleads for longer than this."""
+_PRECONDITION: Final = (412, 428)
 NEVER: Final = -math.inf
 CYCLE_LIMIT: Final = 60.0
 CYCLE_POLL: Final = 1.0
@@ -87,6 +89,8 @@ class RedfishController:
         allowed = await self._reset_types(system)
         wanted = parse.RESET_TYPES[action]
         kind = next((one for one in wanted if one in allowed or not allowed), "")
+        if kind == "PushPowerButton" and system.power is not Power.ON:  # it would switch the machine on
+            raise BmcError("rejected", f"{self.where}: it is not on, and its power button is all that could stop it")
         if not kind:
             offered = clean_line(", ".join(allowed), 200)
             raise BmcError("unsupported", f"{self.where}: it does not offer reset type {wanted[0]}, only {offered}")
@@ -120,7 +124,24 @@ class RedfishController:
     # --- boot device -------------------------------------------------------------------------------------------
 
     async def boot_device(self) -> BootDevice | None:
-        return (await self._run("boot device", ORDER_LIMIT, self._system)).boot
+        async def work() -> BootDevice | None:
+            system = await self._system()
+            pending = await self._pending(system)
+            return parse.boot_device(parse.part(pending.body, "Boot")) if pending else system.boot
+
+        return await self._run("boot device", ORDER_LIMIT, work)
+
+    async def _pending(self, system: parse.System) -> Answer | None:
+        """The settings resource, where overrides are set there (DSP0266, "Settings resource")."""
+        if not system.settings:
+            return None
+        try:
+            answer = await self._http.get(system.settings)
+        except RefusedError as error:
+            if error.id != "unsupported":
+                raise
+            return None
+        return answer if "BootSourceOverrideTarget" in parse.part(answer.body, "Boot") else None
 
     async def set_boot_device(self, boot: BootDevice) -> None:
         """Set the override, its firmware mode only where the BMC has one.
@@ -135,13 +156,15 @@ class RedfishController:
             if boot.device is not Device.NONE and (not target or target not in (system.boot_targets or (target,))):
                 offered = clean_line(", ".join(system.boot_targets), 200) or "pxe, disk, bios"
                 raise BmcError("unsupported", f"{self.where}: it cannot boot from {boot.device}, only from {offered}")
+            pending = await self._pending(system)
+            path, match = (system.settings, pending.match) if pending else (system.path, system.match)
             try:
-                await self._patch(system.path, system.etag, _boot_body(boot, mode=system.boot_mode))
+                await self._patch(path, match, _boot_body(boot, mode=system.boot_mode))
             except RefusedError as error:
                 # sushy-emulator needs the target "None" with Disabled, a strict BMC does not list it.
                 if boot.device is not Device.NONE or error.status != 400:
                     raise
-                await self._patch(system.path, system.etag, {"Boot": {"BootSourceOverrideEnabled": "Disabled"}})
+                await self._patch(path, match, {"Boot": {"BootSourceOverrideEnabled": "Disabled"}})
 
         await self._run("set boot device", ORDER_LIMIT, work)
 
@@ -171,24 +194,24 @@ class RedfishController:
 
     async def _switch_light(self, on: bool) -> None:
         system = await self._system()
-        path, etag, light = system.path, system.etag, system.indicator
+        path, match, light = system.path, system.match, system.indicator
         for path in (system.path, *system.chassis[:1]):
             if path != system.path:
                 chassis = await self._http.get(path)
-                etag, light = chassis.etag, parse.indicator(chassis.body)
+                match, light = chassis.match, parse.indicator(chassis.body)
             if light:
                 break
         if not light:
             raise BmcError("unsupported", f"{self.where}: it has no identify light")
         if light == "LocationIndicatorActive":
-            await self._patch(path, etag, {light: on})
+            await self._patch(path, match, {light: on})
             return
         try:
-            await self._patch(path, etag, {light: "Blinking" if on else "Off"})
+            await self._patch(path, match, {light: "Blinking" if on else "Off"})
         except RefusedError:
             if not on:
                 raise
-            await self._patch(path, etag, {light: "Lit"})
+            await self._patch(path, match, {light: "Lit"})
 
     # --- readings ----------------------------------------------------------------------------------------------
 
@@ -312,21 +335,40 @@ class RedfishController:
             raise
         if answer.status == 304 and known is not None:
             return known
-        found = parse.system(self._path, answer.etag, answer.body)
+        found = parse.system(self._path, answer.etag, answer.match, answer.body)
         if known is not None and known.reset_types and not found.reset_types:
             found = replace(found, reset_types=known.reset_types, action_info="")
         self._known, self._known_at = found, now
         return found
 
-    async def _patch(self, path: str, etag: str, body: Mapping[str, object]) -> None:
-        """Change a resource as it was read (If-Match); when it changed since, as it is."""
+    async def _patch(self, path: str, match: str, body: Mapping[str, object]) -> None:
+        """Change a resource as it was read (If-Match); when it changed since, or its BMC wants another tag, as it is.
+
+        A weak tag never matches (RFC 9110, section 13.1.1), yet some BMCs give one and insist on it without its mark.
+        """
         self._known_at = NEVER
         try:
-            await self._http.call("PATCH", path, body, {"If-Match": etag} if etag else None)
+            await self._change(path, match, body)
+            return
         except RefusedError as error:
-            if error.status != 412 or not etag:
+            if error.status not in _PRECONDITION:
                 raise
-            await self._http.call("PATCH", path, body)
+            refused = error
+        fresh = (await self._http.get(path)).match
+        for tag in dict.fromkeys((fresh, fresh.removeprefix("W/"), "")):
+            if tag != match:
+                try:
+                    await self._change(path, tag, body)
+                    return
+                except RefusedError as error:
+                    if error.status not in _PRECONDITION:
+                        raise
+                    refused = error
+        raise refused
+
+    async def _change(self, path: str, match: str, body: Mapping[str, object]) -> None:
+        answer = await self._http.call("PATCH", path, body, {"If-Match": match} if match else None)
+        await task_done(self._http, answer, f"PATCH {path}")
 
 
 class _IpmiConsole:

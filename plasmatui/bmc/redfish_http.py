@@ -30,6 +30,7 @@ from plasmatui.text import clean_line
 from plasmatui.tls import causes
 
 PORT: Final = 443
+PLAIN_PORT: Final = 80
 ROOT: Final = "/redfish/v1/"
 SYSTEMS: Final = "/redfish/v1/Systems"
 SESSIONS: Final = "/redfish/v1/SessionService/Sessions"
@@ -39,6 +40,9 @@ SILENCE_LIMIT: Final = 10.0
 REQUEST_LIMIT: Final = 20.0
 """Seconds for: a connection with its handshake, one step of an exchange without a byte, a whole exchange."""
 KEEP_ALIVE: Final = 600.0
+RETRY_AFTER: Final = 10.0
+RETRIES: Final = 3
+"""Seconds that a BMC which is busy may ask to be left alone before a read or a change is sent again, and how often."""
 BODY_LIMIT: Final = 4 * 1024 * 1024
 """Bytes of an answer. The longest honest ones, event logs in one page, stay below 2 MB."""
 _HEADER_LIMIT: Final = 4096
@@ -68,10 +72,18 @@ class Answer:
     def etag(self) -> str:
         return self.header("etag")
 
+    @property
+    def match(self) -> str:
+        """What a change of the resource is made conditional on: its ETag; some BMCs give it in the body alone."""
+        return self.etag or _sendable(parse.text(self.body, "@odata.etag", limit=_HEADER_LIMIT))
+
     def header(self, name: str) -> str:
         """A header that may be sent back to the BMC, or ""."""
-        value = self.headers.get(name, "")
-        return value if len(value) <= _HEADER_LIMIT and value.isascii() and value.isprintable() else ""
+        return _sendable(self.headers.get(name, ""))
+
+
+def _sendable(value: str) -> str:
+    return value if len(value) <= _HEADER_LIMIT and value.isascii() and value.isprintable() else ""
 
 
 class RefusedError(BmcError):
@@ -92,7 +104,8 @@ class RedfishHttp:
 
     def __init__(self, target: BmcTarget, tls: TlsContexts) -> None:
         self.host = f"[{target.address}]" if ":" in target.address else target.address
-        self.port = PORT if target.port is None else target.port
+        self.scheme, port = ("https", PORT) if target.tls else ("http", PLAIN_PORT)
+        self.port = port if target.port is None else target.port
         self.where = f"{target.node}: BMC {self.host}:{self.port}"
         self.root: parse.Json = {}
         self._target = target
@@ -159,7 +172,8 @@ class RedfishHttp:
             answer = await self._request("POST", sessions or SESSIONS, login, {})
             if self._accept(answer):
                 return
-            if answer.status not in _NOT_OFFERED and (readable or answer.status != 401):
+            # One that accepts the login and gives no token (DMTF's mock-up server) takes the password each time.
+            if answer.status >= 400 and answer.status not in _NOT_OFFERED and (readable or answer.status != 401):
                 raise self._login_error(answer)
         basic = base64.b64encode(f"{username}:{password}".encode()).decode()
         auth = {"Authorization": f"Basic {basic}"}
@@ -190,9 +204,11 @@ class RedfishHttp:
     async def _request(
         self, method: str, path: str, body: Mapping[str, object] | None, headers: Mapping[str, str]
     ) -> Answer:
-        """One exchange, redirects on the same host followed. A read whose connection drops is tried once more."""
+        """One exchange, redirects on the same host followed. A read whose connection drops is tried once more, and so
+        is what a BMC was too busy for, when it says for how long."""
         client = await self._open()
-        for _ in range(3):
+        busy = 0
+        for _ in range(3 + RETRIES):
             try:
                 answer = await self._exchange(client, method, path, body, headers)
             except _DroppedError:
@@ -204,6 +220,10 @@ class RedfishHttp:
                     if isinstance(error, BmcError) and error.id != "bmc-unreachable":
                         raise
                     raise self._dropped(method, path) from None
+            if answer.status == 503 and method != "POST" and busy < RETRIES and (pause := _retry_after(answer)):
+                busy += 1
+                await asyncio.sleep(pause)
+                continue
             if answer.status not in _REDIRECTS:
                 return answer
             path = self._redirected(answer, method)
@@ -235,7 +255,7 @@ class RedfishHttp:
         what = f"{self.where}: {method} {clean_line(path, 120)}"
         try:
             async with asyncio.timeout(REQUEST_LIMIT):
-                url = f"https://{self.host}:{self.port}{path}"
+                url = f"{self.scheme}://{self.host}:{self.port}{path}"
                 async with client.stream(method, url, json=body, headers=dict(headers)) as response:
                     data = await self._read(response, what)
         except TimeoutError:
@@ -300,10 +320,12 @@ class RedfishHttp:
     def _redirected(self, answer: Answer, method: str) -> str:
         place = answer.header("location")
         try:
-            url = httpx.URL(f"https://{self.host}:{self.port}/").join(place)
+            url = httpx.URL(f"{self.scheme}://{self.host}:{self.port}/").join(place)
         except (httpx.InvalidURL, ValueError):
             place = ""
-        if method != "GET" or not place or url.host != self.host.strip("[]") or (url.port or PORT) != self.port:
+        here = (self.scheme, self.host.strip("[]"), self.port)
+        port = url.port or (PORT if url.scheme == "https" else PLAIN_PORT)
+        if method != "GET" or not place or (url.scheme, url.host, port) != here:
             raise BmcError("rejected", f"{self.where}: it redirects to {clean_line(place, 120) or 'nowhere'}")
         return url.raw_path.decode()
 
@@ -340,13 +362,18 @@ class RedfishHttp:
         if answer.status in (401, 403) or any(one.endswith(_AUTH_IDS) for one in ids):
             user = clean_line(self._target.username, 40)
             return BmcError("bmc-auth", f"{self.where}: it refuses user {user} or the password{text}")
-        if answer.status < 400:
-            return BmcError("rejected", f"{self.where}: it accepts the login but gives no session token")
         return self._refused(answer, "login")
 
     def _forget(self) -> None:
         self._auth = {}
         self._session = ""
+
+
+def _retry_after(answer: Answer) -> float:
+    """Seconds to wait, 0.0 when the BMC names none or too many."""
+    text = answer.header("retry-after")
+    seconds = float(text) if text.isdigit() and len(text) < 6 else 0.0
+    return seconds if seconds <= RETRY_AFTER else 0.0
 
 
 def _reason(error: BaseException) -> str:

@@ -33,7 +33,7 @@ _POWER: Final = {
 RESET_TYPES: Final = {
     PowerAction.ON: ("On", "ForceOn"),
     PowerAction.OFF: ("ForceOff",),
-    PowerAction.SOFT: ("GracefulShutdown",),
+    PowerAction.SOFT: ("GracefulShutdown", "PushPowerButton"),
     PowerAction.CYCLE: ("PowerCycle",),
     PowerAction.RESET: ("ForceRestart",),
 }
@@ -124,12 +124,16 @@ class System:
     Attributes:
         reset_types: what the reset action takes, () when the resource does not say; `action_info`: then perhaps there.
         boot_targets: what the override takes, () when the resource does not say; `boot_mode`: it has a firmware mode.
+        match: what a change of it is made conditional on, "" for nothing.
+        settings: path of the resource that holds what is to be at the next start, "" for none.
         indicator: name of the property that switches the identify light, or "".
         ipmi_console: SerialConsole.IPMI.ServiceEnabled, None when not given; `ipmi_port`: its port.
     """
 
     path: str
     etag: str
+    match: str
+    settings: str
     power: Power
     reset_target: str
     reset_types: tuple[str, ...]
@@ -145,7 +149,7 @@ class System:
     ipmi_port: int | None
 
 
-def system(path: str, etag: str, body: Json) -> System:
+def system(path: str, etag: str, match: str, body: Json) -> System:
     action = part(body, "Actions", "#ComputerSystem.Reset")
     boot = part(body, "Boot")
     console = part(body, "SerialConsole", "IPMI")
@@ -153,6 +157,8 @@ def system(path: str, etag: str, body: Json) -> System:
     return System(
         path=path,
         etag=etag,
+        match=match,
+        settings=link(body, "@Redfish.Settings", "SettingsObject"),
         power=_POWER.get(text(body, "PowerState"), Power.UNKNOWN),
         reset_target=local(action.get("target")) or f"{path}/Actions/ComputerSystem.Reset",
         reset_types=strings(action, "ResetType@Redfish.AllowableValues"),

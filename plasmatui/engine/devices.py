@@ -32,6 +32,7 @@ def target_of(node: str, entry: BmcEntry) -> BmcTarget:
         entry.cipher_suite,
         entry.verify_tls,
         entry.system,
+        entry.tls,
     )
 
 

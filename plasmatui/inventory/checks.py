@@ -301,6 +301,8 @@ def credentials(inventory: Inventory, places: Places, problems: Problems) -> Non
             gathered.add(at, "the BMC's user is not given, expected username: here or in bmc_defaults", name)
         elif password is not None and (bmc.username.lower(), password) in VENDOR_LOGINS:
             gathered.add(at, f"the BMC's user {bmc.username} still has the vendor's default password", name)
+        if bmc.driver == "redfish" and not bmc.tls:
+            gathered.add(at, "the BMC's password goes over HTTP without TLS, readable on the way (tls: false)", name)
     gathered.report()
 
 

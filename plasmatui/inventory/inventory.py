@@ -112,6 +112,7 @@ class BmcEntry:
     cipher_suite: int | None = None
     verify_tls: bool | str = True
     system: str = ""
+    tls: bool = True
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ Places = dict[tuple[str, ...], tuple[int, int]]
 """Line and column of what checks may complain about: ("nodes", "node01", "mac", "52:...") and so on."""
 
 DRIVERS = ("ipmi", "redfish")
-BMC_KEYS = ("driver", "port", "username", "password", "cipher_suite", "verify_tls", "system")
+BMC_KEYS = ("driver", "port", "username", "password", "cipher_suite", "verify_tls", "system", "tls")
 NODE_KEYS = ("profile", "mac", "bmc", "provisioning_ip", "production_ip", "ssh", "disks", "rack", "unit", "tags")
 SECRET_KEYS = ("env", "file", "command")
 CIPHER_SUITES = (3, 17)
@@ -42,6 +42,7 @@ class BmcDefaults:
     cipher_suite: int | None = None
     verify_tls: bool | str = True
     system: str = ""
+    tls: bool = True
 
 
 def local_path(path: str, directory: Path) -> str:
@@ -103,6 +104,7 @@ def read_bmc_settings(section: Section, base: BmcDefaults, directory: Path) -> B
         cipher_suite=section.get("cipher_suite", _cipher_suite, base.cipher_suite),
         verify_tls=section.get("verify_tls", tls_reader(directory), base.verify_tls),
         system=section.get("system", text, base.system),
+        tls=section.get("tls", fields.boolean, base.tls),
     )
 
 
@@ -310,6 +312,7 @@ def _entry(settings: BmcDefaults, address: str, port: int | None) -> BmcEntry:
         cipher_suite=settings.cipher_suite,
         verify_tls=settings.verify_tls,
         system=settings.system,
+        tls=settings.tls,
     )
 
 

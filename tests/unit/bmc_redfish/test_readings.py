@@ -439,13 +439,9 @@ async def test_headers_that_cannot_be_sent_back(stub: Stub, make: Make, header: 
 
     stub.on("POST", "/redfish/v1/SessionService/Sessions", log_in)
     controller = make()
-    if header == "X-Auth-Token":
-        with pytest.raises(BmcError, match="no session token") as caught:
-            await controller.connect()
-        assert caught.value.id == "rejected"
-    else:
-        await controller.connect()
-        await controller.close()
+    await controller.connect()
+    await controller.close()
+    assert any("authorization" in one.headers for one in stub.asked) == (header == "X-Auth-Token")
 
 
 def clean(value: object) -> bool:
