@@ -17,6 +17,15 @@ if TYPE_CHECKING:
     from plasmatui.inventory.report import CheckReport, CheckResult
 
 
+class WrongInventoryError(Failure):
+    """The inventory cannot be used; `diagnostics` has every error and warning in the file's order."""
+
+    def __init__(self, diagnostics: tuple[Diagnostic, ...]) -> None:
+        lines = "\n".join(clean(str(diagnostic)) for diagnostic in diagnostics)
+        super().__init__(USAGE, f"the inventory is wrong:\n{lines}", "correct it; `plasmatui check` reads it again")
+        self.diagnostics = diagnostics
+
+
 @click.command()
 @click.option("--online", is_flag=True, help="Ask machines, servers and services; changes none of them.")
 @click.option("--only", metavar="NAME", multiple=True, help="Only this check of --online; may be given several times.")
@@ -49,7 +58,7 @@ def refuse_wrong_inventory(path: Path) -> None:
     """Make sure that the inventory at `path` can be used.
 
     Raises:
-        Failure: it is wrong; the message holds every error at its place.
+        WrongInventoryError: it is wrong; the message holds every error at its place.
     """
     from plasmatui.inventory.inventory import InventoryError
     from plasmatui.inventory.loader import load
@@ -57,10 +66,7 @@ def refuse_wrong_inventory(path: Path) -> None:
     try:
         load(path)
     except InventoryError as error:
-        lines = "\n".join(clean(str(diagnostic)) for diagnostic in error.diagnostics)
-        raise Failure(
-            USAGE, f"the inventory is wrong:\n{lines}", "correct it; `plasmatui check` reads it again"
-        ) from None
+        raise WrongInventoryError(error.diagnostics) from None
 
 
 def load_inventory(settings: Settings) -> Inventory:

@@ -16,10 +16,7 @@ import click
 
 from plasmatui import __version__
 from plasmatui.cli.failure import DONE, FAILED, INTERRUPTED, UNREACHABLE, USAGE, Failure, write_crash_file
-from plasmatui.cli.settings import Settings
-
-SIM_NODES = 12
-"""Nodes of a simulated rack when `--sim` names no number."""
+from plasmatui.cli.settings import SIM_NODES, Settings
 
 _COMMANDS = {
     "check": "check",

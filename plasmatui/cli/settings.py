@@ -9,7 +9,18 @@ from pathlib import Path
 from plasmatui.cli.failure import USAGE, Failure
 from plasmatui.paths import config_dir
 
+SIM_NODES = 12
+"""Nodes of a simulated rack when nothing says how many."""
+
 SYSTEM_INVENTORY = Path("/etc/plasmatui/inventory.yaml")
+
+
+class NoInventoryError(Failure):
+    """There is no inventory. `starter` is where a first one would be found, None when it could not be one."""
+
+    def __init__(self, message: str, hint: str, starter: Path | None) -> None:
+        super().__init__(USAGE, message, hint)
+        self.starter = starter
 
 
 @dataclass(frozen=True)
@@ -42,7 +53,8 @@ class Settings:
         """The inventory to use. With `--sim` and `start_rack`, the simulated rack is started when it does not run.
 
         Raises:
-            Failure: there is none; the places that were looked at are named.
+            NoInventoryError: there is none; the places that were looked at are named.
+            Failure: the simulated rack cannot be started, or both were given.
         """
         if self.sim is not None:
             if self.inventory is not None:
@@ -57,7 +69,7 @@ def find_inventory(given: Path | None) -> Path:
     """`given`, else the first inventory that exists: $PLASMATUI_INVENTORY, here, the user's, the system's.
 
     Raises:
-        Failure: a named one does not exist, or none was found.
+        NoInventoryError: a named one does not exist, or none was found.
     """
     if given is not None:
         return _existing(given, "-i")
@@ -69,17 +81,17 @@ def find_inventory(given: Path | None) -> Path:
         if place.exists():
             return place.resolve()
     looked = "\n".join(f"  {place.absolute()}" for place in places)
-    raise Failure(
-        USAGE,
+    raise NoInventoryError(
         f"no inventory found; $PLASMATUI_INVENTORY is not set, and none of these exists:\n{looked}",
         "name one with -i FILE, or try the simulated rack: plasmatui --sim",
+        places[1],
     )
 
 
 def _existing(path: Path, source: str) -> Path:
     path = path.expanduser()
     if not path.exists():
-        raise Failure(USAGE, f"no inventory: {path} (from {source}) does not exist", "check the path")
+        raise NoInventoryError(f"no inventory: {path} (from {source}) does not exist", "check the path", path)
     if path.is_dir():
-        raise Failure(USAGE, f"no inventory: {path} (from {source}) is a directory", "name the YAML file in it")
+        raise NoInventoryError(f"no inventory: {path} (from {source}) is a directory", "name the YAML file in it", None)
     return path.resolve()

@@ -80,6 +80,7 @@ class CommandLine:
             "freeze": lambda words: self._main.action_freeze(),
             "theme": self._theme,
             "help": lambda words: self._main.action_help(),
+            "docs": lambda words: self._main.action_docs(),
             "quit": lambda words: self._main.orders.ask_to_leave(),
             "q": lambda words: self._main.orders.ask_to_leave(),
             **self._orders.commands,

@@ -24,6 +24,7 @@ from plasmatui.ui.screens.main import MainScreen
 from plasmatui.ui.screens.node import NodeView
 from plasmatui.ui.screens.nodes import NodesView
 from plasmatui.ui.screens.operations import OperationsView
+from plasmatui.ui.welcome import WelcomeScreen
 
 OWNERS = {
     "global": MainScreen,
@@ -35,6 +36,7 @@ OWNERS = {
     "health": HealthView,
     "boot": BootView,
     "checks": ChecksView,
+    "start": WelcomeScreen,
 }
 
 

@@ -318,6 +318,11 @@ class MainScreen(PacedScreen[object]):
 
         self.app.push_screen(HelpDialog(self.view.SCOPE))
 
+    def action_docs(self) -> None:
+        from plasmatui.ui.screens.docs import DocsScreen
+
+        self.app.push_screen(DocsScreen())
+
     def action_who(self) -> None:
         self.people.who()
 
