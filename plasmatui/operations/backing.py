@@ -85,8 +85,7 @@ async def _turn(work: NodeWork, order: BackupOrder) -> Path:
         return await _begin(work, order)
 
     async def wait() -> Path | str:
-        work.progress(work.turns.ahead(work.node))
-        return await work.turns.turn(work.node) or await _begin(work, order)
+        return await work.turns.turn(work.node, work.progress) or await _begin(work, order)
 
     stopped = await work.look("wait-turn", wait)
     if isinstance(stopped, str):

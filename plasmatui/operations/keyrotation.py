@@ -178,8 +178,7 @@ async def _wait(work: NodeWork, order: SshKeysRotateOrder) -> None:
     if _switched(work, order):
         return
     work.turns.ready(work.node)
-    work.progress(work.turns.ahead(work.node))
-    stopped = await work.turns.turn(work.node)
+    stopped = await work.turns.turn(work.node, work.progress)
     while not stopped and work.node != min(work.peers) and not _switched(work, order):
         work.progress(f"{min(work.peers)} switches the inventory")
         await asyncio.sleep(PACE)

@@ -75,12 +75,7 @@ async def _check(work: NodeWork, order: RecoverClusterOrder, items: tuple[Item, 
 
 async def _others(work: NodeWork) -> None:
     work.turns.ready(work.node)
-
-    async def wait() -> str:
-        work.progress(work.turns.ahead(work.node))
-        return await work.turns.turn(work.node)
-
-    stopped = await work.look("wait-others", wait)
+    stopped = await work.look("wait-others", lambda: work.turns.turn(work.node, work.progress))
     if stopped:
         work.amend(StepResult.SKIPPED, stopped)
         raise NodeFailedError("restore-failed", f"{work.node}: {stopped}")

@@ -155,11 +155,7 @@ async def _turn(work: NodeWork, items: tuple[Item, ...]) -> None:
         work.skip("wait-turn", "its turn had come before the engine was restarted")
         return
 
-    async def wait() -> str:
-        work.progress(work.turns.ahead(work.node))
-        return await work.turns.turn(work.node)
-
-    stopped = await work.look("wait-turn", wait)
+    stopped = await work.look("wait-turn", lambda: work.turns.turn(work.node, work.progress))
     if stopped:
         work.amend(StepResult.SKIPPED, stopped)
         raise NodeLeftError(f"{stopped}; nothing was changed on it")

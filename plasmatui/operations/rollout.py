@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+import contextlib
+from collections.abc import Callable, Collection, Sequence
+from typing import Final
 
 from plasmatui.model.operation import NodeRecord
 from plasmatui.model.words import OperationState
 
 Waves = tuple[tuple[str, ...], ...]
+
+RENEWED: Final = 1.0
+"""Seconds after which one that waits says anew what it waits for."""
 
 
 def waves(nodes: Sequence[str], voters: Collection[str], leaders: Collection[str], batch: int) -> Waves:
@@ -51,7 +56,7 @@ class Turns:
         """What a node waits for, for people."""
         place = self._place[node]
         if self._unready:
-            return f"{len(self._unready)} nodes are not ready yet"
+            return f"{len(self._unready)} {'node is' if len(self._unready) == 1 else 'nodes are'} not ready yet"
         return f"wave {place + 1} of {len(self._waves)}; {sum(map(len, self._left[:place]))} nodes are before it"
 
     def ready(self, node: str) -> None:
@@ -72,9 +77,15 @@ class Turns:
                 gate.set()
         self._advance()
 
-    async def turn(self, node: str) -> str:
-        """Wait for a node's turn; why there will be none, "" when it has come."""
-        await self._gates[self._place[node]].wait()
+    async def turn(self, node: str, say: Callable[[str], None]) -> str:
+        """Wait for a node's turn; why there will be none, "" when it has come. `say` is told again and again
+        what it waits for."""
+        gate = self._gates[self._place[node]]
+        while not gate.is_set():
+            say(self.ahead(node))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(RENEWED):
+                    await gate.wait()
         return self._stopped
 
     def _advance(self) -> None:

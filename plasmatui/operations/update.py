@@ -269,11 +269,7 @@ def _leave_if_stopped(work: NodeWork) -> None:
 async def _turn(work: NodeWork) -> None:
     work.turns.ready(work.node)
 
-    async def wait() -> str:
-        work.progress(work.turns.ahead(work.node))
-        return await work.turns.turn(work.node)
-
-    stopped = await work.look("wait-turn", wait)
+    stopped = await work.look("wait-turn", lambda: work.turns.turn(work.node, work.progress))
     if stopped:
         work.amend(StepResult.SKIPPED, stopped)
         raise NodeLeftError(f"{stopped}; its new system is built and copied, nothing else was changed on it")

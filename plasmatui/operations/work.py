@@ -201,9 +201,12 @@ class NodeWork:
         now = time.monotonic()
         if now - self._reported < PROGRESS_PACE or not self.record.steps:
             return
-        self._reported = now
         *others, last = self.record.steps
-        last = msgspec.structs.replace(last, progress=clean_line(text, 200), percent=percent)
+        text = clean_line(text, 200)
+        if (last.progress, last.percent) == (text, percent):
+            return
+        self._reported = now
+        last = msgspec.structs.replace(last, progress=text, percent=percent)
         self.record = msgspec.structs.replace(self.record, steps=(*others, last))
         self._desk.show(self.record)
 

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 
 from tests.bench import (
     bootservice,
+    cockpit,
     consoles,
     day,
     emulator,
@@ -47,6 +48,7 @@ BENCHES: dict[str, Callable[[Report], Awaitable[None]]] = {
     "day": day.memory,
     "search": linestore.search,
     "logs": logview.follow,
+    "cockpit": cockpit.cockpit,
 }
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from plasmatui.model.operation import NodeRecord
 from plasmatui.model.words import OperationState
-from plasmatui.operations import gate
+from plasmatui.operations import gate, rollout
 from plasmatui.operations.gate import Wellness
 from plasmatui.operations.pacing import Copies
 from plasmatui.operations.rollout import Turns, waves
@@ -36,7 +37,7 @@ def test_every_node_has_one_turn_the_canary_and_voters_alone(
 
 async def test_nobody_begins_before_all_are_ready_and_a_wave_before_the_one_ahead_is_done() -> None:
     turns = Turns((("a",), ("b", "c"), ("v",)))
-    waiting = {node: asyncio.create_task(turns.turn(node)) for node in "abcv"}
+    waiting = {node: asyncio.create_task(turns.turn(node, lambda _: None)) for node in "abcv"}
 
     async def going() -> set[str]:
         await asyncio.sleep(0)
@@ -46,7 +47,7 @@ async def test_nobody_begins_before_all_are_ready_and_a_wave_before_the_one_ahea
     for node in "abc":
         turns.ready(node)
     assert await going() == set()
-    assert turns.ahead("v") == "1 nodes are not ready yet"
+    assert turns.ahead("v") == "1 node is not ready yet"
     turns.ready("v")
     assert await going() == {"a"}
     turns.ended(NodeRecord("a", DONE))
@@ -59,12 +60,31 @@ async def test_nobody_begins_before_all_are_ready_and_a_wave_before_the_one_ahea
     assert [task.result() for task in waiting.values()] == ["", "", "", ""]
 
 
+async def test_who_waits_says_anew_what_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rollout, "RENEWED", 0.001)
+    turns, said = Turns((("a",), ("b",))), asyncio.Queue[str]()
+    waiting = asyncio.create_task(turns.turn("b", said.put_nowait))
+
+    async def hears(text: str) -> None:
+        async with asyncio.timeout(30.0):
+            while await said.get() != text:
+                pass
+
+    await hears("2 nodes are not ready yet")
+    turns.ready("b")
+    await hears("1 node is not ready yet")
+    turns.ready("a")
+    await hears("wave 2 of 2; 1 nodes are before it")
+    turns.ended(NodeRecord("a", DONE))
+    assert await waiting == ""
+
+
 async def test_nothing_begins_behind_a_node_that_did_not_get_done() -> None:
     for state, words in ((FAILED, "since b failed"), (CANCELLED, "since b was cancelled")):
         turns = Turns((("a",), ("b",), ("v",)))
         turns.ended(NodeRecord("b", state))  # before anybody else was ready: a build that fails
-        assert words in await turns.turn("a")
-        assert words in await turns.turn("v")
+        assert words in await turns.turn("a", print)
+        assert words in await turns.turn("v", print)
         assert words in turns.stopped
 
 

@@ -90,6 +90,7 @@ class Terminal:
         self._tokens, self._refilled = 0.0, time.perf_counter()
         self._late: list[tuple[float, bytes]] = []
         self._tail = b""
+        self._interrupted = False
 
     def __enter__(self) -> Terminal:
         return self
@@ -101,9 +102,10 @@ class Terminal:
         """Read for `seconds`, or until `until` appears in what is new. Returns whether it appeared."""
         end = time.perf_counter() + seconds
         window = b""
+        self._interrupted = False
         while self.alive:
             now = time.perf_counter()
-            if now >= end:
+            if now >= end or self._interrupted:
                 return False
             self._send_late(now)
             data = self._read_some(end - now)
@@ -114,6 +116,10 @@ class Terminal:
                 if until in window:
                     return True
         return False
+
+    def interrupt(self) -> None:
+        """End a `read` of another thread soon."""
+        self._interrupted = True
 
     def send(self, data: bytes) -> None:
         """Type. With a delay, the bytes arrive later."""
@@ -158,7 +164,7 @@ class Terminal:
                 time.sleep(min(0.002, limit))
                 return b""
             size = int(min(size, self._tokens))
-        ready, _, _ = select.select([self.fd], [], [], min(limit, 0.005 if self._late else limit))
+        ready, _, _ = select.select([self.fd], [], [], min(limit, 0.005 if self._late else 0.5))
         if not ready:
             return b""
         try:
