@@ -29,6 +29,7 @@ READ_LIMIT: Final = 90.0
 CLOSE_LIMIT: Final = 5.0
 ETAG_TRUST: Final = 60.0
 """Seconds. Some BMCs do not change a system's ETag with its power; none misleads for longer than this."""
+_STANDING: Final = frozenset({"bmc-unreachable", "bmc-auth", "bmc-session-limit", "bmc-reset", "timeout"})
 _PRECONDITION: Final = (412, 428)
 NEVER: Final = -math.inf
 CYCLE_LIMIT: Final = 60.0
@@ -54,6 +55,7 @@ class RedfishController:
         self._known_at = NEVER
         self._light_timer: asyncio.Task[None] | None = None
         self._light_pending = False
+        self._console_refused: BmcError | None = None
 
     @property
     def where(self) -> str:
@@ -234,10 +236,16 @@ class RedfishController:
     ) -> Console:
         """Open SOL over IPMI, at the port that Redfish names and with the same user.
 
+        What goes wrong there says nothing of the BMC, which answers over Redfish. A login that IPMI refuses is tried
+        again with `takeover` only, so that no account is locked.
+
         Raises:
-            BmcError: "console-silent" when the BMC has IPMI switched off, "unsupported" when it does not say that it
-                has it; else as the IPMI driver.
+            BmcError: "console-silent" when IPMI is switched off, does not answer or refuses, "unsupported" when the BMC
+                does not say that it has it; else as the IPMI driver.
         """
+        if self._console_refused is not None and not takeover:
+            raise self._console_refused
+        self._console_refused = None
         port = await self._run("console", ORDER_LIMIT, lambda: self._read(read.ipmi_port))
         if self._make_ipmi is None:
             raise BmcError("unsupported", f"{self.where}: Redfish carries no console, and IPMI is not available here")
@@ -250,9 +258,13 @@ class RedfishController:
         try:
             await ipmi.connect()
             console = await ipmi.open_console(on_data, on_down, takeover=takeover)
-        except BaseException:  # a cancelled opening must not leave a session on the BMC either
+        except BaseException as error:  # a cancelled opening must not leave a session on the BMC either
             await ipmi.close()
-            raise
+            if not isinstance(error, BmcError) or error.id not in _STANDING:
+                raise
+            silent = BmcError("console-silent", f"{error.message} (the console needs IPMI)")
+            self._console_refused = silent if error.id == "bmc-auth" else None
+            raise silent from error
         return _IpmiConsole(console, ipmi)
 
     # --- the rest ----------------------------------------------------------------------------------------------
@@ -278,7 +290,7 @@ class RedfishController:
                     async with asyncio.timeout(CLOSE_LIMIT):
                         await self._switch_light(False)
             await self._http.close()
-            self._known = None
+            self._known = self._console_refused = None
         finally:
             self._lock.release()
 

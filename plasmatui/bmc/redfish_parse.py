@@ -6,6 +6,7 @@ Property names: DMTF DSP0268 (Redfish data model), schemas ComputerSystem, Chass
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -161,7 +162,7 @@ def system(path: str, etag: str, match: str, body: Json) -> System:
         settings=link(body, "@Redfish.Settings", "SettingsObject"),
         power=_POWER.get(text(body, "PowerState"), Power.UNKNOWN),
         reset_target=local(action.get("target")) or f"{path}/Actions/ComputerSystem.Reset",
-        reset_types=strings(action, "ResetType@Redfish.AllowableValues"),
+        reset_types=_reset_types(strings(action, "ResetType@Redfish.AllowableValues")),
         action_info=local(action.get("@Redfish.ActionInfo")),
         boot=boot_device(boot),
         boot_targets=strings(boot, "BootSourceOverrideTarget@Redfish.AllowableValues"),
@@ -198,11 +199,23 @@ def boot_device(boot: Json) -> BootDevice | None:
     return BootDevice(_DEVICES.get(target, Device.OTHER), persistent=enabled == "Continuous", uefi=uefi)
 
 
+_RESET: Final = "On|Force(?:Off|On|Restart)|Graceful(?:Shutdown|Restart)|Nmi|PushPowerButton|(?:Full)?PowerCycle"
+
+
+def _reset_types(said: tuple[str, ...]) -> tuple[str, ...]:
+    """Types as a BMC lists them; a Supermicro one lists two without a comma ("GracefulShutdownGracefulRestart")."""
+    return tuple(
+        kind
+        for one in said
+        for kind in (re.findall(_RESET, one) if re.fullmatch(f"(?:{_RESET}){{2,4}}", one) else (one,))
+    )
+
+
 def allowed_resets(action_info: Json) -> tuple[str, ...]:
     """The reset types that an ActionInfo resource names."""
     for parameter in parts(action_info, "Parameters"):
         if text(parameter, "Name") == "ResetType":
-            return strings(parameter, "AllowableValues")
+            return _reset_types(strings(parameter, "AllowableValues"))
     return ()
 
 

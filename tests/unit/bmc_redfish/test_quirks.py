@@ -178,3 +178,10 @@ async def test_a_bmc_that_cannot_boot_from_the_network_says_from_what(stub: Stub
     with pytest.raises(BmcError, match="only from None, Hdd, UefiHttp"):
         await make().set_boot_device(PXE)
     assert stub.seen("PATCH") == []
+
+
+async def test_types_that_are_listed_without_a_comma(stub: Stub, make: Make) -> None:
+    kinds = ["On", "ForceOff", "GracefulShutdownGracefulRestart", "ForceRestart", "OEMThing"]
+    stub.system["Actions"]["#ComputerSystem.Reset"]["ResetType@Redfish.AllowableValues"] = kinds
+    await make().order_power(PowerAction.SOFT)
+    assert [one.body for one in stub.seen("POST", RESET)] == [{"ResetType": "GracefulShutdown"}]

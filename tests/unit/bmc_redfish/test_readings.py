@@ -327,6 +327,26 @@ async def test_a_console_that_does_not_open_leaves_no_session(stub: Stub, make: 
     assert not factory.made[0].connected
 
 
+async def test_what_ipmi_lacks_is_the_consoles_trouble_and_not_the_bmcs(stub: Stub, make: Make) -> None:
+    """Redfish answers; a firewall before port 623, or a user without IPMI, must not take power and boot device away."""
+    stub.system["SerialConsole"] = {"IPMI": {"ServiceEnabled": True}}
+    factory = Factory()
+    controller = make(ipmi=factory)
+
+    async def open_console(fail: str, *, takeover: bool = False) -> Console:
+        factory.fail = fail
+        for made in factory.made:
+            made.fail = fail
+        return await controller.open_console(lambda _: None, lambda *_: None, takeover=takeover)
+
+    for fail in ("bmc-unreachable", "bmc-auth", ""):  # a login that was refused is not tried again by itself
+        with pytest.raises(BmcError) as caught:
+            await open_console(fail)
+        assert caught.value.id == "console-silent"
+    await open_console("", takeover=True)
+    assert await controller.power() is Power.OFF
+
+
 @pytest.mark.parametrize(
     ("system", "manager", "protocol", "outcome"),
     [
