@@ -160,7 +160,7 @@ class EnginePaths:
 
 def engine_paths(inventory: Path | str) -> EnginePaths:
     """The places that belong to the engine of `inventory` (need not exist yet)."""
-    path = Path(inventory).expanduser().resolve()
+    path = Path(os.path.expanduser(inventory)).resolve()
     digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:10]
     stem = "".join(c if c.isalnum() or c in "-_" else "-" for c in path.stem)[:24]
     return EnginePaths(path, f"{stem}-{digest}")

@@ -20,7 +20,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from plasmatui.text import clean_line
+from plasmatui.text import clean_line, clean_text
 
 VERSION: Final = 1
 HEAD: Final = "backup.json"
@@ -38,7 +38,10 @@ T = TypeVar("T")
 
 
 class BackupError(Exception):
-    """A backup is not whole, cannot be read, or is not one; the message says which file and why."""
+    """A backup is not whole, cannot be read, or is not one; the message says which file and why, and is clean."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(clean_text(message))
 
 
 class RaftSeen(msgspec.Struct, frozen=True):
@@ -180,7 +183,7 @@ def read_json(path: Path, kind: type[T]) -> T:
         return msgspec.json.decode(data, type=kind)
     except OSError as error:
         raise BackupError(f"{path}: {error.strerror}") from None
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BackupError(f"{path}: {clean_line(str(error), 200)}") from None
 
 

@@ -6,6 +6,7 @@ BMCs often carry self-signed certificates, so a leaf may be pinned by its SHA-25
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from pathlib import Path
 from typing import Final
@@ -38,7 +39,7 @@ class TlsContexts:
 
     def _get(self, verify: bool | str) -> ssl.SSLContext:
         pin = is_pin(verify)
-        changed = Path(verify).expanduser().stat().st_mtime_ns if isinstance(verify, str) and not pin else 0
+        changed = Path(os.path.expanduser(verify)).stat().st_mtime_ns if isinstance(verify, str) and not pin else 0
         held = self._contexts.get(verify)
         if held is None or held[0] != changed:
             held = changed, pinned(str(verify)) if pin else _verified(verify)
@@ -76,7 +77,7 @@ def _verified(verify: bool | str) -> ssl.SSLContext:
     if verify is False:
         context = unverified()
     else:
-        file = str(Path(verify).expanduser()) if isinstance(verify, str) else None
+        file = str(Path(os.path.expanduser(verify))) if isinstance(verify, str) else None
         context = ssl.create_default_context(cafile=file)
     return context
 

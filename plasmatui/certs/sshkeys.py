@@ -42,7 +42,7 @@ class ProvisioningKey:
 
 def read_key(given: str) -> ProvisioningKey:
     """The provisioning key: from its public file beside it, or from the key itself. Never raises."""
-    path = Path(given).expanduser()
+    path = Path(os.path.expanduser(given))
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
         public = _public(path)
@@ -77,7 +77,7 @@ class KeyFileError(Exception):
 
 def next_path(key: str, day: str) -> str:
     """Where the key after `key` is made: beside it, with the day (YYYYMMDD) in place of an earlier one's."""
-    path = Path(key).expanduser()
+    path = Path(os.path.expanduser(key))
     stem = re.sub(r"-\d{8}(-\d+)?$", "", path.name)
     found, number = path.with_name(f"{stem}-{day}"), 1
     while found.exists():
@@ -92,7 +92,7 @@ def make_key(given: str, comment: str) -> None:
     Raises:
         KeyFileError: it cannot be written.
     """
-    path = Path(given).expanduser()
+    path = Path(os.path.expanduser(given))
     try:
         if not path.exists():
             key = Ed25519PrivateKey.generate()
@@ -123,7 +123,7 @@ def public_line(given: str, comment: str = "") -> str:
     Raises:
         KeyFileError: it cannot be read, is open to others, or has a passphrase, which the engine could not give.
     """
-    path = Path(given).expanduser()
+    path = Path(os.path.expanduser(given))
     try:
         if path.stat().st_mode & 0o077:
             raise KeyFileError(f"{path} is open to others: chmod 600 {path}")
@@ -152,7 +152,7 @@ def rotation(inventory: Inventory, nodes: Sequence[str], fold: str) -> tuple[Rot
     Args:
         fold: `nodes` as a node set.
     """
-    named = str(Path(inventory.ssh.key or "~/.ssh/id_ed25519_provisioning").expanduser())
+    named = str(Path(os.path.expanduser(inventory.ssh.key or "~/.ssh/id_ed25519_provisioning")))
     old, new = shlex.quote(named), shlex.quote(f"{named}_new")
     flake = shlex.quote(inventory.flake or "FLAKE")
     user = inventory.ssh.user

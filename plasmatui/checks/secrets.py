@@ -57,7 +57,7 @@ def _present(directory: Path, node: str, inventory: Inventory) -> Found:
         return Found(FAILED, f"{CONFIG} is not there", render)
     try:
         read = json.loads(config.read_bytes()[: 1 << 20])
-    except ValueError:
+    except (ValueError, RecursionError):
         return Found(FAILED, f"{CONFIG} is no JSON", render)
     told = read.get("node_id") if isinstance(read, dict) else None
     if told != node:

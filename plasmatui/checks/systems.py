@@ -104,7 +104,7 @@ def _key_file(given: str) -> Found:
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 
-    path = Path(given).expanduser()
+    path = Path(os.path.expanduser(given))
     make = f"ssh-keygen -t ed25519 -f {path}"
     try:
         mode = stat.S_IMODE(path.stat().st_mode)

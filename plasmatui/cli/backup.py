@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from datetime import datetime
 from pathlib import Path
@@ -65,7 +66,7 @@ def make(
     One node at a time, leaders of raft groups last: each service is stopped, copied, started, and seen to be well
     before anything else is stopped. `backup SET` is short for it.
     """
-    place = str(directory.expanduser().absolute()) if directory is not None else ""
+    place = str(Path(os.path.expanduser(directory)).absolute()) if directory is not None else ""
     order = BackupOrder(place, services, live, secrets)
     return give_order(settings, order, node_set, options, outcome_json)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -29,7 +30,7 @@ def bundle(settings: Settings, words: tuple[str, ...], output: Path, since: str 
     It holds server logs, consoles, timelines, events and operations, without secrets; `plasmatui replay DIR` reads it.
     """
     begin = moment_of("--since", since) if since else 0.0
-    return run_async(_bundle(settings, ",".join(words), output.expanduser().absolute(), begin, as_json))
+    return run_async(_bundle(settings, ",".join(words), Path(os.path.expanduser(output)).absolute(), begin, as_json))
 
 
 async def _bundle(settings: Settings, node_set: str, directory: Path, since: float, as_json: bool) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -30,7 +31,7 @@ def restore(
     The backup is read and compared first. What it holds is laid beside the data, looked at, and swapped with them while
     the service stands still; when the service does not come up, they are swapped back. The old data stay.
     """
-    order = RestoreOrder(str(directory.expanduser().absolute()), services)
+    order = RestoreOrder(str(Path(os.path.expanduser(directory)).absolute()), services)
     return give_order(settings, order, node_set, options, outcome_json)
 
 
@@ -46,7 +47,7 @@ def recover_cluster(settings: Settings, directory: Path, node_set: str, options:
     own data; all are stopped, all swapped, and they begin together. The cluster's name confirms it. SET is every node
     of the newest backup when it is left out.
     """
-    place = directory.expanduser().absolute()
+    place = Path(os.path.expanduser(directory)).absolute()
     order = RecoverClusterOrder(str(place))
     return give_order(settings, order, node_set or _nodes_of_newest(place), options, outcome_json)
 

@@ -89,7 +89,7 @@ def find_inventory(given: Path | None) -> Path:
 
 
 def _existing(path: Path, source: str) -> Path:
-    path = path.expanduser()
+    path = Path(os.path.expanduser(path))
     if not path.exists():
         raise NoInventoryError(f"no inventory: {path} (from {source}) does not exist", "check the path", path)
     if path.is_dir():

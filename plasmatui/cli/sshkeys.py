@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -83,7 +84,7 @@ def rotate(settings: Settings, node_set: str, key: str, options: OrderOptions) -
     The new one is added and tried on every node, named in the inventory, and only then the old one taken out. SET is
     @all when it is left out.
     """
-    new = str(Path(key).expanduser().absolute()) if key else ""
+    new = str(Path(os.path.expanduser(key)).absolute()) if key else ""
     return give_order(settings, SshKeysRotateOrder(new=new), node_set, options, outcome_json)
 
 

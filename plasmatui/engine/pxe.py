@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import os
 import shlex
 import time
 from collections.abc import Awaitable, Callable
@@ -160,7 +161,7 @@ class PxeDesk:
         return wire.ImageSwitched(profile, before, after, await asyncio.to_thread(_script_warnings, images))
 
     def _root(self) -> Path:
-        return Path(self._inventory().pxe.assets).expanduser()
+        return Path(os.path.expanduser(self._inventory().pxe.assets))
 
     # --- drift ----------------------------------------------------------------------------------------------------
 
@@ -214,7 +215,7 @@ def _compared(path: Path) -> tuple[Prepared, Path, tuple[Compared, ...], bool]:
                 f"the PXE server {prepared.site.server} is another host: name a directory with its files here as "
                 "`pxe.deployed` in the inventory, or run plasmatui render --diff / there"
             )
-        directory = Path(named or "/").expanduser()
+        directory = Path(os.path.expanduser(named or "/"))
         if not directory.is_dir():
             raise _NothingError(
                 f"{directory} is no directory: correct `pxe.deployed`, or plasmatui render -o {directory}"

@@ -262,7 +262,7 @@ def _findings(system: NodeSystem) -> dict[str, Finding]:
 
 
 def _units(output: bytes) -> tuple[str, ...]:
-    with contextlib.suppress(msgspec.DecodeError, UnicodeError):
+    with contextlib.suppress(msgspec.DecodeError, UnicodeError, RecursionError):
         found = msgspec.json.decode(output, type=list[_Unit])
         return tuple(clean_line(each.unit, 64) for each in found if each.unit)[:FAILED_SHOWN]
     return ()

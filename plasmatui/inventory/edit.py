@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Mapping as Dictionary
@@ -21,6 +22,9 @@ from plasmatui.inventory.tree import Mapping, Node, Scalar, Sequence, parse, sho
 __all__ = ["Edit", "EditError", "Editor", "Value"]
 
 _BOM = "\ufeff"
+SECRET_FIELDS = ("password", "token")
+"""Keys whose value may be written in the file (`fields` of a secret are keys of their own)."""
+_COMMENTED = re.compile(rf"(#[^\n]{{0,500}}?\b(?:{'|'.join(SECRET_FIELDS)})\b['\"]?[ \t]*[:=][ \t]*)[^\s#][^\n]*")
 
 
 @dataclass(frozen=True)
@@ -341,8 +345,8 @@ def _masked(text: str) -> str:
             waiting += node.items
         elif isinstance(node, Mapping):
             for key, value in node.pairs:
-                if isinstance(key, Scalar) and key.text == "password" and isinstance(value, Scalar):
+                if isinstance(key, Scalar) and key.text in SECRET_FIELDS and isinstance(value, Scalar):
                     changes.append((value.start, value.end, "********"))
                 waiting += [key, value]
     body = text.removeprefix(_BOM)
-    return spliced(body, 0, len(body), sorted(set(changes)))
+    return _COMMENTED.sub(r"\1********", spliced(body, 0, len(body), sorted(set(changes))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -271,4 +272,4 @@ class Inventory:
         else:
             if not uri.startswith(("/", ".", "~")):
                 return None
-        return (self.path.absolute().parent / Path(uri).expanduser()).resolve()
+        return (self.path.absolute().parent / Path(os.path.expanduser(uri))).resolve()

@@ -77,7 +77,7 @@ def _ssh_key(inventory: Inventory, places: Places, problems: Problems) -> None:
             problems.warning(
                 place_of(places, "ssh"), "ssh.key is not given and no SSH agent runs here: nodes cannot be logged in to"
             )
-    elif not os.access(Path(key).expanduser(), os.R_OK):
+    elif not os.access(Path(os.path.expanduser(key)), os.R_OK):
         problems.warning(place_of(places, "ssh", "key"), f"ssh.key: {key} cannot be read here")
 
 

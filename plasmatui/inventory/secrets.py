@@ -68,7 +68,7 @@ class Secret:
                 raise SecretError(f"environment variable {self.env} is not set")
             return value
         if self.file:
-            return _from_file(Path(self.file).expanduser())
+            return _from_file(Path(os.path.expanduser(self.file)))
         if self.command:
             return _from_command(self.command)
         raise SecretError("no secret is given")

@@ -235,7 +235,13 @@ class _Builder:
                     return self._at(context, f"{message} that begins here")
                 message += f" that begins at {context.line + 1 + self.line}:{context.column + 1}"
         mark = mark or context
-        return SyntaxProblem(1 + self.line, 1, message) if mark is None else self._at(mark, message)
+        if mark is None:
+            return SyntaxProblem(1 + self.line, 1, message)
+        end = len(self.text.rstrip())
+        if mark.index >= end:  # something is missing at the end, which libyaml looks for on the lines after it
+            line, column = position(self.text, end)
+            return SyntaxProblem(line + self.line, column, message)
+        return self._at(mark, message)
 
     def _unreadable(self, error: yaml.reader.ReaderError) -> SyntaxProblem:
         """A character that YAML forbids: libyaml tells no more than a byte offset."""

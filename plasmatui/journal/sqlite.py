@@ -341,8 +341,8 @@ class SqliteJournal:
 
         try:
             return await asyncio.get_running_loop().run_in_executor(self._readers, run)
-        except (sqlite3.Error, msgspec.DecodeError):
-            return otherwise
+        except (sqlite3.Error, msgspec.DecodeError, TypeError, ValueError, OverflowError):
+            return otherwise  # a bit that fell over may make a number of a text, too
 
     def _unwritten(self, statement: str) -> list[tuple[object, ...]]:
         with self._wake:
@@ -411,7 +411,15 @@ def _commit(connection: sqlite3.Connection, work: _Work) -> int:
 
 
 def _records(rows: sqlite3.Cursor) -> tuple[OperationRecord, ...]:
-    return tuple(_decode_operation(row[0]) for row in rows)
+    return tuple(record for row in rows if (record := _record(row[0])) is not None)
+
+
+def _record(blob: object) -> OperationRecord | None:
+    """An operation; None for one that is damaged or of another program, which must not hide the others."""
+    try:
+        return _decode_operation(blob) if isinstance(blob, bytes) else None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def _newest(kept: tuple[T, ...], waiting: list[T], limit: int, number: Callable[[T], int]) -> tuple[T, ...]:

@@ -219,5 +219,5 @@ def copy_environment(environ: Mapping[str, str], *, front: str, path: str, key: 
 def _decode(output: bytes, kind: type[T], expected: str) -> T:
     try:
         return msgspec.json.decode(output, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise OutputError(f"{expected} as JSON", output) from error

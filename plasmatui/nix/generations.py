@@ -75,7 +75,7 @@ def parse_list(output: bytes) -> tuple[Generation, ...]:
         return _parse_table(output.decode("utf-8", "replace"))
     try:
         listed = msgspec.json.decode(output, type=list[_Listed])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise OutputError("a list of generations as JSON", output) from error
     return _newest_first(
         Generation(

@@ -141,7 +141,7 @@ class Job:
         alive = self.alive()  # first: it may write its result and end between two looks
         try:
             return msgspec.json.decode((self.directory / RESULT).read_bytes(), type=Ending)
-        except (OSError, msgspec.DecodeError):
+        except (OSError, ValueError, RecursionError):
             return None if alive else Ending(None, uncertain=True)
 
     async def wait(self) -> Ending:

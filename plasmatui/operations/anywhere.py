@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -217,4 +218,4 @@ class Calls:
 
 
 def _expanded(key: str) -> str:
-    return str(Path(key).expanduser()) if key else ""
+    return str(Path(os.path.expanduser(key))) if key else ""

@@ -146,7 +146,7 @@ async def _units(node: str, site: Site) -> tuple[str, tuple[str, ...]]:
 def _failed(out: bytes) -> tuple[str, ...]:
     try:
         return tuple(clean_line(str(unit["unit"]), 120) for unit in json.loads(out))
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return ()
 
 

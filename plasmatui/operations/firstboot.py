@@ -85,7 +85,7 @@ def parse(text: str) -> dict[str, object] | None:
     """The configuration; None when there is none, or nothing that is understood."""
     try:
         found: object = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
 

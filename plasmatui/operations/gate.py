@@ -122,7 +122,7 @@ async def _failed_units(work: NodeWork) -> tuple[str, ...]:
     try:
         units = json.loads(ran.out)
         return tuple(sorted(clean_line(str(unit["unit"]), 120) for unit in units))
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return ()
 
 

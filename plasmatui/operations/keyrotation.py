@@ -7,6 +7,7 @@ in the inventory, so that it can be gone on with after the engine's end.
 from __future__ import annotations
 
 import asyncio
+import os
 import shlex
 import time
 from collections.abc import Awaitable, Callable
@@ -52,12 +53,12 @@ def _problem(order: SshKeysRotateOrder) -> str:
         return (
             "ssh.key is not given in the inventory: the keys are those of an agent or of the user; replace them there"
         )
-    old = Path(order.old).expanduser()
+    old = Path(os.path.expanduser(order.old))
     if old.with_name(f"{old.name}-cert.pub").exists():
         return f"{old} logs in by a certificate of an SSH CA: sign a new key there"
     try:
         public_line(order.old)
-        if Path(order.new).expanduser().exists():
+        if Path(os.path.expanduser(order.new)).exists():
             public_line(order.new)
     except KeyFileError as error:
         return str(error)
@@ -141,7 +142,7 @@ async def _make(work: NodeWork, order: SshKeysRotateOrder) -> None:
 
 
 def _switched(work: NodeWork, order: SshKeysRotateOrder) -> bool:
-    return Path(work.site.inventory().ssh.key).expanduser() == Path(order.new).expanduser()
+    return Path(os.path.expanduser(work.site.inventory().ssh.key)) == Path(os.path.expanduser(order.new))
 
 
 async def _is_switched(work: NodeWork, order: SshKeysRotateOrder) -> bool:

@@ -69,7 +69,7 @@ def _manifest(directory: Path) -> dict[str, str]:
         found = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))["files"]
     except FileNotFoundError:
         return {}
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         found = None
     if not isinstance(found, dict) or not all(isinstance(k, str) and isinstance(v, str) for k, v in found.items()):
         raise WriteError(f"{directory / MANIFEST} is damaged; remove it together with the files beside it")

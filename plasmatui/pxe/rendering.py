@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -74,7 +75,7 @@ def images_in(directory: Path, site: Site) -> dict[str, Netboot]:
 
 def active_images(site: Site) -> Path:
     """Where the images are that machines boot now."""
-    return Path(site.http_root).expanduser() / IMAGES
+    return Path(os.path.expanduser(site.http_root)) / IMAGES
 
 
 def expected(prepared: Prepared, script: str, only: Collection[str] = ()) -> tuple[tuple[File, ...], bool]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shlex
 from collections import deque
 from collections.abc import Sequence
@@ -48,7 +49,7 @@ class Connections:
         self, ssh: Ssh, *, known_hosts: Sequence[Path] | None = None, connect_limit: float = CONNECT_LIMIT
     ) -> None:
         self._ssh = ssh
-        self._key = str(Path(ssh.key).expanduser()) if ssh.key else ""
+        self._key = str(Path(os.path.expanduser(ssh.key))) if ssh.key else ""
         self._known_hosts = KnownHosts(default_known_hosts(ssh) if known_hosts is None else known_hosts)
         self._limit = connect_limit
         self._open: dict[str, asyncssh.SSHClientConnection] = {}

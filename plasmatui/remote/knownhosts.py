@@ -23,8 +23,8 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
 
 def default_known_hosts(ssh: Ssh) -> tuple[Path, ...]:
     """The system's, the user's and the site's files of host keys."""
-    site = (Path(ssh.known_hosts).expanduser(),) if ssh.known_hosts else ()
-    return Path("/etc/ssh/ssh_known_hosts"), Path("~/.ssh/known_hosts").expanduser(), *site
+    site = (Path(os.path.expanduser(ssh.known_hosts)),) if ssh.known_hosts else ()
+    return Path("/etc/ssh/ssh_known_hosts"), Path(os.path.expanduser("~/.ssh/known_hosts")), *site
 
 
 class KnownHosts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -210,7 +211,7 @@ class _Logins:
     def of(self, target: Target) -> _Login:
         if not target.key:
             return _Login("no key of the agent's or the user's own")
-        path = Path(target.key).expanduser()
+        path = Path(os.path.expanduser(target.key))
         try:
             stamp = path.stat().st_mtime_ns
             known = self._read.get(path)

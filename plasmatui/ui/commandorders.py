@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,7 +71,7 @@ class OrderError(ValueError):
 
 def _absolute(directory: str) -> str:
     """As the command line takes it: the engine has another working directory."""
-    return str(Path(directory).expanduser().absolute())
+    return str(Path(os.path.expanduser(directory)).absolute())
 
 
 class OrderWords:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import yaml
-
+from plasmatui.inventory.plain import PlainError, read_plain
 from plasmatui.paths import config_dir
 from plasmatui.ui.actions import ACTIONS, BY_ID, Action, check
 
+_LONGEST = 64 * 1024
 _NAMES = {
     "escape": "esc",
     "pageup": "pgup",
@@ -63,16 +63,19 @@ def load_keymap(path: Path | None = None) -> tuple[Keymap, list[str]]:
     path = path or keymap_path()
     keys = {action.id: action.keys for action in ACTIONS}
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8") as file:
+            text = file.read(_LONGEST + 1)
     except FileNotFoundError:
         return Keymap(keys), []
     except (OSError, UnicodeDecodeError) as error:
         return Keymap(keys), [f"{path}: {error}"]
+    if len(text) > _LONGEST:
+        return Keymap(keys), [f"{path}: longer than {_LONGEST} characters"]
     try:
         # Plain strings and nothing else: to YAML a bare = or on would be something of its own.
-        wanted = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 - builds no objects
-    except yaml.YAMLError as error:
-        return Keymap(keys), [f"{path}: not YAML: {' '.join(str(error).split())}"]
+        wanted = read_plain(text.removeprefix("\ufeff"), texts=True)
+    except PlainError as error:
+        return Keymap(keys), [f"{path}:{error.line}:{error.column}: not YAML that can be read: {error}"]
     problems = _override(keys, wanted)
     if problems:
         return default_keymap(), [f"{path}: {problem}" for problem in problems]

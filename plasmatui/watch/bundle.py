@@ -8,8 +8,9 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import msgspec
-import yaml
 
+from plasmatui.inventory.plain import PlainError, read_plain
+from plasmatui.text import clean_text
 from plasmatui.watch.identity import NodeIdentity
 
 MANIFEST = "bundle.yaml"
@@ -31,7 +32,10 @@ _MAC = re.compile(r"^[0-9a-f]{2}(:[0-9a-f]{2}){5}$")
 
 
 class BundleError(Exception):
-    """A bundle cannot be read. The message names every problem with its place, one per line."""
+    """A bundle cannot be read. The message names every problem with its place, one per line; it is clean."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(clean_text(message))
 
 
 class BundleFile(msgspec.Struct, frozen=True):
@@ -60,17 +64,17 @@ def read_bundle(directory: Path) -> Bundle:
         size = manifest.stat().st_size
         if size > MANIFEST_LIMIT:
             raise BundleError(f"{manifest}: {size} bytes; a manifest has at most {MANIFEST_LIMIT}")
-        content: object = yaml.safe_load(manifest.read_bytes())
+        content: object = read_plain(manifest.read_bytes().decode().removeprefix("\ufeff"))
     except FileNotFoundError as error:
         raise BundleError(f"{manifest}: there is no such file; a bundle is a directory with {MANIFEST}") from error
     except NotADirectoryError as error:
         raise BundleError(f"{directory}: not a directory; a bundle is a directory with {MANIFEST}") from error
     except OSError as error:
         raise BundleError(f"{manifest}: {error.strerror}") from error
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f":{mark.line + 1}:{mark.column + 1}" if mark is not None else ""
-        raise BundleError(f"{manifest}{place}: not valid YAML: {getattr(error, 'problem', None) or error}") from error
+    except PlainError as error:
+        raise BundleError(f"{manifest}:{error.line}:{error.column}: not valid YAML: {error}") from error
+    except UnicodeDecodeError as error:
+        raise BundleError(f"{manifest}: not valid YAML: it is not UTF-8 text") from error
     return _Reader(directory, manifest).read(content)
 
 

@@ -145,7 +145,7 @@ class BootStates:
                 return self._known
             known = msgspec.json.decode(self.path.read_bytes(), type=_File)
             bytes.fromhex(known.secret)
-        except (msgspec.DecodeError, ValueError) as error:
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
             raise StateFileError(f"{self.path} is damaged ({error}); restore it, or remove it to begin anew") from error
         except OSError as error:
             raise StateFileError(f"{self.path} cannot be read: {error.strerror or error}") from error

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from plasmatui.inventory.tree import parse
 from plasmatui.pxe.service.answers import JSON, Answer
 from plasmatui.pxe.service.documents import WrongDocumentError, go_text
 from plasmatui.pxe.service.gofunctions import TemplateError
@@ -106,11 +107,5 @@ def _check_cloud(text: str) -> None:
         return
     if first != "#cloud-config":
         raise PayloadError("begins with neither #cloud-config nor #!")
-    import yaml
-
-    try:
-        yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"line {mark.line + 1}: " if mark is not None else ""
-        raise PayloadError(f"{place}no YAML: {getattr(error, 'problem', None) or error}") from None
+    for problem in parse(text).problems:
+        raise PayloadError(f"line {problem.line}: no YAML: {problem.message}")

@@ -47,10 +47,30 @@ def field_bytes(value: object) -> bytes:
     if isinstance(value, str):
         return value.encode("utf-8", "surrogateescape")
     if isinstance(value, list):
-        if value and all(isinstance(item, int) and 0 <= item < 256 for item in value):
-            return bytes(value)
-        return b"\n".join(field_bytes(item) for item in value)
+        return _bytes_of(value) or b"\n".join(_bytes_of(item) for item in value)
     return b""
+
+
+def _bytes_of(value: object) -> bytes:
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogateescape")
+    if isinstance(value, list) and value and all(isinstance(item, int) and 0 <= item < 256 for item in value):
+        return bytes(value)
+    return b""
+
+
+def wall_of(entry: Entry) -> float | None:
+    """When an entry was made, in Unix seconds; None when it does not say, or says nonsense."""
+    micros = entry.micros
+    return int(micros) / 1e6 if micros.isascii() and micros.isdecimal() and len(micros) < 20 else None
+
+
+def entry_of(raw: bytes) -> Entry | None:
+    """An entry of its JSON; None when it is none."""
+    try:
+        return _DECODER.decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 class JournalSource(Supervised):
@@ -93,11 +113,10 @@ class JournalSource(Supervised):
         splitter.feed(await output_of(self._commands, argv, RECALL_LIMIT))
         raws: list[tuple[bytes, int, float | None]] = []
         for piece in splitter.take(limit):
-            try:
-                entry = _DECODER.decode(piece.raw)
-            except (msgspec.MsgspecError, UnicodeDecodeError):
+            entry = entry_of(piece.raw)
+            if entry is None:
                 continue
-            wall = int(entry.micros) / 1e6 if entry.micros.isdigit() else None
+            wall = wall_of(entry)
             raws += [(text, 0, wall) for text in self._texts(entry)]
             if entry.cursor == self.position.cursor:
                 break
@@ -163,15 +182,15 @@ class JournalSource(Supervised):
         lines: list[LogLine] = []
         number, cursor, wall = self.position.number, self.position.cursor, self.position.wall
         for raw in entries:
-            try:
-                entry = _DECODER.decode(raw)
-            except (msgspec.MsgspecError, UnicodeDecodeError):
+            entry = entry_of(raw)
+            if entry is None:
                 self._gap = (
                     f"journalctl on {self._commands.name} printed something that is not an entry; it was left out"
                 )
                 continue
             cursor = entry.cursor or cursor
-            wall = int(entry.micros) / 1e6 if entry.micros.isdigit() else wall
+            made = wall_of(entry)
+            wall = wall if made is None else made
             for text in self._texts(entry):
                 number += 1
                 lines.append(LogLine(self.name, number, text, 0, wall))

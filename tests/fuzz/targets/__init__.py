@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from tests.fuzz.target import Target
-from tests.fuzz.targets import consoles, logs
+from tests.fuzz.targets import consoles, logs, settings
 
-TARGETS: Final[dict[str, Target]] = {target.name: target for module in (logs, consoles) for target in module.TARGETS}
+TARGETS: Final[dict[str, Target]] = {
+    target.name: target for module in (logs, consoles, settings) for target in module.TARGETS
+}

@@ -347,3 +347,15 @@ def test_an_ssh_key_that_does_not_stand_there_is_not_changed(tmp_path: Path, ssh
     path.write_text(f"version: 1\ncluster: {{name: lab}}\nx-ssh: &other {{key: /k}}\n{ssh}nodes:\n  n1: {{}}\n")
     with pytest.raises(EditError):
         Editor(path).set_ssh_key("/new")
+
+
+def test_secrets_that_are_written_in_the_file_are_masked_in_a_diff(tmp_path: Path) -> None:
+    path = tmp_path / "inventory.yaml"
+    path.write_text(
+        "version: 1\ncluster: {name: c, token: marker1}\n# password: marker2\nbmc_defaults: {password: marker3}\n"
+        "nodes:\n  node01: {}   # old: {password: 'marker4'}\n"
+    )
+    editor = Editor(path)
+    editor.set_field("node01", "unit", 3)
+    assert "marker" not in editor.edit().diff()
+    assert "{unit: 3}" in editor.edit().diff()

@@ -1,0 +1,34 @@
+"""What the fuzzers found, mended, and fed again."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+
+from tests.fuzz.target import fault
+from tests.fuzz.targets import TARGETS
+
+_MERGED: Final = "".join(f"a{n + 1}: &a{n + 1}\n  <<: [{', '.join([f'*a{n}'] * 6)}]\n" for n in range(20))
+
+FINDS: Final = {
+    "a flake in the home of nobody": ("inventory", b"version: 1\ncluster: {name: c}\nflake: ~nobodyhere/x\nnodes: {}"),
+    "a manifest's number of base 60": ("bundle-manifest", b"version: 1" + b":00" * 5000),
+    "a manifest's number of base 60 with a fraction": ("bundle-manifest", b"version: 1" + b":00" * 5000 + b".5"),
+    "a manifest whose merge keys explode": ("bundle-manifest", f"a0: &a0 {{x: y}}\n{_MERGED}".encode()),
+    "a bundle's node that would write the terminal": (
+        "bundle-manifest",
+        b'version: 1\nnodes: {"\\e[2J": 1, "\\u202E": {}}\nfiles: [{path: x.log, format: kea, node: n1}]',
+    ),
+    "a keymap that is nested deeply": ("keymap", b"[" * 50_000),
+    "a theme that is nested deeply": ("theme", b"[" * 60_000),
+    "a theme's date that is none": ("theme", b"name: 2001-99-99"),
+    "a theme's endless number": ("theme", b"name: " + b"9" * 5000),
+    "a theme's colour that is no number": ("theme", b'name: x\ncolors: {primary: "rgb(' + b"1" * 400 + b',1,1)"}'),
+}
+
+
+@pytest.mark.parametrize("what", FINDS)
+def test_is_mended(what: str) -> None:
+    name, data = FINDS[what]
+    assert fault(TARGETS[name], data) is None
