@@ -23,7 +23,7 @@ STOP_LIMIT = 30.0
 
 @click.group()
 def engine() -> None:
-    """The background process: start stop status run."""
+    """The background process: start stop reload status run."""
 
 
 @engine.command()
@@ -69,6 +69,20 @@ async def _stop(settings: Settings, force: bool) -> int:
                 FAILED, f"the engine (process {pid}) has not ended after {STOP_LIMIT:g} s", f"see {paths.log}"
             ) from None
     result(f"engine stopped: process {pid}")
+    return DONE
+
+
+@engine.command()
+@click.pass_obj
+def reload(settings: Settings) -> int:
+    """Have the running engine read the inventory again; a wrong one is refused with every error."""
+    return run_async(_reload(settings))
+
+
+async def _reload(settings: Settings) -> int:
+    async with await connect(engine_paths(settings.inventory_path(start_rack=False)), kind="cli") as client:
+        nodes = expect(await client.ask(wire.Reload()), wire.Snapshot).nodes
+        result(f"engine has read {_inventory(client)} again: {len(nodes)} nodes")
     return DONE
 
 

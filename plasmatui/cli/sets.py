@@ -22,7 +22,10 @@ def pick(text: str, nodes: Sequence[Node]) -> tuple[str, ...]:
         return resolve(text, nodes)
     except NodeSetError as error:
         raise Failure(
-            USAGE, f"node set {text!r}: {error}", "see `plasmatui nodes`; a set is like node[01-03,07], @worker or @all"
+            USAGE,
+            f"node set {text!r}: {error}",
+            "see `plasmatui nodes`, after a change of the inventory `plasmatui engine reload`; "
+            "a set is like node[01-03,07], @worker or @all",
         ) from error
 
 

@@ -210,6 +210,8 @@ class FakeEngine(FakeOperations):
             return answer
         if isinstance(body, wire.AskEngine):
             return self._status()
+        if isinstance(body, wire.Reload):
+            return wire.Snapshot(1, self.nodes, (), (), ())
         if isinstance(body, wire.StopEngine):
             if any(not o.state.ended for o in self.operations.values()) and not body.force:
                 return wire.Problem("busy", "operation 1 is running; stop it with --force, or wait")

@@ -333,6 +333,12 @@ def test_engine_start_and_stop(cli: Cli, engine: FakeEngine) -> None:
     assert engine.stopped
 
 
+def test_engine_reload(cli: Cli, engine: FakeEngine) -> None:
+    assert "again: " in cli("engine", "reload").out
+    outcome = cli("power", "status", "node99")
+    assert (outcome.code, "plasmatui engine reload" in outcome.err) == (2, True)
+
+
 def test_engine_stop_while_busy(cli: Cli, engine: FakeEngine) -> None:
     engine.hold = True
     cli("power", "on", "node01", "--yes", "--detach")
