@@ -61,6 +61,7 @@ class SignalKind(StrEnum):
     UNIT_FAILED = "unit-failed"
     REBOOT = "reboot"
     POWER_OFF = "power-off"
+    CONSOLE_WAITS = "console-waits"  # for a person, `text` says how; `code`: "halted" where no key helps
     STAGE_BEGUN = "stage-begun"  # an operation of ours sees it; `code` is the stage
     STAGE_DONE = "stage-done"
     STAGE_FAILED = "stage-failed"

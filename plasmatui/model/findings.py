@@ -93,6 +93,13 @@ _BOOT_FINDINGS = (
         "(`provisioning_ip` in the inventory).",
     ),
     FindingKind(
+        "address-in-use",
+        Severity.ERROR,
+        "The machine declined the address that it was given: another one has it.",
+        "Find who has it (`arping ADDRESS`, and the switch's table for the MAC that answers), take it from there or "
+        "out of the pool, or reserve another address for the node (`provisioning_ip` in the inventory).",
+    ),
+    FindingKind(
         "unknown-mac",
         Severity.ERROR,
         "The DHCP server does not know this machine's MAC and ignores it.",

@@ -117,6 +117,13 @@ SYSTEM_FINDINGS = (
         "Set the disk first: `plasmatui bootdev disk NODE`, or let the boot script exit for installed machines.",
     ),
     FindingKind(
+        "boot-loop",
+        Severity.ERROR,
+        "It starts its kernel again and again and no system comes up.",
+        "Read the end of each boot on the console; boot an older image, and take `panic=` and "
+        "`boot.panic_on_fail` from the kernel's arguments so that the machine stands still where it fails.",
+    ),
+    FindingKind(
         "install-loop",
         Severity.ERROR,
         "It boots the installer from the network again and again.",

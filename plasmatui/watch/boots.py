@@ -15,6 +15,9 @@ from plasmatui.watch.names import Role, role_of
 APART = 5.0
 """Seconds that two sources may disagree about one moment: clocks, delays, whole seconds."""
 
+WHOLE = 1.0
+"""Seconds that a log of whole seconds hides, or a clock that was found by one."""
+
 K = SignalKind
 _CONSOLE_STARTS = frozenset({K.FIRMWARE, K.PXE_START, K.IPXE_START, K.DISK_LOADER})
 _QUESTIONS = frozenset({K.DHCP_DISCOVER, K.DHCP_OFFER, K.DHCP_PROXY, K.DHCP_IGNORED})
@@ -63,7 +66,7 @@ def _console_starts(facts: BootFacts, signal: Signal) -> bool:
 
 def _was_off(facts: BootFacts, signal: Signal) -> bool:
     """Later than the machine had power, by more than the clocks were seen to differ."""
-    return signal.wall is not None and facts.off_wall is not None and signal.wall > facts.off_wall + facts.skew
+    return signal.wall is not None and facts.off_wall is not None and signal.wall > facts.off_wall + facts.skew + WHOLE
 
 
 def _came_far(facts: BootFacts) -> bool:

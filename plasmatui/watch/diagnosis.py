@@ -41,6 +41,7 @@ class Case:
         largest: size in bytes that a file was served with to anybody, by path.
         count_network_boots: how many boots before this one, in a row, brought the installer up from the network.
         waited: seconds since something was heard, in a live boot.
+        restarts: the last of each boot, in a row before this one, that broke off with the kernel running.
     """
 
     reading: Reading
@@ -49,6 +50,7 @@ class Case:
     count_network_boots: Callable[[], int]
     waited: float = 0.0
     usual: Callable[[str, Stage], float | None] | None = None
+    restarts: Callable[[], tuple[Signal, ...]] = tuple
 
 
 @dataclass(slots=True, frozen=True, eq=False)

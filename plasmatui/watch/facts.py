@@ -126,6 +126,7 @@ class Exchange:
     xid: str = ""
     ips: set[str] = field(default_factory=set)
     taken: Signal | None = None  # the question that takes an offer: it names the server (RFC 2131 section 4.3.2)
+    declined: Signal | None = None  # the machine found that its address is another's (RFC 2131 section 3.1)
     answers: list[Signal] = field(default_factory=list)  # the first offer, acknowledgement and refusal of each log
 
     @property
@@ -160,6 +161,8 @@ class Exchange:
                 self.ack, self.ack_order = signal, order
         elif kind in (SignalKind.DHCP_NAK, SignalKind.DHCP_IGNORED):
             self.refused = signal
+        elif kind is SignalKind.DHCP_RELEASE and signal.code == "declined":
+            self.declined = signal
         elif kind in (SignalKind.DHCP_DISCOVER, SignalKind.DHCP_REQUEST):
             self.asked += 1
 

@@ -35,6 +35,7 @@ class Errno(IntEnum):
     EPERM = 0x41
     EPIPE = 0x42
     EPROTO = 0x43
+    ERANGE = 0x46
     ETIMEDOUT = 0x4C
     PLATFORM = 0x7F
 
@@ -55,7 +56,14 @@ UNREACHABLE = frozenset(
 )
 
 _AUTOBOOT = 0x03E
-_CLOCK = 4  # x509: a certificate out of its time
+_HTTP = 0x0C6
+_TLS = 0x0DE
+_DNS = 0x116
+_SEGMENT = 0x038
+_REFUSES = frozenset({0x03, 0x0F, 0x1A})
+"""EFI's status codes of an image that is not to be trusted: unsupported, access denied, security violation (UEFI
+specification, appendix D)."""
+_NO_RESOURCES = 0x09
 _X509 = 0x16E
 
 
@@ -90,5 +98,31 @@ def is_nothing_to_boot(mark: Mark) -> bool:
     )
 
 
+def is_no_memory(mark: Mark) -> bool:
+    """iPXE, or EFI on its behalf, has no memory for a file; of a BIOS it says `Requested memory not available`."""
+    if failed_with(mark, Errno.ERANGE):
+        return source_of(mark.first.code) == _SEGMENT
+    return failed_with(mark, Errno.ENOMEM, Errno.ENOSPC) or _efi_status(mark) == _NO_RESOURCES
+
+
+def is_image_refused(mark: Mark) -> bool:
+    """EFI does not start an image, as Secure Boot makes it."""
+    return _efi_status(mark) in _REFUSES
+
+
+def _efi_status(mark: Mark) -> int:
+    """The status that EFI gave, -1 where the error is not EFI's."""
+    return number_of(mark.first.code) & 0x7F if failed_with(mark, Errno.PLATFORM) else -1
+
+
 def is_certificate(mark: Mark) -> bool:
-    return errno_of(mark.first.code) == Errno.EACCES and source_of(mark.first.code) == _X509
+    """TLS failed: a certificate, a clock, an alert of the server. What the web server itself refuses is none."""
+    source = source_of(mark.first.code)
+    refused = failed_with(mark, Errno.EACCES, Errno.EPERM) and mark.first.file.startswith("https:") and source != _HTTP
+    broken = source in (_TLS, _X509) and not failed_with(mark, Errno.ENOTSUP, Errno.ENOMEM)
+    return refused or broken
+
+
+def is_name_unknown(mark: Mark) -> bool:
+    """A host name has no address, or nobody can be asked for it."""
+    return source_of(mark.first.code) == _DNS

@@ -219,6 +219,15 @@ def _by_node(bundle: Bundle, recordings: list[_Recording]) -> dict[str, list[lis
     return split
 
 
+def _offset(seconds: list[float], whole: bool) -> float:
+    """How far two clocks are apart, of which one may tell whole seconds only: then it is up to one later than it says,
+    and where all that is known agrees, the middle of what is left is it."""
+    if not whole:
+        return median(seconds)
+    low, high = max(seconds), min(seconds) + 1.0
+    return (low + high) / 2 if low <= high else median(seconds) + 0.5
+
+
 def _clocked(recording: _Recording, logs: list[list[Signal]]) -> list[Signal]:
     """A console's signals with the time of day, where its recording has seconds and a server's log shows when one of
     its fetches was: only then can the two be laid beside each other."""
@@ -242,7 +251,7 @@ def _clocked(recording: _Recording, logs: list[list[Signal]]) -> list[Signal]:
                 offsets.append(walls[turn] - seconds)
     if not offsets:
         return recording.signals
-    offset = median(offsets)
+    offset = _offset(offsets, all(wall == int(wall) for walls in served.values() for wall in walls))
     return [
         msgspec.structs.replace(signal, wall=round(offset + seconds, 3))
         for signal, seconds in zip(recording.signals, recording.seconds, strict=True)

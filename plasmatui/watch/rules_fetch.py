@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from plasmatui.model.boot import Signal, SignalKind
 from plasmatui.model.words import Stage
 from plasmatui.watch.diagnosis import Case, Hit, Rule, file_of
 from plasmatui.watch.facts import STALLED, Mark, is_boot_client
-from plasmatui.watch.ipxe import UNREACHABLE, Errno, errno_of, failed_with, is_certificate, is_nothing_to_boot
+from plasmatui.watch.ipxe import (
+    UNREACHABLE,
+    Errno,
+    errno_of,
+    failed_with,
+    is_certificate,
+    is_name_unknown,
+    is_no_memory,
+    is_nothing_to_boot,
+)
 from plasmatui.watch.names import Role, name_of, path_of
 from plasmatui.watch.stages import ORDER
 
 K = SignalKind
 _STAGE = {Role.SCRIPT: Stage.IPXE_SCRIPT, Role.KERNEL: Stage.HTTP_KERNEL, Role.INITRD: Stage.HTTP_INITRD}
 _GONE = frozenset({400, 401, 403, 404, 410})
+PATIENCE = 30.0
+"""Seconds that a program may be silent that iPXE has started."""
+
 _CUT = ("truncated", "prematurely closed", "timed out", "reset by peer", "Broken pipe")
 
 
@@ -138,14 +151,21 @@ def _http_unreachable(case: Case) -> Hit | None:
         stage = _STAGE.get(role, Stage.IPXE_SCRIPT)
         if not file.startswith(("http:", "https:")) or reading.overcome(mark, stage):
             continue
-        if errno_of(mark.first.code) not in UNREACHABLE and not is_certificate(mark):
+        named = is_name_unknown(mark)
+        untrusted = is_certificate(mark) and file.startswith("https:")
+        if errno_of(mark.first.code) not in UNREACHABLE and not untrusted and not named:
             continue
         sent = [m for m in reading.facts.find(K.HTTP_REQUEST) if path_of(m.first.file) == path_of(file)]
         why = mark.first.text or mark.first.code
-        if is_certificate(mark):
+        if untrusted:
             cause = (
                 f"iPXE does not trust the server of {file} ({mark.first.code}): its certificate or the clock is wrong."
             )
+        elif named:
+            host = urlsplit(file).hostname or file
+            cause = f"iPXE cannot resolve the name {host} ({mark.first.code}): no DNS server answers, or knows it."
+        elif sent and (sent[-1].first.status or 0) >= 500:
+            cause = f"The web server fails with {sent[-1].first.status} for {path_of(file)}."
         elif sent:
             cause = f"The transfer of {file} broke off ({why}) although the server's log shows the request."
         else:
@@ -204,9 +224,13 @@ def _unsupported(case: Case) -> Hit | None:
 
 def _no_memory(case: Case) -> Hit | None:
     for mark in case.reading.facts.find(K.IPXE_ERROR):
-        if failed_with(mark, Errno.ENOMEM, Errno.ENOSPC) and not case.reading.overcome(mark, Stage.HTTP_INITRD):
+        if is_no_memory(mark) and not case.reading.overcome(mark, Stage.HTTP_INITRD):
             file = file_of(case, mark) or "the next file"
-            return Hit(f"iPXE has no memory for {file} ({mark.first.code}).", [mark.first], stage=_stage(case, mark))
+            sent = [m.last for m in case.reading.facts.find(K.HTTP_REQUEST) if path_of(m.first.file) == path_of(file)]
+            size = f" ({sent[-1].bytes} bytes)" if sent and sent[-1].bytes else ""
+            stub = [m.first for m in case.reading.facts.find(K.OUT_OF_MEMORY)][:1]
+            cause = f"The machine has no memory for {file}{size}: iPXE gave up ({mark.first.code})."
+            return Hit(cause, [*sent[-1:], *stub, mark.first], stage=_stage(case, mark))
     return None
 
 
@@ -223,7 +247,7 @@ def _bad_images(case: Case) -> list[tuple[Mark, str, bool]]:
     reading = case.reading
     found = []
     for mark in reading.facts.find(K.IPXE_ERROR):
-        if not failed_with(mark, Errno.ENOEXEC) or reading.overcome(mark, Stage.HTTP_KERNEL):
+        if not failed_with(mark, Errno.ENOEXEC) or reading.overcome(mark, Stage.HTTP_INITRD):
             continue
         if _unknown_command(case, mark):
             continue
@@ -244,6 +268,9 @@ def _kernel_not_executable(case: Case) -> Hit | None:
     if not bad:
         return None
     file = bad[0][1]
+    if case.reading.role(file) is Role.INITRD and not bad[0][0].first.file:
+        kernels = [m.first.file for m in case.reading.facts.find(K.IPXE_FETCH, K.IPXE_FETCHED)]
+        file = next((each for each in reversed(kernels) if case.reading.role(each) is Role.KERNEL), file)
     sent = [m.last for m in case.reading.facts.find(K.HTTP_REQUEST) if path_of(m.first.file) == path_of(file)]
     cause = f"{name_of(file)} is no kernel that iPXE can start ({bad[0][0].first.code}): wrong content or architecture."
     return Hit(cause, sent[:1] + [mark.first for mark, _ in bad[:2]], stage=Stage.HTTP_KERNEL)
@@ -263,6 +290,26 @@ def _unknown_command(case: Case, mark: Mark) -> Mark | None:
     return None
 
 
+def _hung(case: Case) -> Hit | None:
+    """On a BIOS iPXE runs whatever is no image that it knows as a boot program, and is never heard of again."""
+    if not case.at_end and case.waited < PATIENCE:
+        return None
+    for mark in case.reading.facts.find(K.IPXE_FETCHED):
+        script = case.reading.role(mark.first.file) is Role.SCRIPT and mark.last.text == "PXE-NBP"
+        if script and not case.reading.overcome(mark, Stage.IPXE_SCRIPT):
+            sent = [
+                m.last
+                for m in case.reading.facts.find(K.HTTP_REQUEST)
+                if path_of(m.first.file) == path_of(mark.first.file)
+            ]
+            cause = (
+                f"{name_of(mark.first.file)} is no iPXE script: iPXE ran it as a boot program (PXE-NBP) and hangs; "
+                "it must begin with #!ipxe."
+            )
+            return Hit(cause, [*sent[:1], mark.last], stage=Stage.IPXE_SCRIPT)
+    return None
+
+
 def _script_error(case: Case) -> Hit | None:
     reading = case.reading
     stage = Stage.IPXE_SCRIPT
@@ -274,6 +321,8 @@ def _script_error(case: Case) -> Hit | None:
             f"{name_of(file) or 'The boot script'} is no iPXE script ({mark.first.code}): it must begin with #!ipxe."
         )
         return Hit(cause, [*sent[:1], mark.first])
+    if (hung := _hung(case)) is not None:
+        return hung
     errors = [m for m in reading.facts.find(K.IPXE_ERROR) if not reading.overcome(m, Stage.HTTP_INITRD)]
     errors = [m for m in errors if not failed_with(m, Errno.EADDRNOTAVAIL) and reading.spans.get(stage) is not None]
     if errors:
@@ -336,5 +385,5 @@ FETCH_RULES = (
     Rule("initrd-missing", Stage.HTTP_INITRD, _initrd_missing),
     Rule("initrd-truncated", Stage.HTTP_INITRD, _truncated),
     Rule("out-of-memory", Stage.HTTP_INITRD, _no_memory, (K.IPXE_ERROR,)),
-    Rule("boot-script-error", Stage.IPXE_SCRIPT, _script_error, (K.IPXE_ERROR, K.IPXE_SHELL)),
+    Rule("boot-script-error", Stage.IPXE_SCRIPT, _script_error, (K.IPXE_ERROR, K.IPXE_SHELL, K.IPXE_FETCHED)),
 )

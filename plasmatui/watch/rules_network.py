@@ -1,4 +1,4 @@
-"""Findings from power-on to the loader: Secure Boot, DHCP, TFTP, architectures, loops.
+"""Findings from an address to the loader: boot file names, TFTP, Secure Boot, architectures, loops.
 
 Texts and codes of firmware: PXE 2.1 appendix, Intel Boot Agent guide, EDK2 `NetworkPkg/UefiPxeBcDxe`. Wording differs
 by vendor and age; the number does not.
@@ -8,19 +8,31 @@ from __future__ import annotations
 
 import re
 
-from plasmatui.model.boot import Signal, SignalKind
-from plasmatui.model.words import Severity, Stage
-from plasmatui.watch.console.reader import OVER_IPV6
+from plasmatui.model.boot import SignalKind
+from plasmatui.model.words import Stage
 from plasmatui.watch.diagnosis import Case, Hit, Rule, file_of, open_marks
-from plasmatui.watch.facts import Exchange, Mark
-from plasmatui.watch.ipxe import UNREACHABLE, Errno, errno_of, failed_with, is_nothing_to_boot
+from plasmatui.watch.facts import Mark
+from plasmatui.watch.ipxe import UNREACHABLE, Errno, errno_of, failed_with, is_image_refused, is_nothing_to_boot
 from plasmatui.watch.names import Role, name_of
+from plasmatui.watch.rules_dhcp import (
+    in_use,
+    is_of_file,
+    loader_acks,
+    no_dhcp,
+    nobody_offered,
+    pool_exhausted,
+    pxe_errors,
+    rogue,
+    unknown_mac,
+)
 from plasmatui.watch.stages import ORDER
 
 LOOP_ROUNDS = 3
-SILENT_ASKS = 3
-_UNHEARD = ("18", "51", "52", "61", "12")
-"""Numbers of PXE errors that say that nobody gives an address."""
+_MENUS = ("74", "75", "76", "77", "78")
+"""Numbers of PXE errors about boot menus and lists of boot servers."""
+
+_UNNAMED = ("16", "53", "55", *_MENUS)
+"""Numbers of PXE errors that say that an answer came, and names no file."""
 
 K = SignalKind
 _ARCH = {0: "BIOS", 6: "UEFI IA32", 7: "UEFI x86-64", 9: "UEFI x86-64", 11: "UEFI ARM64", 15: "UEFI HTTP IA32"}
@@ -29,15 +41,6 @@ _BIOS_LOADER = re.compile(r"\.(k?kk?pxe|pxe|0)$", re.I)
 _WIDTH_32 = re.compile(r"i386|ia32|bootia32|x86_32", re.I)
 _ARM = re.compile(r"arm64|aa64|aarch64", re.I)
 _X86 = re.compile(r"x86_64|x64|amd64|i386|ia32", re.I)
-
-
-def _pxe(case: Case, stage: Stage, *numbers: str) -> list[Mark]:
-    wanted = {f"PXE-E{n}" for n in numbers}
-    return [m for m in open_marks(case, stage, K.PXE_ERROR) if m.first.code.upper() in wanted]
-
-
-def _acks(case: Case) -> list[Signal]:
-    return [e.ack for e in case.reading.loader_asks if e.ack is not None][:1]
 
 
 def _loader_requests(case: Case) -> list[Mark]:
@@ -57,7 +60,7 @@ def _secure_boot(case: Case) -> Hit | None:
     refused += [
         m
         for m in open_marks(case, Stage.HTTP_INITRD, K.IPXE_ERROR)
-        if failed_with(m, Errno.PLATFORM) and case.reading.role(m.first.file) in (Role.KERNEL, Role.UNKNOWN)
+        if is_image_refused(m) and case.reading.role(m.first.file) in (Role.KERNEL, Role.UNKNOWN)
     ]
     if not refused:
         return None
@@ -65,152 +68,14 @@ def _secure_boot(case: Case) -> Hit | None:
     return Hit(f"The firmware refused to start {name}: Secure Boot does not trust it.", [m.first for m in refused])
 
 
-def _refused(case: Case, *codes: str) -> list[Signal]:
-    """Refusals of DHCP servers that no answer followed."""
-    reading = case.reading
-    if reading.position() > ORDER[Stage.DHCP_LOADER] or any(e.ack for e in reading.facts.exchanges):
-        return []
-    refused = [e.refused for e in reading.facts.exchanges if e.refused is not None and e.refused.code in codes]
-    return [s for s in refused if s.kind is K.DHCP_IGNORED][:2]
-
-
-def _with_console(case: Case, lines: list[Signal]) -> list[Signal]:
-    return lines + [m.first for m in case.reading.facts.find(K.PXE_ERROR, K.IPXE_NO_ADDRESS)][:1]
-
-
-def _pool_exhausted(case: Case) -> Hit | None:
-    lines = _refused(case, "pool-exhausted")
-    return Hit("The DHCP server has no free address for this machine.", _with_console(case, lines)) if lines else None
-
-
-def _unknown_mac(case: Case) -> Hit | None:
-    lines = _refused(case, "unknown-mac", "")
-    if not lines:
-        return None
-    return Hit(
-        f"The DHCP server ignores {lines[0].mac or 'this machine'}: it has no entry for it.", _with_console(case, lines)
-    )
-
-
-def _rogue(case: Case) -> Hit | None:
-    exchanges = case.reading.facts.exchanges
-    known = {ip for e in exchanges for ip in e.ips}
-    for mark in case.reading.facts.find(K.PXE_ADDRESS, K.IPXE_ADDRESS):
-        signal = mark.first
-        if signal.ip and ":" not in signal.ip and known and signal.ip not in known:
-            return _rogue_hit(case, f"It got {signal.ip}, which our DHCP server did not give.", signal)
-    ours = {s.server for e in exchanges for s in (e.offer, e.ack) if s is not None and s.server}
-    ours |= {e.taken.server for e in exchanges if e.taken is not None and e.ack is not None}
-    for exchange in exchanges:
-        taken = exchange.taken
-        if taken is not None and exchange.ack is None and taken.server not in ours and _from_elsewhere(exchange, ours):
-            return _rogue_hit(case, f"It took the offer of another DHCP server, {taken.server}.", taken)
-    return _two_servers(case) or _refused_by_another(case)
-
-
-def _from_elsewhere(exchange: Exchange, ours: set[str]) -> bool:
-    """Whether the offer that a machine took is not the one that our server made, if it made any."""
-    taken, offer = exchange.taken, exchange.offer
-    if taken is None or (offer is None and exchange.refused is None):
-        return False
-    return offer is None or (taken.server != offer.server and (bool(ours) or taken.ip != offer.ip))
-
-
-def _two_servers(case: Case) -> Hit | None:
-    """Two servers' logs show different answers to one question."""
-    for exchange in case.reading.facts.exchanges:
-        if len({s.evidence.file for s in exchange.answers}) < 2:
-            continue
-        offers = [s for s in exchange.answers if s.kind is K.DHCP_OFFER and s.ip]
-        acks = [s for s in exchange.answers if s.kind is K.DHCP_ACK]
-        naks = [s for s in exchange.answers if s.kind is K.DHCP_NAK]
-        if len({s.ip for s in offers}) > 1:
-            told = " and ".join(f"{s.ip} ({s.evidence.file})" for s in offers[:2])
-            return _rogue_hit(case, f"Two DHCP servers offer it addresses: {told}.", *offers[:2])
-        for nak in naks:
-            other = [s for s in acks if s.evidence.file != nak.evidence.file and s.ip == nak.ip]
-            if other:
-                return _rogue_hit(case, f"One DHCP server gives it {nak.ip}, another one refuses it.", other[0], nak)
-    return None
-
-
-def _refused_by_another(case: Case) -> Hit | None:
-    """UEFI reports `Device error` when its question is refused (EDK II, Dhcp4Impl.c: DHCPNAK in state requesting)."""
-    console = _pxe(case, Stage.DHCP_LOADER, "07")
-    acks = [e.ack for e in case.reading.loader_asks if e.ack is not None]
-    if not console or not acks or case.reading.facts.has(K.PXE_ADDRESS):
-        return None
-    cause = f"Our DHCP server gave it {acks[-1].ip}, but the firmware was refused ({console[0].first.code}): "
-    return _rogue_hit(case, cause + "another DHCP server answers, too.", acks[-1], console[0].first)
-
-
-def _rogue_hit(case: Case, cause: str, *signals: Signal) -> Hit:
-    good = case.reading.position() >= ORDER[Stage.KERNEL_START]
-    offers = [e.offer for e in case.reading.facts.exchanges if e.offer is not None][:1]
-    return Hit(cause, [*offers, *signals], severity=Severity.WARNING if good else None)
-
-
-def _no_link(mark: Mark) -> bool:
-    """iPXE's link stays down (src/net/netdevice.c: ENOTCONN)."""
-    return failed_with(mark, Errno.ENOTCONN) and not mark.first.file
-
-
-def _no_dhcp(case: Case) -> Hit | None:
-    answered = case.reading.position() >= ORDER[Stage.DHCP_LOADER]
-    if answered and not case.reading.facts.has(K.PXE_ERROR, K.IPXE_NO_ADDRESS, K.IPXE_ERROR):
-        return None
-    marks = _pxe(case, Stage.DHCP_LOADER, *_UNHEARD)
-    if not marks:
-        marks = [m for m in _pxe(case, Stage.DHCP_LOADER, "16") if _nobody_offered(case, m)]
-    stage = Stage.DHCP_LOADER
-    if not marks:
-        stage = Stage.DHCP_IPXE
-        marks = open_marks(case, stage, K.IPXE_NO_ADDRESS)
-        marks += [m for m in open_marks(case, stage, K.IPXE_ERROR) if failed_with(m, Errno.EADDRNOTAVAIL)]
-        marks += [m for m in open_marks(case, stage, K.IPXE_ERROR) if _no_link(m)]
-    asks = [
-        e for e in case.reading.facts.exchanges if e.ack is None and e.offer is None and e not in case.reading.system
-    ]
-    silent = not answered and sum(e.asked for e in asks) >= SILENT_ASKS
-    if not marks and not (silent and (case.at_end or case.waited > 10.0)):
-        return None
-    offered = [e.offer for e in case.reading.facts.exchanges if e.offer is not None and e.ack is None]
-    who = "iPXE" if stage is Stage.DHCP_IPXE else "The firmware"
-    lines = [e.first for e in asks][:2] + [m.first for m in marks]
-    if any(m.first.code.upper() in ("PXE-E61", "PXE-E12") or _no_link(m) for m in marks):
-        cause = f"{who} sees no link on the network card ({marks[0].first.code})."
-    elif any(m.first.code.upper() == "PXE-E52" for m in marks):
-        cause = "Only a proxy-DHCP server answered: nobody gives an address (PXE-E52)."
-    elif asks and sum(e.asked for e in asks):
-        cause = f"{who} asked for an address; the DHCP server heard it and did not answer."
-    elif offered:
-        cause = f"{who} got no address although the DHCP server offered {offered[-1].ip}: the answer does not reach it."
-        lines = [offered[-1], *lines]
-    else:
-        cause = f"{who} asked for an address and got no answer; no DHCP server's log shows the question."
-    return Hit(cause, lines, stage=stage)
-
-
-def _nobody_offered(case: Case, mark: Mark) -> bool:
-    """Whether `No valid offer` means no offer at all, and not one without a boot file: it is said of IPv6 too, which
-    firmware tries when IPv4 failed, and where nobody answers."""
-    if mark.first.code.upper() != "PXE-E16":
-        return False
-    exchanges = case.reading.facts.exchanges
-    offered = any(e.offer or e.proxy or e.ack for e in exchanges)
-    unheard = any(m.first_order < mark.first_order for m in _pxe(case, Stage.DHCP_LOADER, *_UNHEARD))
-    over_ipv6 = all(s.text.endswith(OVER_IPV6) for s in (mark.first, mark.last))
-    return over_ipv6 or (not offered and (unheard or bool(exchanges)))
-
-
 def _no_filename(case: Case) -> Hit | None:
     facts = case.reading.facts
     if facts.has(K.PXE_FILE) or _loader_requests(case):
         errors = []
     else:
-        errors = _pxe(case, Stage.DHCP_LOADER, "16", "53", "55")
-        errors += _pxe(case, Stage.TFTP_LOADER, "16", "53", "55")
-        errors = [m for m in errors if not _nobody_offered(case, m)]
+        errors = pxe_errors(case, Stage.DHCP_LOADER, *_UNNAMED)
+        errors += pxe_errors(case, Stage.TFTP_LOADER, *_UNNAMED)
+        errors = [m for m in errors if not nobody_offered(case, m)]
     stage = Stage.TFTP_LOADER
     if not errors:
         stage = Stage.IPXE_SCRIPT
@@ -220,6 +85,8 @@ def _no_filename(case: Case) -> Hit | None:
     who = "iPXE" if stage is Stage.IPXE_SCRIPT else "The firmware"
     if errors[0].first.code.upper() == "PXE-E55":
         cause = "The proxy-DHCP service does not answer on port 4011 (PXE-E55); option 60 promises one."
+    elif errors[0].first.code.upper()[-2:] in _MENUS:
+        cause = f"DHCP promises a boot menu or boot server that is none ({errors[0].first.code}): options 43 and 60."
     else:
         cause = f"{who} got an address but no boot file name ({errors[0].first.code})."
     asks = case.reading.ipxe_asks if stage is Stage.IPXE_SCRIPT else case.reading.loader_asks
@@ -233,7 +100,7 @@ def _tftp_missing(case: Case) -> Hit | None:
         for m in open_marks(case, Stage.TFTP_LOADER, K.TFTP_ERROR)
         if m.first.code in ("not-found", "denied") and case.reading.role(m.first.file) in (Role.LOADER, Role.UNKNOWN)
     ]
-    console = _pxe(case, Stage.TFTP_LOADER, "23", "36", "3B", "3C")
+    console = pxe_errors(case, Stage.TFTP_LOADER, "23", "36", "3B", "3C")
     if not errors and not console:
         return None
     requests = [m for m in _loader_requests(case) if not errors or m.first.file == errors[0].first.file]
@@ -247,8 +114,9 @@ def _tftp_missing(case: Case) -> Hit | None:
 
 def _tftp_unreachable(case: Case) -> Hit | None:
     errors = [m for m in open_marks(case, Stage.TFTP_LOADER, K.TFTP_ERROR) if m.first.code == "timeout"]
-    console = _pxe(case, Stage.TFTP_LOADER, "11", "32", "35", "99", "22", "21", "38")
+    console = pxe_errors(case, Stage.TFTP_LOADER, "11", "32", "35", "99", "22", "21", "38")
     console = [m for m in console if m.first.code.upper() != "PXE-E21"]
+    console += [m for m in pxe_errors(case, Stage.TFTP_LOADER, "18") if is_of_file(m)]
     console += [
         m
         for m in open_marks(case, Stage.IPXE_SCRIPT, K.IPXE_ERROR)
@@ -264,7 +132,7 @@ def _tftp_unreachable(case: Case) -> Hit | None:
     else:
         cause = f"The TFTP server does not answer the request for {name}{code}; its log shows no request."
     lines = [m.first for m in errors + requests[:1]] + [m.first for m in console[:1]]
-    return Hit(cause, (lines if requests or errors else _acks(case) + lines))
+    return Hit(cause, (lines if requests or errors else loader_acks(case) + lines))
 
 
 def _wrong_arch(case: Case) -> Hit | None:
@@ -273,7 +141,7 @@ def _wrong_arch(case: Case) -> Hit | None:
     if arch is None and not reading.facts.has(K.BOOT_REFUSED, K.PXE_ERROR, K.IPXE_ERROR):
         return None
     refused = [m for m in open_marks(case, Stage.TFTP_LOADER, K.BOOT_REFUSED) if m.first.code != "secure-boot"]
-    refused += _pxe(case, Stage.TFTP_LOADER, "05", "74", "75", "76", "77", "78", "79")
+    refused += pxe_errors(case, Stage.TFTP_LOADER, "05", "79")
     foreign = [m for m in open_marks(case, Stage.IPXE_SCRIPT, K.IPXE_ERROR) if _is_foreign_loader(case, m)]
     refused += foreign
     requests = _loader_requests(case) + reading.facts.find(K.PXE_FILE, K.PXE_LOADED)
@@ -283,8 +151,8 @@ def _wrong_arch(case: Case) -> Hit | None:
     wrong = not over and arch is not None and bool(name) and not _fits(arch, name)
     if not wrong and not refused:
         return None
-    machine = _ARCH.get(arch, f"architecture {arch}") if arch is not None else "firmware"
-    cause = f"The loader {name_of(name) or 'it got'} does not fit this machine ({machine})."
+    machine = f" ({_ARCH.get(arch, f'architecture {arch}')})" if arch is not None else "'s firmware"
+    cause = f"The loader {name_of(name) or 'it got'} does not fit this machine{machine}."
     asks = [s for e in reading.loader_asks for s in (e.ack or e.first,)][:1]
     return Hit(cause, asks + [m.first for m in requests[:1]] + [m.first for m in refused[:2]])
 
@@ -374,15 +242,16 @@ def _tftp_slow(case: Case) -> Hit | None:
 
 
 NETWORK_RULES = (
-    Rule("rogue-dhcp", Stage.DHCP_LOADER, _rogue),
-    Rule("pool-exhausted", Stage.DHCP_LOADER, _pool_exhausted),
-    Rule("unknown-mac", Stage.DHCP_LOADER, _unknown_mac),
+    Rule("rogue-dhcp", Stage.DHCP_LOADER, rogue),
+    Rule("pool-exhausted", Stage.DHCP_LOADER, pool_exhausted),
+    Rule("address-in-use", Stage.DHCP_LOADER, in_use),
+    Rule("unknown-mac", Stage.DHCP_LOADER, unknown_mac),
     Rule("tftp-file-missing", Stage.TFTP_LOADER, _tftp_missing, (K.TFTP_ERROR, K.PXE_ERROR)),
     Rule("tftp-unreachable", Stage.TFTP_LOADER, _tftp_unreachable, (K.TFTP_ERROR, K.PXE_ERROR, K.IPXE_ERROR)),
     Rule("secure-boot-refused", Stage.TFTP_LOADER, _secure_boot, (K.BOOT_REFUSED, K.IPXE_ERROR)),
     Rule("wrong-arch-loader", Stage.TFTP_LOADER, _wrong_arch),
     Rule("ipxe-loop", Stage.DHCP_IPXE, _ipxe_loop),
     Rule("no-boot-filename", Stage.TFTP_LOADER, _no_filename, (K.PXE_ERROR, K.IPXE_ERROR)),
-    Rule("no-dhcp-answer", Stage.DHCP_LOADER, _no_dhcp),
+    Rule("no-dhcp-answer", Stage.DHCP_LOADER, no_dhcp),
     Rule("tftp-slow", Stage.TFTP_LOADER, _tftp_slow, (K.TFTP_REQUEST,)),
 )

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from plasmatui.model.boot import SignalKind
-from plasmatui.model.words import Stage
+from plasmatui.model.words import Severity, Stage
 from plasmatui.watch.diagnosis import Case, Hit, Rule
-from plasmatui.watch.facts import Mark
+from plasmatui.watch.facts import LOGS, Mark
 from plasmatui.watch.names import path_of
 from plasmatui.watch.stages import ORDER
 
@@ -16,6 +16,9 @@ SKEW = 60.0
 """Seconds that two clocks may differ before it is said."""
 
 FIRST_BOOT_LIMIT = 1200.0
+PATIENCE = 10.0
+"""Seconds that a question stands on the console before it is said."""
+
 STALL_FLOOR = 60.0
 STALL_FACTOR = 3.0
 STALL_DEFAULT = 300.0
@@ -46,6 +49,9 @@ def _out_of_memory(case: Case) -> Hit | None:
     if not marks:
         return None
     panic = [m.first for m in case.reading.facts.find(K.PANIC)][:1]
+    if case.reading.position() >= ORDER[Stage.INSTALLER_UP] and not panic:
+        cause = "The machine ran out of memory after it had come up: something was killed."
+        return Hit(cause, [marks[0].first], severity=Severity.WARNING)
     return Hit("The machine ran out of memory while it booted.", [marks[0].first, *panic], stage=_stage_of_death(case))
 
 
@@ -111,6 +117,20 @@ def _install_loop(case: Case) -> Hit | None:
     return Hit(f"It booted the installer from the network {times} times in a row.", lines, stage=Stage.REBOOT)
 
 
+def _boot_loop(case: Case) -> Hit | None:
+    """It starts again and again, and each time its kernel ran and nothing came up."""
+    if case.reading.position() >= ORDER[Stage.INSTALLER_UP]:
+        return None
+    ends = case.restarts()
+    if len(ends) < 2:
+        return None
+    said = ends[0].text or ends[0].evidence.text
+    cause = f"It started its kernel {len(ends)} times in a row and began anew before a system was up ({said})."
+    first = [m.first for m in case.reading.facts.find(K.FIRMWARE, K.PXE_START, K.IPXE_START)][:1]
+    severity = None if case.at_end else Severity.WARNING
+    return Hit(cause, [*ends[:3], *first], severity=severity, stage=Stage.KERNEL_START)
+
+
 def _to_network(case: Case) -> Hit | None:
     if not case.reading.network or case.count_network_boots() != 1:
         return None
@@ -146,10 +166,43 @@ def _clock_skew(case: Case) -> Hit | None:
     return None
 
 
+def _waits(case: Case) -> Hit | None:
+    """The console waits for a person, or shows that the firmware has nothing more to do."""
+    facts = case.reading.facts
+    marks = facts.find(K.CONSOLE_WAITS, K.NO_BOOT_DEVICE)
+    if not marks or not (case.at_end or case.waited > PATIENCE):
+        return None
+    last = max(marks, key=lambda mark: mark.last_order)
+    if any(m.last_order > last.last_order for m in facts.marks.values() if m.kind not in LOGS):
+        return None
+    halted = last.first.code == "halted"
+    line = last.first if halted else last.last
+    said, remedy = (line.text or line.evidence.text).strip(), ""
+    if last.kind is K.NO_BOOT_DEVICE:
+        if facts.has(K.PXE_ERROR, K.IPXE_ERROR, K.IPXE_NO_ADDRESS):
+            return None  # which say why
+        tried = "It left the network boot, and the" if case.reading.network else "It did not boot from the network; the"
+        cause = f"{tried} firmware finds nothing else to boot ({said})."
+        remedy = (
+            "Set the boot device (`plasmatui bootdev pxe NODE`), and see that the firmware boots the card that has a "
+            "cable; a boot script that ends with `exit` needs a disk with a system."
+        )
+    elif halted:
+        cause = f"The firmware stopped: {said}"
+        remedy = "Read `plasmatui sel NODE`; reseat or replace what it names, and switch the machine off and on."
+    else:
+        cause = f"The console waits for a person: {said}"
+        remedy = "Answer it: `plasmatui console NODE`; then change the setup so that it does not ask at every boot."
+    stage = case.reading.reached or Stage.FIRMWARE
+    return Hit(cause, [line, last.last], remedy=remedy, stage=stage)
+
+
 def _stalled(case: Case) -> Hit | None:
     """Nothing moved for longer than usual times a factor, and nothing else explains it."""
     reading = case.reading
     running = [s for s in reading.ordered() if not s.done]
+    if (waits := _waits(case)) is not None:
+        return waits
     if case.waited <= 0 or reading.position() >= ORDER[Stage.INSTALLER_UP] or reading.facts.ended:
         return None
     stage = running[-1].stage if running else (reading.reached or Stage.FIRMWARE)
@@ -172,6 +225,7 @@ SYSTEM_RULES = (
     Rule("kernel-panic", Stage.INITRD_START, _panic, (K.PANIC,)),
     Rule("emergency-shell", Stage.INITRD_START, _emergency, (K.EMERGENCY,)),
     Rule("installer-no-network", Stage.INSTALLER_UP, _no_network, (K.STAGE2, K.SYSTEMD, K.LOGIN)),
+    Rule("boot-loop", Stage.KERNEL_START, _boot_loop),
     Rule("install-loop", Stage.REBOOT, _install_loop),
     Rule("rebooted-to-network", Stage.REBOOT, _to_network),
     Rule("first-boot-timeout", Stage.FIRST_BOOT, _first_boot),

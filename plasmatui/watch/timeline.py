@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from functools import cached_property, partial
+from itertools import takewhile
 
 from plasmatui.model.boot import BootTimeline, Signal, SignalKind, UnknownClient
 from plasmatui.model.words import Severity, Stage
@@ -25,6 +26,7 @@ QUIET = 10.0
 
 Usual = Callable[[str, Stage], float | None]
 _NOBODY: frozenset[str] = frozenset()
+_WAITS = SignalKind.CONSOLE_WAITS
 _ENDS = (SignalKind.POWER_OFF, SignalKind.REBOOT, SignalKind.PANIC, SignalKind.NO_BOOT_DEVICE, SignalKind.IPXE_SHELL)
 
 
@@ -45,6 +47,19 @@ class _Ended:
         return installer and any(
             ORDER[Stage.DHCP_LOADER] <= ORDER[stage] <= ORDER[Stage.HTTP_INITRD] for stage in reading.spans
         )
+
+    @cached_property
+    def broke_off(self) -> Signal | None:
+        """What is last known of it when its kernel ran, its system did not come up, and the machine began anew without
+        being switched off; None otherwise."""
+        if not self.facts.beside_logs or self.facts.has(SignalKind.POWER_OFF):
+            return None
+        position = Reading(self.node, self.facts).position()
+        ran = ORDER[Stage.HTTP_KERNEL] if self.facts.has(SignalKind.REBOOT) else ORDER[Stage.KERNEL_START]
+        if not ran <= position < ORDER[Stage.INSTALLER_UP]:
+            return None  # a kernel that is told to be quiet says that it restarts, if nothing else
+        last = max(self.facts.marks.values(), key=lambda m: (m.kind in _ENDS, m.last_order))
+        return last.last
 
 
 class _Track:
@@ -70,6 +85,12 @@ class _Track:
                 break
             count += 1
         return count
+
+    def restarts(self, number: int) -> tuple[Signal, ...]:
+        """The last of each of the boots in a row before boot `number` that broke off with the kernel running, the
+        latest first."""
+        before = [ended for ended in reversed(self.ended) if ended.facts.number < number]
+        return tuple(each for each in takewhile(bool, (ended.broke_off for ended in before)) if each is not None)
 
 
 class Correlator:
@@ -177,7 +198,15 @@ class Correlator:
     def _read(self, node: str, track: _Track, facts: BootFacts, now: float | None, *, at_end: bool) -> BootTimeline:
         reading = Reading(node, facts)
         waited = max(0.0, now - facts.heard_at) if now is not None and facts.heard_at else 0.0
-        case = Case(reading, at_end, self._largest, partial(track.network_boots, facts.number), waited, self._usual)
+        case = Case(
+            reading,
+            at_end,
+            self._largest,
+            partial(track.network_boots, facts.number),
+            waited,
+            self._usual,
+            partial(track.restarts, facts.number),
+        )
         findings = diagnose(case, RULES)
         return BootTimeline(
             node=node,
@@ -201,7 +230,7 @@ def _outcome(reading: Reading, *, findings_stop: bool, at_end: bool) -> str:
     if Stage.INSTALLER_UP in done or Stage.SSH_READY in done:
         return "installer-up"
     facts = reading.facts
-    ends = facts.find(*_ENDS)
+    ends = facts.find(*_ENDS, *((_WAITS,) if at_end else ()))
     if ends and ends[-1].last_order >= max((m.last_order for m in facts.marks.values() if m not in ends), default=0):
         return "stopped"
     failed = at_end and any(not reading.overcome(m, Stage.TFTP_LOADER) for m in facts.find(SignalKind.PXE_ERROR))

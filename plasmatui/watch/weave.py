@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
+from statistics import median
 
 from plasmatui.model.boot import Signal, SignalKind
 from plasmatui.watch.facts import DHCP, LOGS
@@ -19,6 +20,8 @@ _ADDRESSES = frozenset({K.PXE_ADDRESS, K.IPXE_ADDRESS})
 _LOADED = frozenset({K.PXE_LOADED, K.PXE_ERROR, K.IPXE_START})
 _TRANSFERS = frozenset({K.TFTP_REQUEST, K.TFTP_DONE, K.TFTP_ERROR})
 _TRANSFER_SECONDS = 30.0
+_WHOLE = 1.0
+"""Seconds that a clock of whole seconds hides."""
 _ANCHORS = _FETCHES | _ADDRESSES | {K.PXE_FILE, K.PXE_LOADED, K.IPXE_START, K.KERNEL}
 _IN_SECOND = {"dhcp": 0.0, "tftp": 0.99, "http": 0.998}
 """Where in its second a line without fractions is put."""
@@ -98,11 +101,13 @@ class _Weaver:
                 self._places.setdefault(key, []).append(index)
         self._at = 0  # nothing may go before this index of the base
         self._system = False
+        self._ahead: float | None = None
         self._answers = 0  # in this boot, as far as gates tell
 
     def insert(self, sequence: Sequence[Signal]) -> list[Signal]:
         """The base with `sequence` in it."""
         slots: list[int | None] = []
+        self._ahead = self._skew(sequence)
         anchor = max((i for i, signal in enumerate(sequence) if signal.kind in _ANCHORS), default=-1)
         for place, signal in enumerate(sequence):
             final = signal.kind is K.PXE_ERROR and place > anchor
@@ -115,6 +120,8 @@ class _Weaver:
 
     def _slot(self, signal: Signal) -> int | None:
         """Even numbers lie between the base's signals: `2 * i` before the one at `i`. None: with a neighbour."""
+        if signal.kind in _STARTS and self._pass_earlier(signal):
+            return 2 * self._at
         key = _key(signal)
         index = self._find(signal, key) if key is not None else None
         if index is None and signal.kind in _ADDRESSES:
@@ -123,6 +130,8 @@ class _Weaver:
             if signal.kind in _ADDRESSES:
                 index = self._end_of_exchange(index)
             self._at = index
+            if signal.kind is K.PXE_LOADED and (after := self._after_transfers()) is not None:
+                return after
             before = signal.kind in (K.DHCP_ACK, K.IPXE_FETCH, K.TFTP_REQUEST, K.TFTP_DONE)
             if signal.kind is K.DHCP_ACK or signal.kind in _ADDRESSES:
                 self._at = index + 1  # each lease explains one answer
@@ -132,6 +141,35 @@ class _Weaver:
         if signal.kind is K.KERNEL:
             return self._after_loaders()
         return self._gate() if signal.kind is K.DHCP_ACK else None
+
+    def _skew(self, sequence: Sequence[Signal]) -> float | None:
+        """Seconds that the base's clock is ahead of this recording's, None where nothing tells."""
+        apart: list[float] = []
+        turns: dict[tuple[str, str], int] = {}
+        for signal in sequence:
+            key = _key(signal)
+            if signal.kind is not K.IPXE_FETCHED or key is None or signal.wall is None:
+                continue
+            turn = turns[key] = turns.get(key, -1) + 1
+            walls = [self._base[place].wall for place in self._places.get(key, [])]
+            wall = walls[turn] if turn < len(walls) else None
+            if wall is not None:
+                apart.append(wall - signal.wall)
+        return median(apart) if apart else None
+
+    def _pass_earlier(self, signal: Signal) -> bool:
+        """A machine that begins anew: what the base has of long before goes before, though no console shows it.
+        Whether there was such."""
+        if self._ahead is None or signal.wall is None:
+            return False
+        start = self._at
+        limit = signal.wall + self._ahead - _WHOLE
+        while self._at < len(self._base):
+            wall = self._base[self._at].wall
+            if wall is None or wall >= limit:
+                break
+            self._at += 1
+        return self._at > start
 
     def _after_transfers(self) -> int | None:
         """A loader that runs, or failed, was transferred: its size probe and the transfer itself lie before."""

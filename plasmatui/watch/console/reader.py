@@ -222,6 +222,8 @@ class ConsoleReader:
             name = fields.pop("name")
             url = self._memory.get("file", "")
             fields["file"] = url if url.split("?")[0].rsplit("/", 1)[-1] == name else name
+        elif kind is K.IPXE_ERROR and fields["text"].startswith("Could not start download") and "named" in self._memory:
+            fields["file"] = fields.get("file") or self._memory["named"]
         elif kind is K.LOGIN:
             if fields["code"] == "shell":
                 if self._trouble:

@@ -88,7 +88,7 @@ _FIRMWARE = (
     _rule(K.FIRMWARE, rf"^ *>>Start (?:PXE|HTTP Boot) over IPv[46] on MAC: (?P<mac>{_MAC})", more=True),
     _rule(K.PXE_START, r"^ *>>Start (?P<text>(?:PXE|HTTP Boot) over IPv[46])", early=True),
     _rule(K.PXE_START, rf"CLIENT MAC ADDR: *(?P<mac>{_MAC})(?: +GUID: *(?P<uuid>[0-9A-Fa-f][0-9A-Fa-f -]{{31,}}))?"),
-    _rule(K.PXE_ADDRESS, r"Station IP(?:v6)? address is (?P<ip>[0-9A-Fa-f.:]+)", phases=BEFORE_KERNEL),
+    _rule(K.PXE_ADDRESS, r"Station IP(?:v6)? address is (?!0\.0\.0\.0\b)(?P<ip>[0-9A-Fa-f.:]+)", phases=BEFORE_KERNEL),
     _rule(
         K.PXE_ADDRESS,
         rf"CLIENT IP: *(?P<ip>{_IP}) +MASK: *{_IP}(?: +(?:DHCP|PROXY) IP: *(?P<server>{_IP}))?",
@@ -150,6 +150,7 @@ _FIRMWARE = (
         r"|^ *Press <?(?:DEL|F2|F1|ESC|Del)>? .*(?:[Ss]etup|SETUP)"
         r"|\bF2 *(?:=|:|-)? *(?:System )?Setup\b|\bF11 *(?:=|:|-)? *Boot (?:Menu|Manager)"
         r"|!!!! (?:X64|AARCH64|IA32|RISCV64) Exception Type|^Intel\(R\) Boot Agent|^Broadcom (?:UNDI|NetXtreme)",
+        more=True,
     ),
     _rule(
         K.FIRMWARE,
@@ -158,6 +159,7 @@ _FIRMWARE = (
         r"|Setup Utility|^(?:Initializing|Memory Test|Configuring) (?:USB|memory|Memory|iDRAC|Intelligent|:)"
         r"|^POST [0-9A-Fa-f]{2}\b|UEFI Interactive Shell|^(?:TianoCore|EDK II|InsydeH2O)",
         phases=BEFORE_KERNEL,
+        more=True,
     ),
 )
 
@@ -175,6 +177,7 @@ _IPXE = (
     _rule(K.IPXE_NO_ADDRESS, rf"(?P<text>No configuration methods succeeded) *{_IPXE_CODE}", phases=BEFORE_KERNEL),
     _rule(K.IPXE_ADDRESS, rf"^net\d+: (?P<ip>{_IP})/{_IP}", phases=BEFORE_KERNEL),
     _rule(K.IPXE_ADDRESS, r"^net\d+: (?P<ip>(?!fe80)[23][0-9a-f]{3}:[0-9a-f:]+)/\d+", phases=BEFORE_KERNEL),
+    _rule(None, r"^Filename: (?P<named>\S+)", phases=BEFORE_KERNEL, remember=("named",)),
     _rule(None, rf"^Next server: (?P<server>{_IP})", phases=BEFORE_KERNEL, remember=("server",)),
     _rule(
         K.IPXE_FETCH,
@@ -199,7 +202,7 @@ _IPXE = (
         more=True,
     ),
     _rule(K.IPXE_FETCHED, r"^(?P<file>(?!\.)\S+?)\.{3}\.* *ok\b", phases=Phase.IPXE),
-    _rule(K.IPXE_FETCHED, r"^(?P<name>\S+) : (?P<bytes>\d+) bytes\b", phases=Phase.IPXE),
+    _rule(K.IPXE_FETCHED, r"^(?P<name>\S+) : (?P<bytes>\d+) bytes\b(?: \[(?P<text>[\w-]+)\])?", phases=Phase.IPXE),
     _rule(K.IPXE_ERROR, rf"^(?P<file>(?!\.)\S+?)\.{{3}}\.* *(?P<text>[^.(][^(]*?) *{_IPXE_CODE}", phases=Phase.IPXE),
     _rule(K.IPXE_ERROR, rf"^(?P<text>[^(]*?) *{_IPXE_CODE}", phases=BEFORE_KERNEL),
     _rule(K.IPXE_ERROR, r"^(?P<text>\S+: command not found)", phases=Phase.IPXE),
@@ -218,15 +221,18 @@ _LOADERS = (
 )
 
 _KERNEL = (
-    _rule(K.KERNEL, r"^EFI stub: (?P<text>.*)"),
+    _rule(K.OUT_OF_MEMORY, r"^EFI stub: ERROR: (?P<text>Failed to (?:allocate|alloc) .*)"),
+    _rule(K.KERNEL, r"^EFI stub: (?P<text>(?!ERROR).*)"),
     _rule(K.KERNEL, r"^(?P<text>Decompressing Linux|Booting the kernel|Uncompressing Linux)", phases=BEFORE_KERNEL),
     _rule(K.KERNEL, _STAMP + r"Linux version (?P<text>\S+)", hard=True),
-    _rule(K.PANIC, r"Kernel panic - not syncing: (?P<text>.*?Unable to mount root fs.*?)(?: \]---)?$", code="rootfs"),
-    _rule(K.PANIC, r"Kernel panic(?: - not syncing)?:? (?P<text>.*?)(?: \]---)?$"),
     _rule(
         K.OUT_OF_MEMORY,
-        r"^(?!.*(?:CONSTRAINT_MEMCG|Memory cgroup)).*(?:Out of memory[: ]|invoked oom-killer|oom-kill:)",
+        r"^(?!.*(?:CONSTRAINT_MEMCG|Memory cgroup))"
+        r".*(?:Out of memory[: ]|invoked oom-killer|oom-kill:|System is deadlocked on memory)",
+        more=True,
     ),
+    _rule(K.PANIC, r"Kernel panic - not syncing: (?P<text>.*?Unable to mount root fs.*?)(?: \]---)?$", code="rootfs"),
+    _rule(K.PANIC, r"Kernel panic(?: - not syncing)?:? (?P<text>.*?)(?: \]---)?$"),
     _rule(K.OUT_OF_MEMORY, r"Initramfs unpacking failed: write error"),
     _rule(K.UNIT_FAILED, r"(?P<text>Initramfs unpacking failed: .*)", code="initrd"),
     _rule(K.INITRD, _STAMP + r"Run /\S+ as init process", text="init"),
@@ -284,7 +290,38 @@ _SYSTEM = (
     _rule(K.LOGIN, r"^[/~] # ", code="shell", phases=SYSTEM, early=True),
 )
 
-RULES: Final = _FIRMWARE + _IPXE + _LOADERS + _KERNEL + _SYSTEM
+_WAITS = (
+    _rule(
+        K.CONSOLE_WAITS,
+        r"(?P<text>(?:[Pp]ress|PRESS|[Ss]trike|[Hh]it) (?:the )?<?(?:F1|F2|[Aa]ny [Kk]ey|[Ee]nter)>?(?: key)? to"
+        r" (?:(?i:run setup|load default|continue|resume|reboot|restart)).*)",
+        phases=Phase.FIRMWARE,
+    ),
+    _rule(
+        K.CONSOLE_WAITS,
+        r"(?P<text>(?:Aptio|BIOS|Insyde\w*|Phoenix \w+|Award) ?(?:Setup|SETUP) (?:Utility|UTILITY)"
+        r"|System Setup Main Menu|Front Page\b)",
+        phases=Phase.FIRMWARE,
+    ),
+    _rule(
+        K.CONSOLE_WAITS,
+        r"(?i:(?:uncorrectable|multi-bit) (?:ecc |memory )?error"
+        r"|memory (?:training|test|initiali[sz]ation) (?:failure|failed|error)"
+        r"|no (?:usable |system )?memory (?:detected|installed|found|available)|system halted)",
+        code="halted",
+        phases=Phase.FIRMWARE,
+    ),
+    _rule(K.CONSOLE_WAITS, r"^(?P<text>grub(?: rescue)?> )", phases=BEFORE_KERNEL, early=True),
+    _rule(
+        K.CONSOLE_WAITS,
+        r"(?P<text>(?:[Pp]lease )?[Ee]nter (?:the )?[Pp]assphrase for (?:disk |device )?[^:]+|^Passphrase for /\S+?)"
+        r"(?=: |: ?\()",
+        phases=SYSTEM,
+        early=True,
+    ),
+)
+
+RULES: Final = _FIRMWARE + _WAITS + _IPXE + _LOADERS + _KERNEL + _SYSTEM
 """In order: the first that matches a line wins, unless it lets others follow (`more`)."""
 
 LITERALS: Final = (
@@ -298,7 +335,7 @@ LITERALS: Final = (
     r"|Out of memory|oom-|unpacking failed|as init proc|Stage [12]|Begin: |Welcome to|reboot: |kexec|-shutdown"
     r"|Rebooting|activation|Switch|emergency|rescue|stage [12]|Emergency|Rescue|Gave up|ALERT!|is locked|root p"
     r"|interactive shell|initramfs\)|rdsosreport|sshd|SSH|Reached|FAILED|systemd\[1\]: F|DEPEND|Timed out|SHA256:"
-    r"|empty pass|login: |@|BusyBox|[/~] # "
+    r"|[Pp]assphrase|rror|emory|alted|ny [Kk]ey|SETUP|System Setup|Front Page|grub|empty pass|login: |@|BusyBox|[/~] # "
 )
 """A line without any of these says nothing that the rules know."""
 

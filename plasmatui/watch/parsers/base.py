@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 
 from plasmatui.model.boot import Evidence, Signal
 from plasmatui.text import clean_line
-from plasmatui.watch.parsers.prefix import Parts, PrefixReader, journal_parts
+from plasmatui.watch.parsers.prefix import Parts, PrefixReader, container_line, journal_parts
 
 Signals = tuple[Signal, ...]
 
@@ -38,7 +38,8 @@ def parts_of(line: str, prefix: PrefixReader) -> tuple[str, Parts]:
         return line, prefix.split(line)
     parts = journal_parts(line)
     if parts is None:
-        return line, (None, "", "", "")
+        logged = container_line(line)
+        return (logged, prefix.split(logged)) if logged else (line, (None, "", "", line))
     _, program, pid, message = parts
     return f"{program}[{pid}]: {message}" if pid else f"{program}: {message}", parts
 

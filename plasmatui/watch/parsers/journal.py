@@ -1,4 +1,4 @@
-"""Lines of several services in one log: `journalctl -o json` or `-o short...`, or a whole syslog."""
+"""Lines of several services in one log: `journalctl -o json`, `-o export` or `-o short...`, or a whole syslog."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from plasmatui.watch.parsers.dnsmasq import DnsmasqParser
 from plasmatui.watch.parsers.kea import KeaParser
 from plasmatui.watch.parsers.nginx_access import NginxAccessParser
 from plasmatui.watch.parsers.nginx_error import NginxErrorParser
-from plasmatui.watch.parsers.prefix import PrefixReader
+from plasmatui.watch.parsers.prefix import ExportedEntry, PrefixReader
 from plasmatui.watch.parsers.tftpd_hpa import TftpdHpaParser
 
 _PARSERS: Final[tuple[type[LineParser], ...]] = (
@@ -33,8 +33,12 @@ class JournalParser:
         self._parsers = tuple(parser(source, reference) for parser in _PARSERS)
         self._owners: dict[str, tuple[LineParser, ...]] = {}
 
+        self._exported = ExportedEntry()
+
     def feed(self, line: str, number: int) -> Signals:
         """See `LogParser.feed`."""
+        if (entry := self._exported.feed(line, number)) is not None:
+            line, number = entry
         line, (wall, program, pid, message) = parts_of(line, self._prefix)
         owners = self._owners.get(program)
         if owners is None:

@@ -1,4 +1,4 @@
-"""The combined access log, as nginx, Apache and our own boot service write it.
+"""Access logs: the combined format, as nginx, Apache and our own boot service write it, and others.
 
 `ADDRESS - USER [TIME] "REQUEST" STATUS BYTES "REFERER" "AGENT"`, perhaps with more behind. A line is written when the
 answer has ended; an answer that was broken off shows fewer bytes and its status all the same. nginx writes quotes and
@@ -15,8 +15,9 @@ from urllib.parse import unquote
 from plasmatui.model.boot import Signal, SignalKind
 from plasmatui.text import clean_line
 from plasmatui.watch.names import tells_nothing
+from plasmatui.watch.parsers.access_forms import Access, from_json, from_text
 from plasmatui.watch.parsers.base import LineParser, Signals, plain_address
-from plasmatui.watch.parsers.stamps import access_time
+from plasmatui.watch.parsers.stamps import access_time, any_time
 
 QUOTED: Final = r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
 _LINE: Final = re.compile(
@@ -58,7 +59,10 @@ class NginxAccessParser(LineParser):
             match = _LINE.match(line)
             if match is not None:
                 return self._request(match, line, number)
-        return super().feed(line, number)
+        signals = super().feed(line, number)
+        if not signals and line[:1] == "{":  # of an access log, not of a journal
+            return self._other(from_json(line), line, number)
+        return signals
 
     def repeats(self, line: str) -> bool:
         """See `LogParser.repeats`."""
@@ -74,31 +78,72 @@ class NginxAccessParser(LineParser):
     def read(self, message: str, wall: float | None, pid: str, line: str, number: int) -> Signals:
         """See `LineParser.read`. The time of the request stands in the message, in the server's own zone."""
         match = _LINE.match(message, 0, 16_384)
-        return self._request(match, line, number) if match is not None else ()
+        if match is not None:
+            return self._request(match, line, number)
+        message = message[:16_384]
+        return self._other(from_json(message) if message[:1] == "{" else from_text(message), line, number, wall)
+
+    def _other(self, access: Access | None, line: str, number: int, wall: float | None = None) -> Signals:
+        """A request in another format. `wall`: the time that stands before it."""
+        if access is None:
+            return ()
+        own = any_time(access.stamp)
+        agent = clean_line(unescape(access.agent)) if access.agent != "-" else ""
+        return self._signal(
+            _client(access.peer, access.forwarded),
+            access.request,
+            access.status,
+            access.size,
+            agent,
+            wall if own is None else own,
+            line,
+            number,
+        )
 
     def _request(self, match: re.Match[str], line: str, number: int) -> Signals:
         self._last = match
         peer, stamp, request, status, size, _referer, agent, forwarded = match.groups()
+        if agent != self._agent_raw:
+            self._agent_raw, self._agent = agent, clean_line(unescape(agent)) if agent and agent != "-" else ""
+        return self._signal(
+            _client(peer, forwarded),
+            request,
+            int(status),
+            None if size == "-" else int(size),
+            self._agent,
+            self._time(stamp),
+            line,
+            number,
+        )
+
+    def _signal(
+        self,
+        ip: str,
+        request: str,
+        status: int,
+        size: int | None,
+        agent: str,
+        wall: float | None,
+        line: str,
+        number: int,
+    ) -> Signals:
         method, _, target = request.partition(" ")
         if method not in _METHODS or not target:
             return ()  # no HTTP: a port scanner, TLS on a plain port
         target = clean_line(unescape(target.partition(" HTTP/")[0]))
-        if agent != self._agent_raw:
-            self._agent_raw, self._agent = agent, clean_line(unescape(agent)) if agent and agent != "-" else ""
-        agent = self._agent
         host, mac, uuid = _named(target) if "?" in target else ("", "", "")
         return (
             Signal(
                 kind=SignalKind.HTTP_REQUEST,
                 evidence=self.evidence(line, number),
-                wall=self._time(stamp),
-                ip=_client(peer, forwarded),
+                wall=wall,
+                ip=ip,
                 mac=mac,
                 uuid=uuid,
                 host=host,
                 file=target,
-                bytes=None if size == "-" else int(size),
-                status=int(status),
+                bytes=size,
+                status=status,
                 code="" if method == "GET" else method,
                 text=agent,
                 ipxe=True if agent.startswith("iPXE/") else None if not agent else False,
@@ -110,7 +155,7 @@ class NginxAccessParser(LineParser):
         if minute != self._minute:
             self._minute, self._minute_wall = minute, access_time(f"{stamp[:17]}:00{stamp[20:]}")
         if self._minute_wall is None or not (second.isascii() and second.isdigit()):
-            return None
+            return any_time(stamp)  # Python's http.server writes a blank before the hour, and no zone
         return self._minute_wall + int(second)
 
 

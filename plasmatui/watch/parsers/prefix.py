@@ -3,7 +3,8 @@
 Layouts: syslog as files have it (RFC 3164, also with `<PRI>`, without host, with a year or with fractions), RFC 5424,
 ISO 8601 (rsyslog, `journalctl -o short-iso`), journalctl's `short-full`, `short-unix`, `short-monotonic` and `json`
 (systemd's "Journal JSON Format"), dates with slashes (nginx), `program[pid]:` alone (a daemon in the foreground), and
-nothing at all.
+nothing at all. Before each of them may stand what a container's runtime adds: `service-1  | ` (docker compose), a time
+(`docker logs -t`), `TIME stderr F ` (CRI), or JSON (docker's json-file).
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ _PRI: Final = re.compile(r"<\d{1,3}>(1 )?", re.ASCII)
 _RFC5424: Final = re.compile(
     r"(\S+) (\S+) (\S+) (\S+) (\S+) (?:-|(?:\[(?:[^\]\"]++|\"(?:[^\"\\]++|\\.)*+\")*+\])++)(?: \ufeff?|$)"
 )
+_COMPOSE: Final = re.compile(r"[\w.-]{1,64} {1,40}\| ", re.ASCII)
+_STREAM: Final = re.compile(r"std(?:out|err) [FP] ", re.ASCII)
 _HEAD: Final = re.compile(r"(?:([^\s\[\]]{1,255}) )?([\w.@/+()-]{1,128})(?:\[([\w.-]{0,64})\])?", re.ASCII)
 _HEAD_LIMIT: Final = 400
 _HEADS_KEPT: Final = 1024
@@ -50,6 +53,7 @@ class _Entry(msgspec.Struct):
     pid: object = msgspec.field(name="_PID", default=None)
 
 
+_EXPORTED: Final = frozenset(field.encode_name for field in msgspec.structs.fields(_Entry))
 _ENTRIES: Final = msgspec.json.Decoder(_Entry)
 
 
@@ -76,6 +80,48 @@ def journal_parts(line: str) -> Parts | None:
     return int(micros) / 1e6 if micros else None, program, _field_text(entry.pid), _field_text(entry.message)
 
 
+class ExportedEntry:
+    """An entry of `journalctl -o export` (systemd, "Journal Export Format"): a field a line, an empty line at its end.
+    Fields with line feeds in them, which are written in binary, are left out."""
+
+    def __init__(self) -> None:
+        self._fields: dict[str, str] = {}
+        self._number = 0
+
+    def feed(self, line: str, number: int) -> tuple[str, int] | None:
+        """Take a line in: with the last of an entry what it says, as JSON, and the number of its message's line; with
+        the others nothing (""). None for what is no such entry."""
+        if not line:
+            entry, self._fields = self._fields, {}
+            return (msgspec.json.encode(entry).decode(), self._number) if "MESSAGE" in entry else None
+        if not self._fields and not line.startswith(("__CURSOR=", "__REALTIME_TIMESTAMP=")):
+            return None
+        name, given, value = line.partition("=")
+        if given and name in _EXPORTED:
+            self._fields[name] = value
+            self._number = number if name == "MESSAGE" else self._number
+        return "", number
+
+
+class _Logged(msgspec.Struct):
+    """A line in docker's json-file format."""
+
+    log: str
+    time: str
+
+
+_LOGGED: Final = msgspec.json.Decoder(_Logged)
+
+
+def container_line(line: str) -> str:
+    """A line of docker's json-file format as `docker logs -t` shows it; empty when it is none."""
+    try:
+        entry = _LOGGED.decode(line)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return ""
+    return f"{entry.time} {entry.log.rstrip()}" if entry.log else ""
+
+
 class PrefixReader:
     """Takes prefixes off the lines of one log. Remembers the last time and the programs that it has met, for speed.
 
@@ -99,7 +145,20 @@ class PrefixReader:
         if first == "<":
             return self._with_priority(line)
         wall, begin = self._time(line, first)
-        return self._program(wall, line[begin:], True) if begin else self._program(None, line, False)
+        if begin:
+            return self._after_time(wall, line[begin:])
+        compose = _COMPOSE.match(line)
+        return self.split(line[compose.end() :]) if compose is not None else self._program(None, line, False)
+
+    def _after_time(self, wall: float | None, rest: str) -> Parts:
+        """A container's runtime wrote the first time of two; it names its zone, the second may not."""
+        stream = _STREAM.match(rest)
+        if stream is not None:
+            rest = rest[stream.end() :]
+        if rest[:1].isdigit() or (rest[3:4] == " " and rest[:1].isupper()):
+            _, begin = self._time(rest, rest[:1])
+            rest = rest[begin:]
+        return self._program(wall, rest, True)
 
     def time(self, line: str) -> float | None:
         """The first of the parts."""

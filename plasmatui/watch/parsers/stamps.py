@@ -22,6 +22,11 @@ AHEAD: Final = 86_400.0
 
 _YEARS_BACK: Final = 9  # 29 February may be eight years ago (1896 to 1904, 2096 to 2104)
 _ZONE: Final = re.compile(r"([+-])(\d\d):?(\d\d)", re.ASCII)
+_CLF_LOCAL: Final = re.compile(r"(\d\d)/([A-Z][a-z]{2})/(\d{4})[: ](\d\d):(\d\d):(\d\d)", re.ASCII)
+_ISO: Final = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9})\d{0,9})?(Z|[+-]\d\d:?\d\d|)", re.ASCII
+)
+_SECONDS: Final = re.compile(r"\d{9,10}(?:\.\d{1,12})?", re.ASCII)
 _CLF: Final = re.compile(r"(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d):(\d\d):(\d\d) ([+-]\d{4})", re.ASCII)
 
 
@@ -70,3 +75,23 @@ def access_time(text: str) -> float | None:
         return None
     day, month, year, hour, minute, second, zone = match.groups()
     return unix_time(int(year), MONTHS.get(month, 0), int(day), int(hour), int(minute), int(second), zone_seconds(zone))
+
+
+def any_time(text: str) -> float | None:
+    """A time as access logs of other formats write it: the Common Log Format's, also without a zone (local time), ISO
+    8601, or Unix seconds."""
+    wall = access_time(text)
+    if wall is not None:
+        return wall
+    match = _CLF_LOCAL.fullmatch(text)
+    if match is not None:
+        day, month, year, *clock = match.groups()
+        hour, minute, second = map(int, clock)
+        return unix_time(int(year), MONTHS.get(month, 0), int(day), hour, minute, second, None)
+    match = _ISO.fullmatch(text)
+    if match is not None:
+        *date, fraction, zone = match.groups()
+        year_, month_, day_, hour, minute, second = map(int, date)
+        wall = unix_time(year_, month_, day_, hour, minute, second, zone_seconds(zone))
+        return wall + float(f"0.{fraction}") if fraction and wall is not None else wall
+    return float(text) if _SECONDS.fullmatch(text) else None

@@ -252,7 +252,7 @@ def test_memory_is_bounded() -> None:
 
 def test_a_screen_that_is_drawn_again_says_nothing_new() -> None:
     screen = b"\x1b[2J\x1b[01;01H\x1b[44mAptio Setup Utility - (C) American Megatrends, Inc.\x1b[02;01H Main"
-    assert kinds(screen * 5) == [K.FIRMWARE]
+    assert kinds(screen * 5) == [K.FIRMWARE, K.CONSOLE_WAITS]
     menu = b"\x1b[9;10HNixOS (Generation 3)\x1b[12;10HReboot Into Firmware Interface\x1b[20;10H"
     assert kinds(menu + b"Boot in 3 s.\x1b[20;10HBoot in 2 s.\x1b[20;10HBoot in 1 s." + menu) == [K.DISK_LOADER]
 

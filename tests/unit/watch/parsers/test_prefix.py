@@ -42,6 +42,16 @@ LAYOUTS = {
     "program in the foreground": (f"dhcpd[812]: {MESSAGE}", None, "dhcpd", "812"),
     "program without process": (f"dhcpd: {MESSAGE}", None, "dhcpd", ""),
     "nothing": (MESSAGE, None, "", ""),
+    "docker compose": (f"dhcp-1  | dhcpd[812]: {MESSAGE}", None, "dhcpd", "812"),
+    "docker compose with a time": (f"dhcp-1  | 2026-11-21T00:38:35.25Z dhcpd: {MESSAGE}", AT + 0.25, "dhcpd", ""),
+    "docker logs -t": (f"2026-11-21T00:38:35.250000000Z dhcpd[812]: {MESSAGE}", AT + 0.25, "dhcpd", "812"),
+    "docker logs -t, and syslog": (
+        f"2026-11-21T00:38:35.25Z Nov 21 01:38:35 vm dhcpd[812]: {MESSAGE}",
+        AT + 0.25,
+        "dhcpd",
+        "812",
+    ),
+    "CRI": (f"2026-11-21T00:38:35.25+00:00 stderr F dhcpd[812]: {MESSAGE}", AT + 0.25, "dhcpd", "812"),
     "a time alone": (f"Nov 21 00:38:35 {MESSAGE}", AT, "", ""),
 }
 
@@ -141,3 +151,26 @@ def test_the_present_is_the_reference_when_none_is_given() -> None:
     wall = PrefixReader().wall(f"{stamp} vm dhcpd: x")
     assert wall is not None
     assert abs(time.time() - 60 - wall) < 30
+
+
+def test_docker_keeps_lines_as_json() -> None:
+    line = json.dumps({"log": f"dhcpd: {MESSAGE}\n", "stream": "stderr", "time": "2026-11-21T00:38:35.25Z"})
+    signal = one("dhcpd", line)
+    assert (signal.ip, signal.wall) == ("10.0.100.50", MIDNIGHT + AT + 0.25)
+    assert signal.evidence.text.endswith(MESSAGE)
+
+
+def test_an_exported_journal() -> None:
+    entry = (
+        "__CURSOR=s=1",
+        f"__REALTIME_TIMESTAMP={int((MIDNIGHT + AT) * 1e6)}",
+        "SYSLOG_IDENTIFIER=dhcpd",
+        f"MESSAGE={MESSAGE}",
+        "_PID=812",
+        "",
+    )
+    found = signals("journal", entry * 2)
+    assert [(signal.ip, signal.wall, signal.evidence.line) for signal in found] == [
+        ("10.0.100.50", MIDNIGHT + AT, 4),
+        ("10.0.100.50", MIDNIGHT + AT, 10),
+    ]
