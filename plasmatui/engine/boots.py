@@ -26,7 +26,7 @@ from plasmatui.model.event import (
     StageSeen,
 )
 from plasmatui.model.node import Finding, Node, NodeState, StageState
-from plasmatui.model.operation import OperationRecord, PowerOrder
+from plasmatui.model.operation import NodeRecord, OperationRecord, PowerOrder
 from plasmatui.model.words import OperationState, Power, PowerAction, Stage
 from plasmatui.watch.identity import Identity, NodeIdentity
 from plasmatui.watch.timeline import Correlator
@@ -90,6 +90,7 @@ class BootWatch:
         self._pending_boots: dict[tuple[str, int], BootTimeline] = {}
         self._pending_durations: list[Duration] = []
         self._counts: dict[str, int] = {}
+        self._ordered: dict[int, tuple[NodeRecord, ...]] = {}  # of orders for power, as they were told last
         self._powered: dict[str, int] = {}  # the last operation that was looked at for switching a node on
         self._meanwhile: list[tuple[Signal, float, bool]] | None = None
         self._ordering = Ordering(self._take)
@@ -224,7 +225,12 @@ class BootWatch:
         order = record.order
         if not isinstance(order, PowerOrder) or order.action in (PowerAction.OFF, PowerAction.SOFT):
             return  # other operations tell of the power that they switch by what the BMC then reports
-        for each in record.nodes:
+        before = self._ordered.pop(record.number, None) or (None,) * len(record.nodes)
+        if not record.state.ended:
+            self._ordered[record.number] = record.nodes
+        for earlier, each in zip(before, record.nodes, strict=True):
+            if each is earlier:
+                continue
             node = each.node
             state = self._store.states.get(node)
             if state is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 
 import msgspec
@@ -51,6 +52,7 @@ class Run:
         self._freed = freed
         self._kind = kind_of(record.order)
         self._index = {node.node: place for place, node in enumerate(record.nodes)}
+        self._states = Counter(node.state for node in record.nodes)
         racks = {node.name: node.rack for node in site.inventory().nodes.values()}
         waves = self._kind.waves(record.order, tuple(self._index), site) if self._kind.waves is not None else ()
         self._turns = Turns(waves)
@@ -156,7 +158,7 @@ class Run:
             while not self._stopped:
                 self._news.clear()
                 pause = self._begin_what_may()
-                if not any(not node.state.ended for node in self.record.nodes):
+                if not self._unended:
                     break
                 try:
                     async with asyncio.timeout(pause):
@@ -275,9 +277,17 @@ class Run:
 
     # --- the record -----------------------------------------------------------------------------------------------
 
+    @property
+    def _unended(self) -> int:
+        return sum(count for state, count in self._states.items() if not state.ended)
+
     def _put(self, node: NodeRecord) -> None:
         nodes = list(self.record.nodes)
-        nodes[self._index[node.node]] = node
+        place = self._index[node.node]
+        if nodes[place].state is not node.state:  # counted, since a thousand nodes change thousands of times
+            self._states[nodes[place].state] -= 1
+            self._states[node.state] += 1
+        nodes[place] = node
         self.record = msgspec.structs.replace(self.record, nodes=tuple(nodes))
 
     def _keep(self, node: NodeRecord) -> None:
@@ -291,8 +301,7 @@ class Run:
 
     def _set_state(self) -> None:
         """Held when it is held as a whole, or when every node that is not over waits for a person."""
-        open_ = [node.state for node in self.record.nodes if not node.state.ended]
-        asks = bool(open_) and all(state is OperationState.HELD for state in open_)
+        asks = 0 < self._unended == self._states[OperationState.HELD]
         state = OperationState.HELD if self.record.held or asks else OperationState.RUNNING
         if state is not self.record.state:
             self.record = msgspec.structs.replace(self.record, state=state)
