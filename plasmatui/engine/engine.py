@@ -324,7 +324,7 @@ class Engine:
             },
             lag_p99_ms=self._meter.lag_p99_ms,
             cpu_percent=self._meter.cpu_percent,
-            journal=self._journal.problem + lost if self._journal.problem else lost.removeprefix("; "),
+            journal=((self._journal.problem or self._journal.late) + lost).removeprefix("; "),
             idle_exit=self._idleness.limit,
         )
 
@@ -401,6 +401,7 @@ class Engine:
 
     def _beat(self) -> None:
         self._heritage.beat()
+        self._store.notice("journal behind", self._journal.late)
         if self._watchdog and time.monotonic() - self._signalled >= self._watchdog:
             self._signalled = time.monotonic()
             notify("WATCHDOG=1")

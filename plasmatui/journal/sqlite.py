@@ -44,6 +44,12 @@ RETRY = 5.0
 
 CLOSE_LIMIT = 5.0
 
+LATE = 5.0
+"""Seconds after which a write that is under way is worth a word."""
+
+READ_LIMIT = 3.0
+"""Seconds that a reader waits for what was given before to be written."""
+
 PRUNE_EVERY = 10_000
 """Rows written between two looks at what is too old to be kept."""
 
@@ -88,6 +94,7 @@ class SqliteJournal:
         self._operations: dict[int, OperationRecord] = {}
         self._corrupt = False
         self._unpruned = 0
+        self._writing = 0.0  # monotonic begin of the write that is under way, 0: none is
         self._given = 0
         self._settled = 0
         self._waiters: deque[tuple[int, asyncio.Future[bool]]] = deque()
@@ -115,6 +122,17 @@ class SqliteJournal:
         if thread is not None:
             await asyncio.get_running_loop().run_in_executor(self._readers, thread.join, CLOSE_LIMIT)
         self._readers.shutdown(wait=False)
+
+    @property
+    def late(self) -> str:
+        """What to tell people of a disk that takes long over a write, "" while none does."""
+        begin = self._writing
+        if not begin or time.monotonic() - begin < LATE:
+            return ""
+        return (
+            f"the journal {self._path} is behind: its disk has been at one write for more than {LATE:g} s; "
+            "until that ends, nothing that destroys data is begun"
+        )
 
     # --- writing --------------------------------------------------------------------------------------------------
 
@@ -164,6 +182,7 @@ class SqliteJournal:
         connection: sqlite3.Connection | None = None
         while True:
             work = self._next(wait=connection is not None)
+            self._writing = time.monotonic()
             try:
                 if connection is None:
                     connection = self._open()
@@ -216,6 +235,7 @@ class SqliteJournal:
 
     def _written(self, work: _Work, lost: int) -> None:
         with self._wake:
+            self._writing = 0.0
             self._settled = work.upto
             self.lost += lost
             was, self.problem = self.problem, ""
@@ -225,6 +245,7 @@ class SqliteJournal:
 
     def _failed(self, work: _Work, error: Exception) -> None:
         with self._wake:
+            self._writing = 0.0
             self._pending.extendleft(reversed(work.rows))
             self._operations = work.operations | self._operations
             self._corrupt = self._corrupt or _is_corrupt(error)
@@ -325,8 +346,11 @@ class SqliteJournal:
         return await self.read(lambda connection: _records(connection.execute(query)), _NONE)
 
     async def read(self, read: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
-        """What `read` finds in the file, or `otherwise` when it cannot be read."""
-        await self.flush()
+        """What `read` finds in the file, or `otherwise` when it cannot be read. A disk that takes long over a write is
+        not waited for: what it has not written by then is missing."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(READ_LIMIT):
+                await self.flush()
         if not self._path.exists():
             return otherwise
 
