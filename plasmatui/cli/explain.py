@@ -7,6 +7,8 @@ import click
 from plasmatui.cli.failure import DONE, USAGE, Failure
 from plasmatui.cli.output import print_json, result
 from plasmatui.model.findings import FAILURES, FINDINGS
+from plasmatui.model.signs import SIGNS
+from plasmatui.pages import finding_page
 
 
 def _complete(_ctx: click.Context, _param: click.Parameter, typed: str) -> list[str]:
@@ -21,8 +23,11 @@ def explain(finding: str, as_json: bool) -> int:
     kind = FINDINGS.get(finding) or FAILURES.get(finding)
     if kind is None:
         raise Failure(USAGE, f"no finding {finding!r}; there are: {' '.join((*FINDINGS, *FAILURES))}")
+    sign, page = SIGNS[finding], finding_page(finding)
     if as_json:
-        print_json({"id": kind.id, "severity": kind.severity, "cause": kind.cause, "remedy": kind.remedy})
-    else:
-        result(f"{kind.id} ({kind.severity})\ncause:  {kind.cause}\nremedy: {kind.remedy}")
+        known = {"id": kind.id, "severity": kind.severity, "cause": kind.cause, "remedy": kind.remedy}
+        print_json({**known, "recognised": sign.seen, "example": list(sign.example), "page": page})
+        return DONE
+    result(f"{kind.id} ({kind.severity})\ncause:  {kind.cause}\nremedy: {kind.remedy}")
+    result("\n".join((f"seen by: {sign.seen}", *(f"    {line}" for line in sign.example), f"page:   {page}")))
     return DONE

@@ -1,6 +1,7 @@
 """Writes the reference of all commands from their definitions: `python -m plasmatui.cli.manual` from the sources' root.
 
 Two documents with one content: `docs/commands.md` and the manual page `docs/plasmatui.1` (man-pages(7), groff_man(7)).
+And, from the catalogue of findings, `docs/troubleshooting.md`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import click
 
 from plasmatui import __version__
 from plasmatui.cli.main import cli
+from plasmatui.cli.troubleshooting import troubleshooting
 
 REVISED = "2026-11-28"
 """The day that the manual page bears."""
@@ -174,7 +176,11 @@ def _roff(text: str) -> str:
     return f"\\&{text}" if text.startswith(".") else text
 
 
-DOCUMENTS: dict[str, Callable[[], str]] = {"commands.md": markdown, "plasmatui.1": manual_page}
+DOCUMENTS: dict[str, Callable[[], str]] = {
+    "commands.md": markdown,
+    "plasmatui.1": manual_page,
+    "troubleshooting.md": troubleshooting,
+}
 """File in `docs/` -> what makes it."""
 
 

@@ -1,4 +1,4 @@
-"""What the catalogue of findings says of one."""
+"""What the catalogue of findings says of one, and how it is recognised."""
 
 from __future__ import annotations
 
@@ -14,3 +14,10 @@ class FindingKind(msgspec.Struct, frozen=True):
     severity: Severity
     cause: str
     remedy: str
+
+
+class Sign(msgspec.Struct, frozen=True):
+    """How a finding is recognised: `seen` in a sentence or two, `example` as lines of logs, consoles and programs."""
+
+    seen: str
+    example: tuple[str, ...]

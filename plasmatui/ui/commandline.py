@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, cast
 from plasmatui.inventory.nodesets import groups, resolve
 from plasmatui.model import wire
 from plasmatui.model.bmc import BootDevice, Device
+from plasmatui.model.findings import FAILURES, FINDINGS
 from plasmatui.model.words import PowerAction
 from plasmatui.moments import moment
+from plasmatui.pages import TROUBLESHOOTING
 from plasmatui.ui.actions import BY_ID
 from plasmatui.ui.commandorders import ORDER_FLAGS, ROTATE, ROTATED, OrderWords
 from plasmatui.ui.commandpeople import PEOPLE_FLAGS, PeopleWords
@@ -81,6 +83,7 @@ class CommandLine:
             "theme": self._theme,
             "help": lambda words: self._main.action_help(),
             "docs": lambda words: self._main.action_docs(),
+            "explain": self._explain,
             "quit": lambda words: self._main.orders.ask_to_leave(),
             "q": lambda words: self._main.orders.ask_to_leave(),
             **self._orders.commands,
@@ -125,6 +128,8 @@ class CommandLine:
             return [str(action) for action in PowerAction] if name == "power" else list(DEVICES)
         if name in ROTATED and not arguments:
             return [ROTATE]
+        if name == "explain":
+            return [*FINDINGS, *FAILURES] if not arguments else []
         if name == "ops":
             return self._orders.candidates(arguments)
         if name in WITH_NODES:
@@ -255,6 +260,11 @@ class CommandLine:
         if at > store.clock():
             raise CommandError("at: that lies ahead; name a moment that is over")
         self._main.travel.to(at)
+
+    def _explain(self, words: list[str]) -> None:
+        if len(words) != 1 or words[0] not in (*FINDINGS, *FAILURES):
+            raise CommandError("expected explain FINDING; tab lists them")
+        self._main.action_docs(f"{TROUBLESHOOTING}#{words[0]}")
 
     def _theme(self, words: list[str]) -> None:
         app = cast("PlasmatuiApp", self._main.app)

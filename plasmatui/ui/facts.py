@@ -10,6 +10,7 @@ from plasmatui.ui.bars import age, clock_text
 from plasmatui.ui.columns import boot_text
 from plasmatui.ui.context import Context
 from plasmatui.ui.lines import Part, TextLine, text_line
+from plasmatui.ui.timeline import page_line
 
 _HEALTH = {"ok": "ok", "warning": "warning", "critical": "error", "failed": "error"}
 
@@ -91,6 +92,7 @@ def details(context: Context, name: str) -> list[TextLine]:
         lines.append(text_line((f"     {finding.cause}", "")))
         lines.append(text_line((f"     {glyph['arrow']} {finding.remedy}", "role-busy")))
         lines += [text_line((f"     {glyph['sep']} {line}", "role-muted")) for line in finding.evidence]
+        lines.append(page_line(finding.id))
     return lines
 
 

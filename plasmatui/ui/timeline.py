@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from plasmatui.model.boot import BootTimeline, Evidence, StageSpan
 from plasmatui.model.node import Finding
+from plasmatui.pages import finding_page
 from plasmatui.ui import glyphs
 from plasmatui.ui.bars import clock_text
 from plasmatui.ui.context import Context
@@ -90,7 +91,13 @@ def _finding(context: Context, finding: Finding, evidence: bool) -> list[TextLin
     ]
     if evidence:
         lines += [text_line((f"     {glyph['sep']} {line}", "role-muted")) for line in finding.evidence]
+        lines.append(page_line(finding.id))
     return lines
+
+
+def page_line(finding: str) -> TextLine:
+    """Where a finding is explained; `:explain` opens it."""
+    return text_line((f"     {finding_page(finding)}   :explain {finding}", "role-muted"))
 
 
 def _proof(context: Context, item: Evidence) -> TextLine:

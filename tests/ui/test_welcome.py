@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
-from plasmatui.docs import INDEX
 from plasmatui.inventory.loader import load
 from plasmatui.inventory.starter import STARTER, write_starter
+from plasmatui.pages import INDEX
 from plasmatui.paths import config_dir
 from plasmatui.ui.screens.docs import DocsScreen, page_lines
 from plasmatui.ui.welcome import Trouble, WelcomeApp, WelcomeScreen, Wish

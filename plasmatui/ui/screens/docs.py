@@ -7,7 +7,7 @@ import re
 from textual import events
 from textual.app import ComposeResult
 
-from plasmatui.docs import INDEX, docs_dir
+from plasmatui.pages import INDEX, docs_dir
 from plasmatui.ui.keymap import typed
 from plasmatui.ui.lines import Line, LinesPane, TextLine, text_line
 from plasmatui.ui.pacing import PacedScreen

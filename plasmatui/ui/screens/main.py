@@ -13,6 +13,7 @@ from textual.widgets import ContentSwitcher, Static
 
 from plasmatui.client import EngineError, EngineUnreachableError
 from plasmatui.model import wire
+from plasmatui.pages import INDEX
 from plasmatui.ui.actions import Action
 from plasmatui.ui.context import Context, context_of
 from plasmatui.ui.keymap import typed
@@ -318,10 +319,10 @@ class MainScreen(PacedScreen[object]):
 
         self.app.push_screen(HelpDialog(self.view.SCOPE))
 
-    def action_docs(self) -> None:
+    def action_docs(self, page: str = INDEX) -> None:
         from plasmatui.ui.screens.docs import DocsScreen
 
-        self.app.push_screen(DocsScreen())
+        self.app.push_screen(DocsScreen(page))
 
     def action_who(self) -> None:
         self.people.who()

@@ -12,7 +12,9 @@ import click
 import pytest
 
 from plasmatui.cli.main import cli, run
+from plasmatui.cli.troubleshooting import SECTIONS
 from plasmatui.model.findings import FAILURES, FINDINGS
+from plasmatui.model.signs import SIGNS
 
 ROOT = Path(__file__).parents[3]
 MANUAL = (ROOT / "docs/cli.md").read_text()
@@ -41,8 +43,14 @@ def test_manual_names_every_command_and_option(path: str, command: click.Command
 
 
 def test_operators_manual_explains_every_finding() -> None:
-    text = (ROOT / "docs/operations.md").read_text()
-    assert [name for name in (*FINDINGS, *FAILURES) if f"| `{name}` |" not in text] == []
+    """Each stands in one section of the page, which another test holds against the catalogue, with how it is seen."""
+    text = (ROOT / "docs/troubleshooting.md").read_text()
+    assert [name for name in (*FINDINGS, *FAILURES) if text.count(f"\n### {name}\n") != 1] == []
+    placed = [id_ for _, ids in SECTIONS.values() for id_ in ids]
+    assert sorted(placed) == sorted(SIGNS) == sorted((*FINDINGS, *FAILURES))
+    assert [
+        id_ for id_, sign in SIGNS.items() if len(sign.seen) < 20 or not all(sign.example) or not sign.example
+    ] == []
 
 
 DESIGNED = """
@@ -63,6 +71,7 @@ def test_every_finding_is_explained(name: str, capsys: pytest.CaptureFixture[str
     told = capsys.readouterr().out
     assert re.search(r"^cause: +\S.*\.$", told, re.M)
     assert re.search(r"^remedy: +\S.*\.$", told, re.M)
+    assert re.search(rf"^page: +docs/troubleshooting.md#{name}$", told, re.M)
 
 
 @pytest.mark.parametrize("name", [*FINDINGS, *FAILURES])

@@ -12,7 +12,7 @@ import pytest
 
 from plasmatui.cli.main import cli
 from plasmatui.cli.manual import DOCUMENTS
-from plasmatui.docs import INDEX
+from plasmatui.pages import INDEX
 
 ROOT = Path(__file__).parents[3]
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])
