@@ -10,7 +10,7 @@ from plasmatui.model.boot import BootTimeline
 from plasmatui.model.command import CommandError
 from plasmatui.model.operation import BootOrder, Step
 from plasmatui.model.words import Power, PowerAction, Severity, Stage
-from plasmatui.operations.bootdev import override, override_steps
+from plasmatui.operations.bootdev import KEPT, override, override_steps
 from plasmatui.operations.endings import STOP, NodeFailedError, NodeLeftError
 from plasmatui.operations.limits import ASK_LIMIT
 from plasmatui.operations.netboot import offer_installer
@@ -106,7 +106,8 @@ async def power_up(work: NodeWork, boot_device: BootDevice) -> None:
         await override(work, boot_device)
         if work.record.message:
             work.log(work.record.message)
-        work.update(before=power, after="", message="")  # the boot device is not what the operation changes
+        kept = work.record.message if work.record.message == KEPT else ""
+        work.update(before=power, after="", message=kept)  # the boot device is not what the operation changes
     before = await work.look("read-power", lambda: work.controller().power())
     if not work.record.before:
         work.update(before=str(before))

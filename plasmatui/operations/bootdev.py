@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import msgspec
+
 from plasmatui.model.bmc import BootDevice, Device
 from plasmatui.model.event import BootDeviceSeen, FindingCleared, FindingRaised
 from plasmatui.model.findings import FINDINGS
@@ -16,6 +18,7 @@ from plasmatui.operations.site import Site
 from plasmatui.operations.work import NodeWork
 
 UNVERIFIED = "unverified: the BMC cannot tell"
+KEPT = "the BMC keeps it for every boot, not for the next alone: plasmatui bootdev none, once it has booted"
 
 
 def steps(order: BootDeviceOrder, node: str, site: Site) -> tuple[Step, ...]:
@@ -59,6 +62,8 @@ async def set_boot_device(work: NodeWork, order: BootDeviceOrder) -> None:
 async def override(work: NodeWork, wanted: BootDevice) -> None:
     """Do the steps of `override_steps`.
 
+    A BMC that knows no override for one boot (sushy-emulator) is taken as it is, and that is said.
+
     Raises:
         NodeFailedError: "override-reverted" when the BMC reports another device than was set.
     """
@@ -71,8 +76,11 @@ async def override(work: NodeWork, wanted: BootDevice) -> None:
         work.tell(BootDeviceSeen(wanted, None))
         return
     work.update(after=words(seen))
-    if same(wanted, seen):
-        if wanted.uefi is None and seen.uefi is not None and seen.device is not Device.NONE:
+    kept = not wanted.persistent and same(msgspec.structs.replace(wanted, persistent=True), seen)
+    if kept or same(wanted, seen):
+        if kept and seen.device is not Device.NONE:
+            work.update(message=KEPT)
+        elif wanted.uefi is None and seen.uefi is not None and seen.device is not Device.NONE:
             work.update(message="mode as the BMC has it; --uefi or --bios chooses")
         work.tell(BootDeviceSeen(seen, True))
         work.tell(FindingCleared("override-reverted"))

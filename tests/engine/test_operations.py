@@ -467,8 +467,17 @@ async def test_a_bmc_that_cannot_tell_is_unverified(rig: Rig) -> None:
     assert ("n1", BootDeviceSeen(BootDevice(Device.PXE), None)) in rig.ledger.told
 
 
+async def test_a_bmc_that_knows_no_override_for_one_boot_is_taken_as_it_is_and_said_to_be(rig: Rig) -> None:
+    lie = rig.machine().boot_lie = BootDevice(Device.PXE, persistent=True, uefi=True)
+    record = await rig.run(BootDeviceOrder(BootDevice(Device.PXE, uefi=True)), "n1")
+    assert (record.state, node(record).after) == (DONE, "pxe persistent uefi")
+    assert "bootdev none" in node(record).message
+    assert ("n1", BootDeviceSeen(lie, True)) in rig.ledger.told
+
+
 @pytest.mark.parametrize(
-    "lie", [BootDevice(Device.DISK), BootDevice(Device.PXE, persistent=True), BootDevice(Device.PXE, uefi=False)]
+    "lie",
+    [BootDevice(Device.DISK), BootDevice(Device.PXE, persistent=True, uefi=False), BootDevice(Device.PXE, uefi=False)],
 )
 async def test_an_override_that_does_not_hold_is_found(rig: Rig, lie: BootDevice) -> None:
     rig.machine().boot_lie = lie

@@ -242,6 +242,8 @@ async def test_the_whole_cockpit_over_it(emulator: Emulator, tmp_path: Path) -> 
             )
         code, nodes = await cockpit(inventory, "bootdev", "pxe", "lab01", "--persistent", "--uefi", "--yes")
         assert (code, nodes["lab01"]["device"], nodes["lab01"]["persistent"]) == (0, "pxe", True)
+        code, nodes = await cockpit(inventory, "bootdev", "disk", "lab01", "--yes")  # it makes every one persistent
+        assert (code, nodes["lab01"]["device"], nodes["lab01"]["persistent"]) == (0, "disk", True)
     finally:
         await cockpit(inventory, "engine", "stop", "--force", answer=False)
 
