@@ -39,7 +39,8 @@ SECTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "Kernel and installer": (
         "Stages `kernel-start`, `initrd-start`, `installer-up`.",
-        ("kernel-panic", "kernel-panic-rootfs", "out-of-memory", "emergency-shell", "installer-no-network"),
+        ("kernel-panic", "kernel-panic-rootfs", "out-of-memory", "emergency-shell", "boot-loop",
+         "installer-no-network"),
     ),
     "SSH": (
         "Stages `ssh-ready`, `facts`, and every later one.",

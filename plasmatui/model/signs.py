@@ -239,6 +239,14 @@ _KERNEL_SIGNS = {
             "You are in emergency mode.",
         ),
     ),
+    "boot-loop": Sign(
+        "Its kernel started twice or more in a row, each time the machine restarted, and no login prompt was seen.",
+        (
+            "[    4.100000] Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000100",
+            "[    9.104411] Rebooting in 5 seconds..",
+            "iPXE initialising devices...ok",
+        ),
+    ),
     "installer-no-network": Sign(
         "The installer's login prompt is there, and the DHCP server saw no third question of this boot, or the "
         "network's unit failed.",
