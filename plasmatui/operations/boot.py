@@ -10,6 +10,7 @@ from plasmatui.model.boot import BootTimeline
 from plasmatui.model.command import CommandError
 from plasmatui.model.operation import BootOrder, Step
 from plasmatui.model.words import Power, PowerAction, Severity, Stage
+from plasmatui.operations.bootafter import boot_after
 from plasmatui.operations.bootdev import KEPT, override, override_steps
 from plasmatui.operations.endings import STOP, NodeFailedError, NodeLeftError
 from plasmatui.operations.limits import ASK_LIMIT
@@ -27,9 +28,6 @@ SSH_LIMIT = 60.0
 
 GRACE = 15.0
 """Seconds that a boot which stopped gets to go on by itself: firmware and iPXE try again."""
-
-CLOCKS = 2.0
-"""Seconds by which a boot may seem to begin before the power that it follows."""
 
 TRUST = "trust"
 """The answer that believes a host key which the console did not show."""
@@ -159,10 +157,7 @@ async def watch(work: NodeWork, goal: str) -> None:
 
 def _current(work: NodeWork) -> BootTimeline | None:
     """The boot that follows our power order; None while it is the one before."""
-    boot = work.site.boots.current(work.node)
-    if boot is None or boot.begin is None or boot.begin < work.history.begun("power-up") - CLOCKS:
-        return None
-    return boot
+    return boot_after(work, "power-up")
 
 
 async def _booted(work: NodeWork) -> bool | None:

@@ -8,12 +8,13 @@ from plasmatui.model.operation import Step, UpdateOrder
 from plasmatui.model.words import PowerAction, StepResult
 from plasmatui.nix import generations
 from plasmatui.nix.generations import PROFILE
+from plasmatui.operations.bootafter import boot_after
 from plasmatui.operations.endings import NodeFailedError
 from plasmatui.operations.gate import wait_as_well
 from plasmatui.operations.generations import LIMIT, read_state
 from plasmatui.operations.limits import ASK_LIMIT
 from plasmatui.operations.power import restart
-from plasmatui.operations.reboots import BACK_LIMIT, back_up, boot_after, differing, reboot, write_loader
+from plasmatui.operations.reboots import BACK_LIMIT, back_up, differing, reboot, write_loader
 from plasmatui.operations.site import Site
 from plasmatui.operations.ssh import system
 from plasmatui.operations.trial import Change, disarm, silence

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
-from plasmatui.model.boot import BootTimeline
 from plasmatui.model.command import CommandError
 from plasmatui.model.operation import Step, UpdateOrder
 from plasmatui.model.words import RebootRule, Stage
 from plasmatui.nix import generations, trials
 from plasmatui.operations.activation import ended
 from plasmatui.operations.boot import why_stopped
+from plasmatui.operations.bootafter import boot_after
 from plasmatui.operations.endings import NodeFailedError
 from plasmatui.operations.gate import wait_as_well
 from plasmatui.operations.generations import LIMIT, read_state
@@ -23,9 +23,6 @@ from plasmatui.text import clean_line
 
 BACK_LIMIT = 1800.0
 """Seconds from the reboot to SSH: servers test their memory for minutes."""
-
-CLOCKS = 2.0
-"""Seconds by which a boot may seem to begin before the reboot that it follows."""
 
 GRACE = 15.0
 """Seconds that a boot which stopped gets to go on by itself."""
@@ -242,14 +239,6 @@ async def back_up(work: NodeWork, before: str, ordered: str) -> None:
 async def _answers(work: NodeWork, before: str) -> None:
     host = system(work)
     await host.wait_up(BACK_LIMIT * 0.95, other_than=before, on_try=lambda each: work.log(f"SSH: {each.reason}"))
-
-
-def boot_after(work: NodeWork, ordered: str) -> BootTimeline | None:
-    """The boot that follows a step which ordered one; None while it is the one before."""
-    boot = work.site.boots.current(work.node)
-    if boot is None or boot.begin is None or boot.begin < work.history.begun(ordered) - CLOCKS:
-        return None
-    return boot
 
 
 async def _check(work: NodeWork, change: Change) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from plasmatui.model.command import CommandError
 from plasmatui.model.operation import Step
 from plasmatui.model.words import Stage
+from plasmatui.operations.bootafter import boot_after
 from plasmatui.operations.endings import NodeFailedError
 from plasmatui.operations.site import Site
 from plasmatui.operations.ssh import system
@@ -17,8 +18,6 @@ BACK_LIMIT = 1800.0
 """Seconds from the reboot to the new system's SSH: memory tests and a first boot take their time."""
 
 ASK_LIMIT = 30.0
-
-CLOCKS = 2.0
 
 
 def system_steps(node: str, site: Site) -> tuple[Step, ...]:
@@ -79,9 +78,8 @@ async def _answers(work: NodeWork) -> None:
 
 
 def _look_at_boot(work: NodeWork) -> None:
-    boot = work.site.boots.current(work.node)
-    since = max(work.history.begun("reboot"), work.history.begun("power-up"))
-    if boot is None or boot.begin is None or boot.begin < since - CLOCKS:
+    boot = boot_after(work, "reboot", "power-up")
+    if boot is None:
         return
     if boot.stages:
         work.progress(str(boot.stages[-1].stage), boot.stages[-1].percent)

@@ -128,6 +128,18 @@ def test_voters_take_turns_and_the_quorum_is_never_lost(rack: Site, operator: Op
     assert all(group.losses == [] for group in cluster.groups.values())
 
 
+def test_a_slow_bmc_does_not_hide_the_boot_that_it_began(rack: Site, operator: Operator) -> None:
+    """The override is set seconds before the power is switched: the boot is the order's all the same."""
+    rack.rack.fault("node07", "bmc-latency=700")
+    number = operator.start(BootOrder(), "node07")
+    operator.wait(number, "the power", lambda record: any(step.id == "power-up" for step in record.nodes[0].steps))
+    rack.rack.clear("node07")
+    record = operator.ended(number)
+    assert record.state is DONE, told(record)
+    begun = {step.id: step.begin for step in node_of(record, "node07").steps}
+    assert begun["power-up"] - begun["set-boot"] > 2.0, "else nothing was tried"
+
+
 def test_nodes_are_booted_to_the_installer_or_told_why_not(rack: Site, operator: Operator) -> None:
     rack.rack.fault("node07", "kernel-missing")
     record = operator.run(BootOrder(), "node06", "node07")
