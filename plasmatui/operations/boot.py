@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import TYPE_CHECKING
 
 from plasmatui.model.bmc import BootDevice, Device
 from plasmatui.model.boot import BootTimeline
@@ -19,6 +20,9 @@ from plasmatui.operations.power import ON_LIMIT, restart
 from plasmatui.operations.site import Site
 from plasmatui.operations.ssh import installer
 from plasmatui.operations.work import NodeWork
+
+if TYPE_CHECKING:
+    from plasmatui.remote.hostkeys import Fingerprint
 
 BOOT_LIMIT = 1800.0
 """Seconds from the power to the installer: servers test their memory for minutes, and firmware tries DHCP for two."""
@@ -215,7 +219,8 @@ async def _ssh(work: NodeWork) -> None:
 
 
 async def _vouch(work: NodeWork) -> None:
-    """The console showed no fingerprint in this boot (nobody listened, or the image prints none): ask a person.
+    """The console showed no fingerprint in this boot (nobody listened, or the image prints none): ask a person. A
+    console that is only late, behind a slow BMC, may answer before.
 
     Raises:
         NodeLeftError: the person does not believe the key.
@@ -223,18 +228,35 @@ async def _vouch(work: NodeWork) -> None:
     from plasmatui.remote.target import Role
 
     shown = await work.site.hosts().offered(work.node, Role.INSTALLER)
-    answer = await work.ask(
+    seen = asyncio.create_task(_answer_when_seen(work, shown.sha256), name=f"host key of {work.node}")
+    try:
+        answer = await _ask(work, shown)
+    finally:
+        seen.cancel()
+        await asyncio.gather(seen, return_exceptions=True)
+    if answer == STOP:
+        raise NodeLeftError("left with its host key not believed, as a person decided")
+    if shown.sha256 not in work.site.boots.fingerprints(work.node):
+        text = f"{shown.sha256}, believed by a person in operation {work.number}"
+        work.site.boots.vouch(work.node, shown.sha256, text)
+    while shown.sha256 not in work.site.boots.fingerprints(work.node):
+        await work.site.boots.news(work.node, 0.5)
+
+
+async def _ask(work: NodeWork, shown: Fingerprint) -> str:
+    return await work.ask(
         f"{work.node}: its console showed no host key in this boot. The installer that answers shows "
         f"{shown.sha256} ({shown.algorithm}): compare it on the node's console with: "
         f"ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub. Answer {TRUST} to believe it for this boot, {STOP} to "
         "leave the node as it is",
         (TRUST, STOP),
     )
-    if answer == STOP:
-        raise NodeLeftError("left with its host key not believed, as a person decided")
-    work.site.boots.vouch(work.node, shown.sha256, f"{shown.sha256}, believed by a person in operation {work.number}")
-    while shown.sha256 not in work.site.boots.fingerprints(work.node):
-        await work.site.boots.news(work.node, 0.5)
+
+
+async def _answer_when_seen(work: NodeWork, fingerprint: str) -> None:
+    while fingerprint not in work.site.boots.fingerprints(work.node) or not work.answer(TRUST):
+        await work.site.boots.news(work.node, 1.0)
+    work.log(f"the console showed {fingerprint} meanwhile")
 
 
 def _key_may_come(error: CommandError) -> bool:
