@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from plasmatui.backups.manifest import Backup, BackupError, NodeManifest, find_backups, read_backup
+from plasmatui.cli.completion import complete_set
 from plasmatui.cli.failure import DONE, FAILED, SOME_FAILED, USAGE, Failure
 from plasmatui.cli.order_options import OrderOptions, order_options
 from plasmatui.cli.orders import give_order
@@ -38,7 +39,7 @@ def backup() -> None:
 
 
 @backup.command(_SET)
-@click.argument("node_set", metavar="SET")
+@click.argument("node_set", metavar="SET", shell_complete=complete_set)
 @click.option(
     "-o",
     "--output",

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from plasmatui.cli.completion import complete_set
 from plasmatui.cli.order_options import OrderOptions, order_options
 from plasmatui.cli.orders import give_order
 from plasmatui.cli.settings import Settings
@@ -19,7 +20,7 @@ _DEVICES = [str(device) for device in Device if device is not Device.OTHER]
 
 @click.command()
 @click.argument("device", metavar="pxe|disk|bios|none", type=click.Choice(_DEVICES))
-@click.argument("node_set", metavar="SET")
+@click.argument("node_set", metavar="SET", shell_complete=complete_set)
 @click.option("--persistent", is_flag=True, help="For every boot from now on, not only for the next.")
 @click.option("--uefi/--bios", "uefi", default=None, help="Firmware mode of the override; without: the BMC's.")
 @order_options
@@ -49,7 +50,7 @@ def bootdev(
 
 
 @click.command()
-@click.argument("node_set", metavar="SET")
+@click.argument("node_set", metavar="SET", shell_complete=complete_set)
 @click.option("--seconds", type=click.IntRange(1, 255), default=15, show_default=True, help="How long it blinks.")
 @click.option("--off", is_flag=True, help="Switch it off.")
 @click.option("--on", "stay", is_flag=True, help="Leave it on until it is switched off.")

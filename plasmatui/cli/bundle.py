@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from plasmatui.cli.completion import complete_node
 from plasmatui.cli.engine_link import engine, expect, run_async
 from plasmatui.cli.failure import DONE
 from plasmatui.cli.output import note, print_json, result
@@ -17,7 +18,7 @@ from plasmatui.model import wire
 
 
 @click.command()
-@click.argument("words", metavar="NODE...|OP", nargs=-1, required=True)
+@click.argument("words", metavar="NODE...|OP", nargs=-1, required=True, shell_complete=complete_node)
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Where to write it."
 )

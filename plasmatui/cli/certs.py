@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from plasmatui.cli.check import load_inventory
+from plasmatui.cli.completion import complete_set
 from plasmatui.cli.engine_link import engine, expect, require_writable, run_async
 from plasmatui.cli.failure import DONE, FAILED, SOME_FAILED, USAGE, Failure
 from plasmatui.cli.order_options import OrderOptions, order_options
@@ -33,7 +34,7 @@ def certs() -> None:
 
 
 @certs.command()
-@click.argument("node_set", metavar="[SET]", default=ALL)
+@click.argument("node_set", metavar="[SET]", default=ALL, shell_complete=complete_set)
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 @click.pass_obj
 def status(settings: Settings, node_set: str, as_json: bool) -> int:
@@ -56,7 +57,7 @@ def status(settings: Settings, node_set: str, as_json: bool) -> int:
 
 
 @certs.command()
-@click.argument("node_set", metavar="[SET]", default=ALL)
+@click.argument("node_set", metavar="[SET]", default=ALL, shell_complete=complete_set)
 @click.option("--renew", is_flag=True, help="Issue again where there is a certificate; the old one is kept.")
 @click.option("--passphrase", metavar="REF", help="Of the CA's key: env:NAME or file:PATH.")
 @click.option("--plan", "only_plan", is_flag=True, help="Print the plan, do nothing.")
@@ -99,7 +100,7 @@ def issue(
 
 
 @certs.command()
-@click.argument("node_set", metavar="[SET]", default=ALL)
+@click.argument("node_set", metavar="[SET]", default=ALL, shell_complete=complete_set)
 @click.option("--passphrase", metavar="REF", default="", help="Of the CA's key: env:NAME of the engine, or file:PATH.")
 @order_options
 @click.pass_obj

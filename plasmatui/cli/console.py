@@ -10,6 +10,7 @@ from collections import deque
 
 import click
 
+from plasmatui.cli.completion import complete_node
 from plasmatui.cli.console_keys import HELP, Command, PrefixParser
 from plasmatui.cli.console_terminal import Input, Output, raw_terminal
 from plasmatui.cli.engine_link import Watcher, engine, expect, run_async
@@ -41,7 +42,7 @@ _CTRL_C = b"\x03"
 
 
 @click.command()
-@click.argument("node", metavar="NODE")
+@click.argument("node", metavar="NODE", shell_complete=complete_node)
 @click.option("--read-only", "look_only", is_flag=True, help="Look; do not take the pen.")
 @click.option("--steal", is_flag=True, help="Take the pen from whoever holds it, and the BMC's console session too.")
 @click.pass_obj

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from plasmatui.cli.completion import complete_set
 from plasmatui.cli.failure import code_of_results
 from plasmatui.cli.hardware import ask_nodes
 from plasmatui.cli.order_options import OrderOptions, order_options
@@ -19,7 +20,7 @@ from plasmatui.model.system import Generation
 
 
 @click.command()
-@click.argument("node_set", metavar="SET")
+@click.argument("node_set", metavar="SET", shell_complete=complete_set)
 @click.option("--to", type=click.IntRange(1), metavar="N", help="Number of the generation; without: the one before.")
 @click.option("--next-boot", is_flag=True, help="Take effect at the next boot only; nothing is restarted now.")
 @order_options
@@ -30,7 +31,7 @@ def rollback(settings: Settings, node_set: str, to: int | None, next_boot: bool,
 
 
 @click.command()
-@click.argument("node_set", metavar="SET")
+@click.argument("node_set", metavar="SET", shell_complete=complete_set)
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 @click.pass_obj
 def generations(settings: Settings, node_set: str, as_json: bool) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from plasmatui.cli.completion import complete_set
 from plasmatui.cli.engine_link import engine, run_async
 from plasmatui.cli.failure import code_of_results
 from plasmatui.cli.output import LiveLine, clean, json_error, note, print_json, result, table
@@ -101,7 +102,7 @@ _TABLES = {"sensors": _sensor_table, "sel": _sel_table, "inventory": _fru_table}
 
 
 @click.command()
-@click.argument("node_set", metavar="SET")
+@click.argument("node_set", metavar="SET", shell_complete=complete_set)
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 @click.pass_obj
 def sel(settings: Settings, node_set: str, as_json: bool) -> int:
@@ -110,7 +111,7 @@ def sel(settings: Settings, node_set: str, as_json: bool) -> int:
 
 
 @click.command()
-@click.argument("node_set", metavar="SET")
+@click.argument("node_set", metavar="SET", shell_complete=complete_set)
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 @click.pass_obj
 def sensors(settings: Settings, node_set: str, as_json: bool) -> int:
@@ -119,7 +120,7 @@ def sensors(settings: Settings, node_set: str, as_json: bool) -> int:
 
 
 @click.command()
-@click.argument("node_set", metavar="SET")
+@click.argument("node_set", metavar="SET", shell_complete=complete_set)
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 @click.pass_obj
 def inventory(settings: Settings, node_set: str, as_json: bool) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from plasmatui.cli.completion import complete_set
 from plasmatui.cli.engine_link import Watcher, engine, expect, run_async
 from plasmatui.cli.failure import DONE, FAILED, SOME_FAILED
 from plasmatui.cli.output import LiveLine, clock, duration, json_error, note, print_json, result, table
@@ -46,7 +47,7 @@ _OFF = 4
 
 
 @click.command()
-@click.argument("node_set", metavar="[SET]", default=ALL)
+@click.argument("node_set", metavar="[SET]", default=ALL, shell_complete=complete_set)
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 @click.option("--watch", is_flag=True, help="Show it again at every change, until ctrl-c.")
 @click.option("--systems", is_flag=True, help="Ask the systems over SSH, too: what runs and boots next, first boots.")

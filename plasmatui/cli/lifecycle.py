@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from plasmatui.cli.completion import complete_set
 from plasmatui.cli.order_options import OrderOptions, order_options, wiping_options
 from plasmatui.cli.orders import give_order
 from plasmatui.cli.provisioning import firmware_mode
@@ -13,7 +14,7 @@ from plasmatui.model.operation import AddOrder, DecommissionOrder, RecoverOrder,
 
 
 @click.command()
-@click.argument("node_set", metavar="SET")
+@click.argument("node_set", metavar="SET", shell_complete=complete_set)
 @firmware_mode
 @wiping_options
 @click.pass_obj
@@ -27,7 +28,7 @@ def add(settings: Settings, node_set: str, uefi: bool | None, options: OrderOpti
 
 
 @click.command()
-@click.argument("node_set", metavar="SET")
+@click.argument("node_set", metavar="SET", shell_complete=complete_set)
 @firmware_mode
 @click.option("--mac", metavar="MAC", default="", help="The new machine's MAC; the inventory is changed.")
 @click.option("--bmc", metavar="ADDRESS", default="", help="The new machine's BMC; the inventory is changed.")
@@ -43,7 +44,7 @@ def replace(settings: Settings, node_set: str, uefi: bool | None, mac: str, bmc:
 
 
 @click.command()
-@click.argument("node_set", metavar="SET")
+@click.argument("node_set", metavar="SET", shell_complete=complete_set)
 @wiping_options
 @click.pass_obj
 def decommission(settings: Settings, node_set: str, options: OrderOptions) -> int:
@@ -55,7 +56,7 @@ def decommission(settings: Settings, node_set: str, options: OrderOptions) -> in
 
 
 @click.command()
-@click.argument("node_set", metavar="SET")
+@click.argument("node_set", metavar="SET", shell_complete=complete_set)
 @order_options
 @click.pass_obj
 def recover(settings: Settings, node_set: str, options: OrderOptions) -> int:

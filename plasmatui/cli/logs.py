@@ -8,6 +8,7 @@ from collections import deque
 
 import click
 
+from plasmatui.cli.completion import complete_set
 from plasmatui.cli.engine_link import engine, expect, run_async
 from plasmatui.cli.failure import DONE
 from plasmatui.cli.output import clean, note, print_json, result
@@ -27,8 +28,8 @@ TAIL = 200
 """Lines that are shown when neither a number nor a time is given."""
 
 
-def _complete(_ctx: click.Context, _param: click.Parameter, typed: str) -> list[str]:
-    return [kind for kind in KINDS if kind.startswith(typed)]
+def _complete(ctx: click.Context, param: click.Parameter, typed: str) -> list[str]:
+    return [*(kind for kind in KINDS if kind.startswith(typed)), *complete_set(ctx, param, typed)]
 
 
 @click.command()

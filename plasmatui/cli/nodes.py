@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from plasmatui.cli.completion import complete_set
 from plasmatui.cli.engine_link import FIRST_ANSWER_LIMIT, Watcher, engine, expect, run_async
 from plasmatui.cli.failure import DONE
 from plasmatui.cli.output import LiveLine, clean, clock, note, print_json, result, table
@@ -24,7 +25,7 @@ _NOT_ASKED_YET = (BmcStatus.UNKNOWN, BmcStatus.CONNECTING)
 
 
 @click.command()
-@click.argument("node_set", metavar="[SET]", default=ALL)
+@click.argument("node_set", metavar="[SET]", default=ALL, shell_complete=complete_set)
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 @click.option("--watch", is_flag=True, help="Go on with one line per event, until ctrl-c.")
 @at_option

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from plasmatui.cli.completion import complete_node
 from plasmatui.cli.engine_link import engine, expect, require_writable, run_async
 from plasmatui.cli.failure import DONE, REFUSED, USAGE, Failure
 from plasmatui.cli.order_options import OrderOptions, retry_options
@@ -64,7 +65,7 @@ def hold(settings: Settings, number: int, as_json: bool) -> int:
 
 @click.command()
 @_NUMBER
-@click.argument("node", required=False, default="")
+@click.argument("node", required=False, default="", shell_complete=complete_node)
 @click.argument("answer", required=False, default="")
 @_JSON
 @click.pass_obj

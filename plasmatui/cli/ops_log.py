@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import click
 
+from plasmatui.cli.completion import complete_node
 from plasmatui.cli.engine_link import Watcher, engine, expect, run_async
 from plasmatui.cli.failure import DONE, INTERRUPTED, USAGE, Failure
 from plasmatui.cli.orders import one_operation
@@ -21,7 +22,7 @@ PACE = 1.0
 
 @click.command()
 @click.argument("number", type=click.IntRange(1))
-@click.argument("node")
+@click.argument("node", shell_complete=complete_node)
 @click.option("-f", "--follow", is_flag=True, help="Go on until the node has ended.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 @click.pass_obj

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import click
 import msgspec
 
+from plasmatui.cli.completion import complete_node, complete_set
 from plasmatui.cli.engine import ask_status
 from plasmatui.cli.engine_link import Watcher, engine, expect, require_writable, run_async
 from plasmatui.cli.failure import DONE, UNREACHABLE, Failure
@@ -45,7 +46,7 @@ def who(settings: Settings, as_json: bool) -> int:
 
 
 @click.command()
-@click.argument("node_set", metavar="[SET]", required=False, default="")
+@click.argument("node_set", metavar="[SET]", required=False, default="", shell_complete=complete_set)
 @click.option("--since", metavar="T", help="Only what was done since T: a duration (90s, 10m, 2h), 14:30 or a date.")
 @click.option("--user", metavar="U", default="", help="Only what this user ordered.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=200, show_default=True, help="The newest so many.")
@@ -85,7 +86,7 @@ def _audit_text(line: AuditLine) -> str:
 
 
 @click.command()
-@click.argument("node")
+@click.argument("node", shell_complete=complete_node)
 @click.argument("text", required=False, default="")
 @click.option("--clear", is_flag=True, help="Take all notes of the node away.")
 @_JSON
@@ -121,7 +122,7 @@ async def _note(settings: Settings, node: str, text: str, clear: bool) -> NodeSt
 
 
 @click.command()
-@click.argument("node_set", metavar="SET")
+@click.argument("node_set", metavar="SET", shell_complete=complete_set)
 @click.option("--reason", required=True, metavar="R", help="Why; everybody sees it.")
 @click.option("--until", metavar="T", help="It ends by itself: after a duration (90s, 10m, 2h), at 14:30 or a date.")
 @_JSON
@@ -143,7 +144,7 @@ def lock(settings: Settings, node_set: str, reason: str, until: str | None, as_j
 
 
 @click.command()
-@click.argument("node_set", metavar="SET")
+@click.argument("node_set", metavar="SET", shell_complete=complete_set)
 @click.option("--break-lock", is_flag=True, help="Also locks of others; for admins.")
 @_JSON
 @click.pass_obj

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from plasmatui.cli.completion import complete_set
 from plasmatui.cli.failure import code_of_results
 from plasmatui.cli.hardware import ask_nodes
 from plasmatui.cli.order_options import OrderOptions, order_options
@@ -24,7 +25,7 @@ def power() -> None:
 
 
 @power.command()
-@click.argument("node_set", metavar="SET")
+@click.argument("node_set", metavar="SET", shell_complete=complete_set)
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 @click.pass_obj
 def status(settings: Settings, node_set: str, as_json: bool) -> int:
@@ -64,7 +65,7 @@ _HELP = {
 
 def _add(action: PowerAction) -> None:
     @power.command(name=str(action), help=_HELP[action])
-    @click.argument("node_set", metavar="SET")
+    @click.argument("node_set", metavar="SET", shell_complete=complete_set)
     @order_options
     @click.pass_obj
     def change(settings: Settings, node_set: str, options: OrderOptions) -> int:

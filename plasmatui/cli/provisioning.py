@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from plasmatui.cli.completion import complete_set
 from plasmatui.cli.order_options import OrderOptions, order_options, wiping_options
 from plasmatui.cli.orders import give_order
 from plasmatui.cli.records import outcome_json
@@ -19,7 +20,7 @@ firmware_mode: Callable[[Any], Any] = click.option(
 
 
 @click.command()
-@click.argument("node_set", metavar="SET")
+@click.argument("node_set", metavar="SET", shell_complete=complete_set)
 @click.option("--disk", is_flag=True, help="Boot from the disk, and wait for the login prompt.")
 @firmware_mode
 @order_options
@@ -33,7 +34,7 @@ def boot(settings: Settings, node_set: str, disk: bool, uefi: bool | None, optio
 
 
 @click.command()
-@click.argument("node_set", metavar="SET")
+@click.argument("node_set", metavar="SET", shell_complete=complete_set)
 @wiping_options
 @click.pass_obj
 def install(settings: Settings, node_set: str, options: OrderOptions) -> int:
@@ -45,7 +46,7 @@ def install(settings: Settings, node_set: str, options: OrderOptions) -> int:
 
 
 @click.command()
-@click.argument("node_set", metavar="SET")
+@click.argument("node_set", metavar="SET", shell_complete=complete_set)
 @firmware_mode
 @wiping_options
 @click.pass_obj
@@ -58,7 +59,7 @@ def provision(settings: Settings, node_set: str, uefi: bool | None, options: Ord
 
 
 @click.command()
-@click.argument("node_set", metavar="SET")
+@click.argument("node_set", metavar="SET", shell_complete=complete_set)
 @firmware_mode
 @wiping_options
 @click.pass_obj

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from plasmatui.backups.manifest import BackupError, find_backups, read_backup
+from plasmatui.cli.completion import complete_set
 from plasmatui.cli.failure import USAGE, Failure
 from plasmatui.cli.order_options import OrderOptions, wiping_options
 from plasmatui.cli.orders import give_order
@@ -19,7 +20,7 @@ from plasmatui.model.operation import RecoverClusterOrder, RestoreOrder
 
 @click.command()
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
-@click.argument("node_set", metavar="SET")
+@click.argument("node_set", metavar="SET", shell_complete=complete_set)
 @click.option("--service", "services", multiple=True, metavar="NAME", help="Only its data; may be given again.")
 @wiping_options
 @click.pass_obj
@@ -37,7 +38,7 @@ def restore(
 
 @click.command("recover-cluster")
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
-@click.argument("node_set", metavar="[SET]", default="")
+@click.argument("node_set", metavar="[SET]", default="", shell_complete=complete_set)
 @wiping_options
 @click.pass_obj
 def recover_cluster(settings: Settings, directory: Path, node_set: str, options: OrderOptions) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from plasmatui.cli.completion import complete_set
 from plasmatui.cli.failure import DONE, FAILED, USAGE, Failure
 from plasmatui.cli.output import clean, clock, note, print_json, result, table
 from plasmatui.cli.settings import Settings
@@ -319,7 +320,7 @@ def states(store: Store, data: Path | None, as_json: bool) -> int:
 
 @serve.command()
 @_data_option
-@click.argument("machines", nargs=-1, required=True, metavar="MAC|SET...")
+@click.argument("machines", nargs=-1, required=True, metavar="MAC|SET...", shell_complete=complete_set)
 @click.pass_obj
 def pending(store: Store, data: Path | None, machines: tuple[str, ...]) -> int:
     """Let machines boot from the network, to be installed (again)."""
@@ -328,7 +329,7 @@ def pending(store: Store, data: Path | None, machines: tuple[str, ...]) -> int:
 
 @serve.command()
 @_data_option
-@click.argument("machines", nargs=-1, required=True, metavar="MAC|SET...")
+@click.argument("machines", nargs=-1, required=True, metavar="MAC|SET...", shell_complete=complete_set)
 @click.pass_obj
 def installed(store: Store, data: Path | None, machines: tuple[str, ...]) -> int:
     """Leave machines to their disks."""

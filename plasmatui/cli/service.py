@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from plasmatui.cli.completion import complete_set
 from plasmatui.cli.order_options import OrderOptions, order_options
 from plasmatui.cli.orders import give_order
 from plasmatui.cli.records import outcome_json
@@ -12,7 +13,7 @@ from plasmatui.model.operation import DrainOrder, UndrainOrder
 
 
 @click.command()
-@click.argument("node_set", metavar="SET")
+@click.argument("node_set", metavar="SET", shell_complete=complete_set)
 @order_options
 @click.pass_obj
 def drain(settings: Settings, node_set: str, options: OrderOptions) -> int:
@@ -24,7 +25,7 @@ def drain(settings: Settings, node_set: str, options: OrderOptions) -> int:
 
 
 @click.command()
-@click.argument("node_set", metavar="SET")
+@click.argument("node_set", metavar="SET", shell_complete=complete_set)
 @order_options
 @click.pass_obj
 def undrain(settings: Settings, node_set: str, options: OrderOptions) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from plasmatui.cli.check import load_inventory
+from plasmatui.cli.completion import complete_set
 from plasmatui.cli.engine_link import engine, run_async
 from plasmatui.cli.failure import code_of_results
 from plasmatui.cli.order_options import OrderOptions, order_options
@@ -27,7 +28,7 @@ def sshkeys() -> None:
 
 
 @sshkeys.command()
-@click.argument("node_set", metavar="[SET]", default=ALL)
+@click.argument("node_set", metavar="[SET]", default=ALL, shell_complete=complete_set)
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 @click.pass_obj
 def status(settings: Settings, node_set: str, as_json: bool) -> int:
@@ -74,7 +75,7 @@ async def _logins(settings: Settings, nodes: tuple[str, ...]) -> dict[str, str]:
 
 
 @sshkeys.command()
-@click.argument("node_set", metavar="[SET]", default=ALL)
+@click.argument("node_set", metavar="[SET]", default=ALL, shell_complete=complete_set)
 @click.option("--key", metavar="FILE", default="", help="The new private key; made there when it is not.")
 @order_options
 @click.pass_obj
@@ -89,7 +90,7 @@ def rotate(settings: Settings, node_set: str, key: str, options: OrderOptions) -
 
 
 @sshkeys.command()
-@click.argument("node_set", metavar="[SET]", default=ALL)
+@click.argument("node_set", metavar="[SET]", default=ALL, shell_complete=complete_set)
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 @click.pass_obj
 def plan(settings: Settings, node_set: str, as_json: bool) -> int:

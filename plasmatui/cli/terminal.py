@@ -21,6 +21,27 @@ RESET = (
 )
 """Undoes every mode that a screen program may have left on. Keeps the scrollback and what is on the screen."""
 
+_BASH = """\
+# bash hands over a word in pieces, cut at @ and : as it does for user@host:path. So the line is cut here, and of each
+# answer only what stands behind the last cut ($2) is given back.
+_plasmatui_completion() {
+    local line="${COMP_LINE:0:COMP_POINT}" words type value
+    read -ra words <<< "$line"
+    [[ $line == *[[:space:]] ]] && words+=("")
+    local before="${words[-1]%"$2"}"
+    COMPREPLY=()
+    while IFS=, read -r type value; do
+        case $type in
+            dir) compopt -o dirnames ;;
+            file) compopt -o default ;;
+            plain) COMPREPLY+=("${value#"$before"}") ;;
+        esac
+    done < <(COMP_WORDS="$line" COMP_CWORD=$((${#words[@]} - 1)) _PLASMATUI_COMPLETE=bash_complete "$1" 2>/dev/null)
+}
+
+complete -o nosort -F _plasmatui_completion plasmatui
+"""
+
 
 @click.command(name="reset-terminal")
 def reset_terminal() -> int:
@@ -40,11 +61,14 @@ def reset_terminal() -> int:
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completions(ctx: click.Context, shell: str) -> int:
-    """Print the shell's completion script.
+    """Print the shell's completion script: commands, options, nodes and groups of the inventory, findings.
 
     Save it where the shell looks: bash ~/.local/share/bash-completion/completions/plasmatui, zsh a directory of $fpath
     as _plasmatui, fish ~/.config/fish/completions/plasmatui.fish.
     """
+    if shell == "bash":
+        result(_BASH.rstrip())
+        return DONE
     from click.shell_completion import get_completion_class
 
     kind = get_completion_class(shell)

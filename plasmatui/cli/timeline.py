@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from plasmatui.cli.completion import complete_node
 from plasmatui.cli.engine_link import engine, expect, run_async
 from plasmatui.cli.failure import DONE
 from plasmatui.cli.output import clean, clock, duration, print_json, result
@@ -22,7 +23,7 @@ _GLYPH = {"done": "+", "running": ">", "failed": "x"}
 
 
 @click.command()
-@click.argument("node", metavar="NODE")
+@click.argument("node", metavar="NODE", shell_complete=complete_node)
 @click.option("--limit", type=click.IntRange(1, 100), default=1, show_default=True, help="Boots to show, newest first.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 @at_option

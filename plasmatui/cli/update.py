@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from plasmatui.cli.completion import complete_set
 from plasmatui.cli.order_options import OrderOptions, order_options
 from plasmatui.cli.orders import give_order
 from plasmatui.cli.records import outcome_json
@@ -15,7 +16,7 @@ _USUAL = UpdateOrder()
 
 
 @click.command()
-@click.argument("node_set", metavar="SET")
+@click.argument("node_set", metavar="SET", shell_complete=complete_set)
 @click.option(
     "--batch",
     type=click.IntRange(1),
