@@ -18,7 +18,7 @@ from pyghmi.ipmi import events as pyghmi_events
 from pyghmi.ipmi import fru as pyghmi_fru
 
 from plasmatui.bmc.controller import BmcError
-from plasmatui.bmc.rmcp import Reply, code_text
+from plasmatui.bmc.rmcp import INVALID_COMMAND, Reply, code_text
 from plasmatui.model.bmc import FruField, SelEntry, SensorReading
 from plasmatui.text import clean_line
 
@@ -202,7 +202,9 @@ class Helpers:
                 if session.over:
                     raise self._too_slow(what) from error
                 reason = clean_line(str(error), LONGEST_FIELD) or type(error).__name__
-                raise self._bmc.error("rejected", f"gives a {what} that cannot be read: {reason}") from error
+                if session.code in INVALID_COMMAND:
+                    raise self._bmc.error("unsupported", f"has no {what}: {reason}") from error
+                raise self._bmc.error("rejected", f"answers with {what} that cannot be read: {reason}") from error
             finally:
                 session.stopped.set()
             self._sdr = None if isinstance(command._sdr, _NoSensors) else command._sdr

@@ -18,7 +18,7 @@ from plasmatui.bmc.credentials import reveal
 from plasmatui.bmc.helpers import Helpers
 from plasmatui.bmc.leftover import Leftover
 from plasmatui.bmc.pyghmi_io import Sockaddr
-from plasmatui.bmc.rmcp import OPERATOR, LogonError, Reply, SessionLostError, code_text
+from plasmatui.bmc.rmcp import INVALID_COMMAND, OPERATOR, LogonError, Reply, SessionLostError, code_text
 from plasmatui.bmc.session import LoopSession, log_on
 from plasmatui.bmc.sol import SolConsole
 from plasmatui.inventory.secrets import SecretError
@@ -28,7 +28,7 @@ from plasmatui.model.words import Power, PowerAction
 log = logging.getLogger(__name__)
 
 PORT: Final = 623
-COMMAND_LIMIT: Final = 4.0
+COMMAND_LIMIT: Final = 6.0
 ORDER_REPEAT: Final = 1.5
 """Seconds in which a power order without an answer is sent again. A BMC may carry out each one: within the short off of
 a cycle, or before a reset has got anywhere, that changes nothing, but later it would restart a machine that boots."""
@@ -47,7 +47,6 @@ _CONTROLS: Final = {
     PowerAction.RESET: (3, "hard reset"),
     PowerAction.SOFT: (5, "soft shutdown"),
 }
-_INVALID_COMMAND: Final = (0xC1, 0xC2)
 _NOT_NOW: Final = 0xD5
 _NO_PRIVILEGE: Final = 0xD4
 
@@ -115,7 +114,7 @@ class IpmiController:
         if reply.code == 0:
             return reply.data
         text = code_text(netfn, command, reply.code)
-        if reply.code in _INVALID_COMMAND:
+        if reply.code in INVALID_COMMAND:
             raise self.error("unsupported", f"does not know {what}: {text}")
         if reply.code == _NO_PRIVILEGE:
             level = "operator" if self._session is not None and self._session.privilege == OPERATOR else "administrator"

@@ -12,6 +12,7 @@ SUITES = {17: 256, 3: 1}
 ACCEPTED = {17: (3, 4, 1), 3: (1, 1, 1)}  # authentication, integrity and confidentiality algorithm numbers
 
 # RMCP+ and RAKP status codes, IPMI 2.0 table 13-15
+INVALID_COMMAND = (0xC1, 0xC2)  # completion codes: it has no such command, or not for this LUN
 NO_RESOURCES = (0x01, 0x0B)
 CIPHER_REFUSED = (0x03, 0x04, 0x05, 0x06, 0x07, 0x10, 0x11, 0x12)
 USER_REFUSED = (0x09, 0x0A, 0x0C, 0x0D, 0x0F)

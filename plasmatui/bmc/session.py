@@ -32,10 +32,10 @@ from plasmatui.bmc.rmcp import (
 
 log = logging.getLogger(__name__)
 
-SILENCE_LIMIT = 3.0
+SILENCE_LIMIT = 4.0
 """Seconds after which a BMC that has not answered at all counts as unreachable."""
-LOGON_LIMIT = 10.0
-"""Seconds for a whole logon of a BMC that answers, but slowly (RAKP on a small processor)."""
+LOGON_LIMIT = 30.0
+"""Seconds for a whole logon of a BMC that answers, but slowly (RAKP on a small processor) or over a lossy network."""
 CLOSE_LIMIT = 1.0
 
 _NETFN_APP = 6
@@ -44,6 +44,9 @@ _PRIVILEGE_REFUSED = (0x80, 0x81)
 _RMCP_PLUS = 6  # authentication type
 _SOL_PAYLOAD = 1
 _FIRST_RTO, _SLOW_RTO, _RTO_GROWTH = 0.5, 1.5, 1.4
+_SPARE = 1.5
+"""How many times as long as for its last answer a BMC is waited for during the logon: one that takes seconds for each
+would otherwise be asked anew before it can answer, and each question voids the one before."""
 
 
 class LoopSession(pyghmi_session.Session):  # type: ignore[misc]
@@ -79,6 +82,8 @@ class LoopSession(pyghmi_session.Session):  # type: ignore[misc]
         self._rmcp_code = 0
         self._again = False
         self._repeat_until = math.inf
+        self._asked_at = 0.0  # of the question, not of its repetitions: which of them is answered cannot be told
+        self._asking_again = False
         self.expiration = 0.0
         self.heard = False
         self.heard_at = 0.0
@@ -230,6 +235,8 @@ class LoopSession(pyghmi_session.Session):  # type: ignore[misc]
         if data[4] != _RMCP_PLUS and self.ipmiversion != 1.5:
             return
         self.heard, self.heard_at = True, time.monotonic()
+        if not self.logged:
+            self.timeout = max(self.timeout, (self.heard_at - self._asked_at) * _SPARE)
         self._handle_ipmi_packet(bytearray(data), sockaddr=peer, qent=(data, peer, None))
 
     def _answered(self, response: dict[str, Any]) -> None:
@@ -241,7 +248,10 @@ class LoopSession(pyghmi_session.Session):  # type: ignore[misc]
             self.sequencenumber += 1
         self.send_error = self._channel.send(bytes(self.netpacket), self._peer)
         if retry:
-            self.expiration = time.monotonic() + self.timeout
+            now = time.monotonic()
+            self._asked_at = self._asked_at if self._asking_again else now
+            self._asking_again = False
+            self.expiration = now + self.timeout
             if self._timer is None:
                 self._timer = self._loop.call_later(self.timeout, self._on_timer)
 
@@ -262,6 +272,7 @@ class LoopSession(pyghmi_session.Session):  # type: ignore[misc]
         context = self.sessioncontext
         if context == "FAILED":
             return
+        self._asking_again = context not in ("EXPECTINGRAKP2", "EXPECTINGRAKP4")
         if context == "OPENSESSION":
             self.lastpayload = None
             self._open_rmcpplus_request()  # a new session id, so that a late answer is not mistaken
@@ -275,6 +286,8 @@ class LoopSession(pyghmi_session.Session):  # type: ignore[misc]
             self._again = True
             self.hasretried = 1
             self.send_payload()
+        else:
+            self._asking_again = False
 
     # --- logon ---------------------------------------------------------------------------------------------------
 

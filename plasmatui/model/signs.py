@@ -9,7 +9,7 @@ _BMC_SIGNS = {
     "bmc-unreachable": Sign(
         "No answer to an RMCP+ or HTTPS request within its limit; the node's BMC column says `waiting`, with the "
         "pause before the next try.",
-        ("node02: BMC 10.0.10.52:623 no answer within 3 s",),
+        ("node02: BMC 10.0.10.52:623 no answer within 4 s",),
     ),
     "bmc-auth": Sign(
         "The BMC answers and refuses the session: RAKP status 0x0d (unauthorised name) or a wrong key exchange, "

@@ -32,7 +32,7 @@ def override_steps(boot: BootDevice, node: str, site: Site) -> tuple[Step, ...]:
     set_ = f"Set the boot device to {_plan_text(boot)}"
     return (
         Step("read-boot", "Read the boot device", read, ASK_LIMIT),
-        Step("set-boot", set_, site.machines.describe(node, boot), ASK_LIMIT),
+        Step("set-boot", set_, site.machines.describe(node, boot), 2 * ASK_LIMIT),  # IPMI takes eight exchanges
         Step("verify-boot", "Read it back and compare", read, ASK_LIMIT),
     )
 

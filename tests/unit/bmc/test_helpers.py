@@ -124,6 +124,15 @@ async def test_nonsense_is_an_error_with_a_reason() -> None:
     assert "cannot be read" in caught.value.message
 
 
+async def test_a_bmc_without_the_command_says_so() -> None:
+    """pyghmi's own BMC has neither sensors nor a log."""
+    bmc = BadBmc()
+    bmc.table[6, 0x01] = lambda _data: Reply(0xC1, b"")
+    with pytest.raises(BmcError, match="has no sensors") as caught:
+        await Helpers(bmc).sensors()
+    assert caught.value.id == "unsupported"
+
+
 async def test_a_bmc_that_goes_away_is_named_as_such() -> None:
     bmc = BadBmc()
 

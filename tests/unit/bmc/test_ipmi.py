@@ -158,6 +158,12 @@ async def test_loss_is_covered_by_retransmission() -> None:
             assert await asyncio.gather(*(bmc.power() for bmc in bmcs)) == [Power.ON] * 4
 
 
+async def test_a_bmc_that_takes_long_for_each_answer_is_logged_on_to() -> None:
+    """Longer than the first repetition: each new question of the logon would void the answer to the one before."""
+    async with LabRack(RackOptions(nodes=1, on=1, faults={"node01": "bmc-latency=1600"})) as rack:
+        assert await rack.controller().power() is Power.ON
+
+
 async def test_two_sessions_with_one_bmc_do_not_mix() -> None:
     async with LabRack(RackOptions(nodes=1, on=1)) as rack:
         one, two = rack.controller(), rack.controller()
