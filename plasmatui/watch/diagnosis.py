@@ -18,6 +18,8 @@ from plasmatui.watch.facts import LOGS, Mark
 from plasmatui.watch.stages import Reading
 
 EVIDENCE_KEPT = 6
+STANDSTILL = "stalled"
+"""The finding that is not told where an error explains it."""
 
 
 @dataclass(slots=True)
@@ -69,6 +71,8 @@ def diagnose(case: Case, rules: tuple[Rule, ...]) -> tuple[Finding, ...]:
     findings: list[Finding] = []
     root = False
     for rule in _to_ask(rules, case.reading.facts.kinds()):
+        if root and rule.id == STANDSTILL:
+            continue
         hit = rule.ask(case)
         if hit is None:
             continue

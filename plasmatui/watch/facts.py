@@ -287,8 +287,10 @@ class BootFacts:
     def _dhcp(self, signal: Signal) -> bool:
         exchange = self.exchanges[-1] if self.exchanges else None
         if exchange is not None and not exchange.continues(signal):
-            known = next((e for e in self.exchanges[-4:] if e.xid and e.xid == signal.xid), None)
-            exchange = known
+            exchange = next((e for e in self.exchanges[-4:] if e.xid and e.xid == signal.xid), None)
+        if signal.kind is SignalKind.DHCP_RELEASE and signal.ip:  # a transaction of its own, about an earlier one
+            given = (e for e in reversed(self.exchanges) if e.ack is not None and e.ack.ip == signal.ip)
+            exchange = next(given, exchange)
         if exchange is None:
             exchange = Exchange(self.order, signal, self.order)
             self.exchanges.append(exchange)

@@ -34,8 +34,14 @@ def _refused(case: Case, *codes: str) -> list[Signal]:
     reading = case.reading
     if reading.position() > ORDER[Stage.DHCP_LOADER] or any(e.ack for e in reading.facts.exchanges):
         return []
-    refused = [e.refused for e in reading.facts.exchanges if e.refused is not None and e.refused.code in codes]
-    return [s for s in refused if s.kind is K.DHCP_IGNORED][:2]
+    exchanges = reading.facts.exchanges
+    refused = [e.refused for e in exchanges if e.refused is not None and e.refused.code in codes]
+    offers = [e.offer for e in exchanges if e.offer is not None]
+    return [s for s in refused if s.kind is K.DHCP_IGNORED and not any(_follows(s, offer) for offer in offers)][:2]
+
+
+def _follows(line: Signal, other: Signal) -> bool:
+    return other.evidence.file == line.evidence.file and other.evidence.line > line.evidence.line
 
 
 def _with_console(case: Case, lines: list[Signal]) -> list[Signal]:
@@ -76,6 +82,8 @@ def _from_elsewhere(exchange: Exchange, ours: set[str]) -> bool:
     """Whether the offer that a machine took is not the one that our server made, if it made any."""
     taken, offer = exchange.taken, exchange.offer
     if taken is None or (offer is None and exchange.refused is None):
+        return False
+    if taken.ip and any(s.kind is K.DHCP_OFFER and s.ip == taken.ip for s in exchange.answers):
         return False
     return offer is None or (taken.server != offer.server and (bool(ours) or taken.ip != offer.ip))
 

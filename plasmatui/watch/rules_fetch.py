@@ -118,6 +118,12 @@ def _initrd_missing(case: Case) -> Hit | None:
     hit = _missing(case, Role.INITRD, "the initial RAM disk")
     if hit is not None:
         return hit
+    named = [m for m in case.reading.facts.find(K.UNIT_FAILED) if m.first.code == "initrd-name"]
+    if named and case.reading.position() < ORDER[Stage.KERNEL_START]:
+        fetched = [m.last for m in case.reading.facts.find(K.IPXE_FETCHED)][-1:]
+        cause = f"The kernel's arguments name the initrd {named[0].first.file}, and no file was loaded under that name."
+        remedy = "Write `initrd --name NAME URL` and `initrd=NAME` alike in the boot script."
+        return Hit(cause, [*fetched, named[0].first], remedy=remedy)
     panic = case.reading.facts.find(K.PANIC)
     for mark in case.reading.facts.find(K.HTTP_REQUEST, K.TFTP_DONE):
         empty = mark.last.bytes == 0 and mark.bytes == 0 and mark.first.status in (200, None)

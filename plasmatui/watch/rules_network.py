@@ -31,6 +31,7 @@ LOOP_ROUNDS = 3
 _MENUS = ("74", "75", "76", "77", "78")
 """Numbers of PXE errors about boot menus and lists of boot servers."""
 
+_NO_SIZE = "Could not retrieve NBP file size"
 _UNNAMED = ("16", "53", "55", *_MENUS)
 """Numbers of PXE errors that say that an answer came, and names no file."""
 
@@ -68,6 +69,14 @@ def _secure_boot(case: Case) -> Hit | None:
     return Hit(f"The firmware refused to start {name}: Secure Boot does not trust it.", [m.first for m in refused])
 
 
+def _no_url(case: Case) -> list[Mark]:
+    """UEFI HTTP boot takes no offer whose file is no URL (EDK II, HttpBootDhcp4.c), and says then that it cannot get
+    the file's size."""
+    if not any(e.offer is not None for e in case.reading.facts.exchanges):
+        return []
+    return [m for m in open_marks(case, Stage.TFTP_LOADER, K.PXE_ERROR) if m.first.text.startswith(_NO_SIZE)]
+
+
 def _no_filename(case: Case) -> Hit | None:
     facts = case.reading.facts
     if facts.has(K.PXE_FILE) or _loader_requests(case):
@@ -76,6 +85,7 @@ def _no_filename(case: Case) -> Hit | None:
         errors = pxe_errors(case, Stage.DHCP_LOADER, *_UNNAMED)
         errors += pxe_errors(case, Stage.TFTP_LOADER, *_UNNAMED)
         errors = [m for m in errors if not nobody_offered(case, m)]
+        errors = errors or _no_url(case)
     stage = Stage.TFTP_LOADER
     if not errors:
         stage = Stage.IPXE_SCRIPT
@@ -83,7 +93,9 @@ def _no_filename(case: Case) -> Hit | None:
     if not errors:
         return None
     who = "iPXE" if stage is Stage.IPXE_SCRIPT else "The firmware"
-    if errors[0].first.code.upper() == "PXE-E55":
+    if not errors[0].first.code:
+        cause = "UEFI HTTP boot was offered addresses, but no http:// URL of a loader with option 60 `HTTPClient`."
+    elif errors[0].first.code.upper() == "PXE-E55":
         cause = "The proxy-DHCP service does not answer on port 4011 (PXE-E55); option 60 promises one."
     elif errors[0].first.code.upper()[-2:] in _MENUS:
         cause = f"DHCP promises a boot menu or boot server that is none ({errors[0].first.code}): options 43 and 60."
@@ -130,14 +142,15 @@ def _tftp_unreachable(case: Case) -> Hit | None:
     if requests:
         cause = f"The TFTP server got the request for {name}, but the transfer broke off{code}."
     else:
-        cause = f"The TFTP server does not answer the request for {name}{code}; its log shows no request."
+        cause = f"The TFTP server does not answer the request for {name}{code}; no TFTP server's log shows it."
     lines = [m.first for m in errors + requests[:1]] + [m.first for m in console[:1]]
     return Hit(cause, (lines if requests or errors else loader_acks(case) + lines))
 
 
 def _wrong_arch(case: Case) -> Hit | None:
     reading = case.reading
-    arch = next((e.arch for e in reading.loader_asks if e.arch is not None), None)
+    named = sorted(reading.loader_asks, key=lambda e: not e.file)  # what was asked where a file was named
+    arch = next((e.arch for e in named if e.arch is not None), None)
     if arch is None and not reading.facts.has(K.BOOT_REFUSED, K.PXE_ERROR, K.IPXE_ERROR):
         return None
     refused = [m for m in open_marks(case, Stage.TFTP_LOADER, K.BOOT_REFUSED) if m.first.code != "secure-boot"]
@@ -153,7 +166,8 @@ def _wrong_arch(case: Case) -> Hit | None:
         return None
     machine = f" ({_ARCH.get(arch, f'architecture {arch}')})" if arch is not None else "'s firmware"
     cause = f"The loader {name_of(name) or 'it got'} does not fit this machine{machine}."
-    asks = [s for e in reading.loader_asks for s in (e.ack or e.first,)][:1]
+    asks = [s for e in named for s in (e.ack or e.offer or e.first,)][:1]
+    refused += refused or _no_url(case)
     return Hit(cause, asks + [m.first for m in requests[:1]] + [m.first for m in refused[:2]])
 
 

@@ -25,7 +25,9 @@ STALL_DEFAULT = 300.0
 """Seconds without progress when nothing is known of usual times; firmware of servers may need minutes."""
 
 FIRMWARE_DEFAULT = 600.0
-_NETWORK_UNIT = re.compile(r"wait-online|networkd|network\.target|dhcp|network configuration|ifup", re.I)
+_NETWORK_UNIT = re.compile(
+    r"wait-online|wait for network|networkd|network\.target|dhcp|network configuration|network manager|ifup", re.I
+)
 
 
 def _dead(case: Case, marks: list[Mark]) -> list[Mark]:
@@ -179,8 +181,6 @@ def _waits(case: Case) -> Hit | None:
     line = last.first if halted else last.last
     said, remedy = (line.text or line.evidence.text).strip(), ""
     if last.kind is K.NO_BOOT_DEVICE:
-        if facts.has(K.PXE_ERROR, K.IPXE_ERROR, K.IPXE_NO_ADDRESS):
-            return None  # which say why
         tried = "It left the network boot, and the" if case.reading.network else "It did not boot from the network; the"
         cause = f"{tried} firmware finds nothing else to boot ({said})."
         remedy = (

@@ -163,7 +163,8 @@ class _Weaver:
         if self._ahead is None or signal.wall is None:
             return False
         start = self._at
-        limit = signal.wall + self._ahead - _WHOLE
+        # A card's question is logged in the second in which its ROM begins; before it, firmware takes its time.
+        limit = signal.wall + self._ahead - (0.0 if signal.kind is K.FIRMWARE else _WHOLE)
         while self._at < len(self._base):
             wall = self._base[self._at].wall
             if wall is None or wall >= limit:

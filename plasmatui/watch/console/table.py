@@ -112,6 +112,7 @@ _FIRMWARE = (
     _rule(
         K.BOOT_REFUSED,
         r"Secure Boot Violation|Image Authorization Fail|Invalid signature detected|[Vv]erification failed: \(0x1A\)"
+        r"|failed to verify with \* ACCESS DENIED|hash (?:is|and certificate are) not allowed|of the Secure Boot policy"
         r"|bad shim signature|shim_lock protocol not found"
         r"|BdsDxe: failed to (?:load|start) Boot[0-9A-F]{4} .*: (?:Access Denied|Security Violation)",
         code="secure-boot",
@@ -222,6 +223,7 @@ _LOADERS = (
 
 _KERNEL = (
     _rule(K.OUT_OF_MEMORY, r"^EFI stub: ERROR: (?P<text>Failed to (?:allocate|alloc) .*)"),
+    _rule(K.UNIT_FAILED, r"^EFI stub: ERROR: (?P<text>Failed to open file: (?P<file>\S+))", code="initrd-name"),
     _rule(K.KERNEL, r"^EFI stub: (?P<text>(?!ERROR).*)"),
     _rule(K.KERNEL, r"^(?P<text>Decompressing Linux|Booting the kernel|Uncompressing Linux)", phases=BEFORE_KERNEL),
     _rule(K.KERNEL, _STAMP + r"Linux version (?P<text>\S+)", hard=True),
@@ -325,9 +327,10 @@ RULES: Final = _FIRMWARE + _WAITS + _IPXE + _LOADERS + _KERNEL + _SYSTEM
 """In order: the first that matches a line wins, unless it lets others follow (`more`)."""
 
 LITERALS: Final = (
+    r"signature|ACCESS DENIED|not allowed|Boot policy|"
     r"Supermicro|SUPERMICRO|Super Micro|SeaBIOS|coreboot-|Machine UUID|>>Start|CLIENT |IP(?:v6)? address is|NBP"
     r"|URI:|File Size|Downloading\.|PXE-[EMT]|Error: |TLS session|Exiting |Secure Boot V|Authorization Fail"
-    r"|signature|erification failed|shim_lock|BdsDxe|mage type|No boot|Select proper|perating [Ss]ystem"
+    r"|erification failed|shim_lock|BdsDxe|mage type|No boot|Select proper|perating [Ss]ystem"
     r"|No Operating|Non-System|Booting |Megatrends|AMIBIOS|Phoenix|Press |F2|F11|!!!!|Boot Agent|Broadcom"
     r"|BIOS [DVRv]|UEFI|irmware|Lifecycle|ProLiant|Lenovo|Think|Dell|Inspur|Gigabyte|ASRock|Fujitsu|Quanta|Setup"
     r"|Initializing|Memory Test|Configuring|POST|TianoCore|EDK|Insyde|iPXE|ipxe|net\d|Next server|\.\.\.|bytes"

@@ -129,6 +129,31 @@ CASES: dict[str, tuple[tuple[str, ...], str, Verdict]] = {
         "",
         ("kernel-start", "out-of-memory", "error", "ran out of memory"),
     ),
+    "an initrd by another name": (
+        (*TO_SCRIPT, FILES, "EFI stub: ERROR: Failed to open file: other", "Could not boot: Error 0x7f04828e"),
+        "",
+        ("http-initrd", "initrd-missing", "error", "name the initrd other"),
+    ),
+    "HTTP boot without a URL, after PXE was ignored": (
+        (
+            *(AMI, PXE, "  PXE-E18: Server response timeout."),
+            ">>Start HTTP Boot over IPv4.....",
+            "  Error: Could not retrieve NBP file size from HTTP server.",
+            "  Error: Server response timeout.",
+        ),
+        asked(f"DHCPDISCOVER from {MAC} via eno1: unknown client", *OFFERED),
+        ("firmware", "no-boot-filename", "error", "no http:// URL"),
+    ),
+    "Secure Boot in another vendor's words": (
+        (AMI, PXE, LOADED, "Image failed to verify with * ACCESS DENIED *.", "Press any key to continue."),
+        "",
+        ("tftp-loader", "secure-boot-refused", "error", "Secure Boot"),
+    ),
+    "a network that does not come up": (
+        (*RUNNING, STAGE1, "[FAILED] Failed to start Wait for Network to be Configured.", UP),
+        "",
+        ("installer-up", "installer-no-network", "error", "has no address"),
+    ),
     "memory that ran out later": (
         (*RUNNING, UP, "[  900.1] Out of memory: Killed process 812 (nix) total-vm:12000000kB"),
         "",
