@@ -146,6 +146,15 @@ async def test_the_bar_is_loud_about_who_waits_and_what_failed(cockpit) -> None:
         assert sum("waits for you" in toast for toast in ui.toasts()) == 1, "the same question is told once"
 
 
+async def test_the_bar_takes_no_row_from_the_grid(cockpit) -> None:
+    made = world()
+    async with cockpit(made, size=(120, 50)) as ui:
+        assert ui.main.bars.jobs
+        assert ui.main.query_one("#detail").has_class("on")
+        for node in made.nodes:
+            await ui.settle(lambda name=node.name: f"\n  {name} " in ui.text())
+
+
 async def test_the_bar_in_ascii(cockpit) -> None:
     async with cockpit(world(), ascii=True) as ui:
         assert ui.text().isascii()

@@ -22,7 +22,7 @@ PANE_ROWS, PANE_LEAST = 36, 20
 """Lines of the terminal from which on the detail pane is open by itself, and below which it cannot be opened."""
 
 BARS, PANE_SHORTEST = 3, 12
-"""Lines of the bars above and below the view, and of the pane at least."""
+"""Lines of the bars above and below the view at least, and of the pane."""
 
 STAGES = 2.0
 """Seconds between two looks at how long running stages have taken."""
@@ -75,7 +75,7 @@ class NodesView(FilteringView):
     def _share_height(self) -> None:
         """The pane takes what the rows leave, and a third at least."""
         part = 0.7 if self.detail.has_class("big") else 0.35
-        lines = self.app.size.height - BARS
+        lines = self.size.height or self.app.size.height - BARS  # an operation that runs has a line of its own
         self.detail.styles.height = max(PANE_SHORTEST, int(part * lines), lines - len(self.context.store.nodes) - 1)
 
     def _open_pane(self, on: bool) -> None:
