@@ -44,7 +44,7 @@ def give_order(settings: Settings, order: Order, node_set: str, options: OrderOp
         refused = plan.refused and not options.override_quorum
         return REFUSED if refused or (plan.locked and not options.break_lock) else DONE
     check_guard(plan, options)
-    warn_of_skipped(plan)
+    warn_of_skipped(plan, options.as_json)
     confirm(plan, options)
     # The plan's order, which holds the disks that were confirmed.
     request = wire.StartOrder(plan.order, _taking_part(plan), plan.pace, options.override_quorum, options.break_lock)

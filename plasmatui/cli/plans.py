@@ -45,11 +45,16 @@ def _json(plan: Plan) -> dict[str, Any]:
                 "disks": [_disk_json(disk) for disk in node.disks],
                 "notes": list(node.notes),
                 "diff": node.diff,
-                "error": json_error("skipped" if node.skipped else "", node.skipped),
+                "error": _error_json(node),
             }
             for node in plan.nodes
         },
     }
+
+
+def _error_json(node: NodePlan) -> dict[str, str] | None:
+    """Why a node is left out; None when it is not."""
+    return json_error((node.error or "skipped") if node.skipped else "", node.skipped)
 
 
 def _step_json(step: Step) -> dict[str, Any]:
@@ -183,8 +188,8 @@ def _quoted(phrase: str) -> str:
     return shlex.quote(phrase)
 
 
-def warn_of_skipped(plan: Plan) -> None:
-    """Say which nodes are left out and why.
+def warn_of_skipped(plan: Plan, as_json: bool) -> None:
+    """Say which nodes are left out and why; in JSON when all are, since nothing else will tell it then.
 
     Raises:
         Failure: all of them are.
@@ -193,9 +198,12 @@ def warn_of_skipped(plan: Plan) -> None:
         if node.skipped:
             note(f"plasmatui: {node.node} is left out: {_without_name(node, node.skipped)}")
     if all(node.skipped for node in plan.nodes):
+        if as_json:
+            print_json({"nodes": {node.node: {"ok": False, "error": _error_json(node)} for node in plan.nodes}})
         names = fold(node.node for node in plan.nodes)
         hint = f"plasmatui boot {names}, or plasmatui provision {names} for both in one"
-        raise Failure(USAGE, f"nothing to do: {_left_out(plan)}", hint if isinstance(plan.order, InstallOrder) else "")
+        code = FAILED if all(node.error for node in plan.nodes) else USAGE
+        raise Failure(code, f"nothing to do: {_left_out(plan)}", hint if isinstance(plan.order, InstallOrder) else "")
 
 
 def confirm(plan: Plan, options: OrderOptions) -> None:

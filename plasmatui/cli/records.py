@@ -30,7 +30,7 @@ def print_outcome(
     for skipped in plan.nodes if plan is not None else ():
         if skipped.skipped and skipped.node not in records:
             records[skipped.node] = NodeRecord(
-                skipped.node, OperationState.FAILED, error="skipped", message=skipped.skipped
+                skipped.node, OperationState.FAILED, error=skipped.error or "skipped", message=skipped.skipped
             )
     failed = sum(node.state is not OperationState.DONE for node in records.values())
     if as_json:

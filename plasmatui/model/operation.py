@@ -275,6 +275,7 @@ class NodePlan(msgspec.Struct, frozen=True):
         notes: what a person should know before (waits for another operation; VMs and where they go).
         disks: disks that would be wiped, as far as they are known.
         diff: how the inventory file would be changed; empty where it stays.
+        error: id of what keeps it out ("bmc-auth", "no-bmc"), where that has one.
     """
 
     node: str
@@ -283,6 +284,7 @@ class NodePlan(msgspec.Struct, frozen=True):
     notes: tuple[str, ...] = ()
     disks: tuple[Disk, ...] = ()
     diff: str = ""
+    error: str = ""
 
 
 class Plan(msgspec.Struct, frozen=True):

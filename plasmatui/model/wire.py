@@ -18,7 +18,7 @@ from plasmatui.model.pxe import *
 from plasmatui.model.requests import *
 from plasmatui.model.words import Role
 
-PROTOCOL = 19
+PROTOCOL = 20
 """Raised whenever a struct here changes in a way that an older side cannot read."""
 
 MAX_FRAME = 16 * 1024 * 1024

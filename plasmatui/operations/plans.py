@@ -50,7 +50,7 @@ def queued(node: str, holder: int) -> str:
 def _node_plan(kind: Kind, order: Order, node: str, site: Site, locks: Locks) -> NodePlan:
     problem = obstacle(kind, node, site)
     if problem is not None:
-        return NodePlan(node, skipped=problem.message)
+        return NodePlan(node, skipped=problem.message, error=problem.id)
     holder = locks.holder(node)
     return NodePlan(node, kind.steps(order, node, site), notes=(queued(node, holder),) if holder else ())
 

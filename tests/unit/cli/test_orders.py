@@ -147,6 +147,8 @@ def test_nothing_is_started_when_every_node_is_left_out(cli: Cli, engine: FakeEn
     assert outcome.code == 2
     assert "left out" in outcome.err
     assert "plasmatui boot node04" in outcome.err
+    told = cli("install", "node04", "--confirm", "node04", "--json")
+    assert (told.code, told.json["nodes"]["node04"]["error"]["id"]) == (2, "skipped")
     plan = cli("install", "node04", "--plan")
     assert "nothing to do" in plan.out
     assert "--confirm" not in plan.out
