@@ -153,6 +153,11 @@ class EnginePaths:
         return self.state / "known_hosts"
 
     @property
+    def screen(self) -> Path:
+        """Where this user left the screen."""
+        return state_root() / "screens" / f"{self.key}.json"
+
+    @property
     def log(self) -> Path:
         """The engine's own log."""
         return self.state / "engine.log"

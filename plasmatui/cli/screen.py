@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from plasmatui.cli.check import WrongInventoryError, refuse_wrong_inventory
 from plasmatui.cli.failure import USAGE, Failure
-from plasmatui.cli.settings import SIM_NODES, NoInventoryError, Settings
+from plasmatui.cli.settings import SIM_NODES, NoInventoryError, Settings, found_everywhere
 
 if TYPE_CHECKING:
     from plasmatui.inventory.inventory import Diagnostic
@@ -26,6 +26,7 @@ def open_screen(settings: Settings) -> int:
     Raises:
         Failure: this is no terminal; or there is no usable inventory, and the operator left it at that.
     """
+    from plasmatui.paths import engine_paths
     from plasmatui.ui.options import TuiOptions
     from plasmatui.ui.start import NoTerminalError, check_terminal, start
 
@@ -42,6 +43,8 @@ def open_screen(settings: Settings) -> int:
             ascii=settings.ascii,
             mouse=settings.mouse,
             connect=_connector(path, settings) if settings.sim is not None else None,
+            command=_command(path, settings),
+            keep=engine_paths(path).screen,
         )
     )
 
@@ -101,6 +104,13 @@ def _excerpt(diagnostic: Diagnostic) -> list[str]:
     if text and not _SECRET.search(text) and len(text) < 200:
         lines += [f"{place.line:>6} | {text}", f"{'':>6} | {' ' * (place.column - 1)}^"]
     return lines
+
+
+def _command(path: Path, settings: Settings) -> tuple[str, ...]:
+    """How a command for this rack begins, wherever it is typed."""
+    if settings.sim is not None:
+        return ("plasmatui", "--sim", str(settings.sim))
+    return ("plasmatui",) if path in found_everywhere() else ("plasmatui", "-i", str(path))
 
 
 def _check_before_start(path: Path) -> None:

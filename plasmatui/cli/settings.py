@@ -88,6 +88,11 @@ def find_inventory(given: Path | None) -> Path:
     )
 
 
+def found_everywhere() -> tuple[Path, ...]:
+    """Inventories that are found without being named, whatever the directory one works in."""
+    return tuple(place.resolve() for place in (config_dir() / "inventory.yaml", SYSTEM_INVENTORY))
+
+
 def _existing(path: Path, source: str) -> Path:
     path = Path(os.path.expanduser(path))
     if not path.exists():

@@ -364,6 +364,7 @@ ACTIONS: tuple[Action, ...] = (
        help="First steps, the inventory, every task by itself."),
     _a("start.leave", "q esc ctrl+c", "Leave", "leave", footer="leave"),
     _a("dialog.accept", "y", "Yes, do it", "", help="Level 2 ignores it for the first 500 ms. Level 3 wants a text."),
+    _a("dialog.copy", "=", "Copy the command line that does the same", "", help="Of the plan that is shown."),
     _a("dialog.cancel", "esc n", "Cancel", ""),
     _a("dialog.move", "tab shift+tab", "Next field, previous field", ""),
 )  # fmt: skip

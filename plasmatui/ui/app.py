@@ -8,11 +8,13 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual.app import ScreenStackError
 from textual.filter import LineFilter
+from textual.notifications import Notify
 from textual.screen import Screen
+from textual.theme import Theme
 
 from plasmatui.ui import crash, themes
 from plasmatui.ui.asciifilter import AsciiFilter
@@ -26,6 +28,7 @@ from plasmatui.ui.options import TuiOptions
 from plasmatui.ui.resume import resume_after_stops
 from plasmatui.ui.screens.main import MainScreen
 from plasmatui.ui.store import Store
+from plasmatui.ui.toasts import too_many
 from plasmatui.ui.typeahead import TypeAheadApp
 from plasmatui.ui.widgets import chops
 
@@ -40,7 +43,8 @@ class PlasmatuiApp(TypeAheadApp, ContextApp, inherit_bindings=False):  # a prior
     def __init__(self, options: TuiOptions, *, clock: Callable[[], float] = time.time) -> None:
         self.no_colour = bool(os.environ.get("NO_COLOR"))
         found, self._theme_problems = themes.load_themes()
-        name = themes.NO_COLOUR if self.no_colour else options.theme or themes.DEFAULT
+        self._few = themes.few_colours()
+        name = themes.wanted(options.theme)
         super().__init__(ansi_color=True if name in found and found[name].theme.ansi else None)
         self.set_reactive(ContextApp.ansi_color, None)
         keymap, self._keymap_problems = load_keymap()
@@ -56,6 +60,7 @@ class PlasmatuiApp(TypeAheadApp, ContextApp, inherit_bindings=False):  # a prior
         else:
             self._theme_problems.append(f"no theme {name!r}; themes: {', '.join(found)}")
             self.theme = themes.DEFAULT if themes.DEFAULT in found else "textual-dark"
+        self.theme_chosen = ""
         self._link_task: asyncio.Task[None] | None = None
         self.crash_lines: tuple[str, ...] = ()
 
@@ -68,10 +73,16 @@ class PlasmatuiApp(TypeAheadApp, ContextApp, inherit_bindings=False):  # a prior
         filters = super().get_line_filters()
         return [*filters, AsciiFilter()] if self.context.options.ascii else filters
 
+    def _theme_changed(self, theme: Theme) -> None:
+        """A terminal of few colours may show the background of a theme's cursor as any other: it is reversed there."""
+        self.set_class(self._few and not theme.ansi, "few")
+
     def get_default_screen(self) -> Screen[object]:
         return MainScreen(id="main")
 
     def on_mount(self) -> None:
+        self.theme_changed_signal.subscribe(self, self._theme_changed, immediate=True)
+        self._theme_changed(self.current_theme)
         self._link_task = asyncio.create_task(self.context.link.run(), name="engine-link")
         self._link_task.add_done_callback(self._link_ended)
         if not self.is_headless:
@@ -81,6 +92,13 @@ class PlasmatuiApp(TypeAheadApp, ContextApp, inherit_bindings=False):  # a prior
             if problems:
                 self.notify("\n".join(problems[:6]), title=title, severity="warning", timeout=15, markup=False)
 
+    def exit(self, result: int | None = None, return_code: int = 0, message: Any = None) -> None:
+        """Leave; where the screen was is kept."""
+        for screen in self.screen_stack:
+            if isinstance(screen, MainScreen) and screen.opened:
+                screen.keeper.leave()
+        super().exit(result, return_code, message)
+
     async def on_unmount(self) -> None:
         """Leave the engine; it goes on."""
         await self.context.hub.stop()
@@ -88,6 +106,11 @@ class PlasmatuiApp(TypeAheadApp, ContextApp, inherit_bindings=False):  # a prior
             self._link_task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._link_task
+
+    def on_notify(self, event: Notify) -> None:
+        """A toast comes; older ones make room for it."""
+        for notification in too_many(self._notifications, self.size.height):
+            self._unnotify(notification, refresh=False)
 
     def _link_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -98,9 +121,9 @@ class PlasmatuiApp(TypeAheadApp, ContextApp, inherit_bindings=False):  # a prior
         """Use a theme; returns what is wrong, "" when nothing is."""
         if name not in self.theme_names:
             return f"no theme {name!r}; themes: {', '.join(self.theme_names)}"
-        if self.no_colour and name != themes.NO_COLOUR:
+        if self.no_colour and name != themes.SIXTEEN:
             return "NO_COLOR is set: only the theme ansi-16 sends no colours"
-        self.theme = name
+        self.theme = self.theme_chosen = name
         return ""
 
     def _handle_exception(self, error: Exception) -> None:

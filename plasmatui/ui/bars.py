@@ -105,14 +105,38 @@ def past_parts(context: Context, width: int) -> tuple[list[Part], list[Part]]:
     return left, [(keys, "role-busy")]
 
 
-def key_parts(context: Context, scope: str, width: int) -> list[Part]:
-    """The footer: keys of the scope, as many as fit whole, then the global ones; what cannot be done now is dim."""
-    if scope == "writing":
-        return _writing_keys()
-    last = _keys_of(context, "global")
-    room = width - sum(len(text) for entry in last for text, _ in entry)
+VIEWS = {"nodes": "nodes", "consoles": "consoles", "logs": "logs", "operations": "ops", "health": "health",
+         "boot": "boot"}  # fmt: skip
+"""The views that have digits, with what the second line calls them."""
+
+
+def view_parts(context: Context, shown: str, room: int) -> list[Part]:
+    """The views with their keys, the one in sight marked; in short where there is little room, else nothing."""
     parts: list[Part] = []
-    for entry in _keys_of(context, scope):
+    for name, word in VIEWS.items():
+        here = name == shown
+        parts.append((f" {context.keymap.first(f'global.{name}')}", "bold role-busy"))
+        parts.append((f"[{word}]" if here else f" {word}", "bold" if here else "role-muted"))
+    if sum(len(text) for text, _ in parts) + 3 > room:
+        keys = [context.keymap.first(f"global.{name}") for name in VIEWS]
+        parts = [(f" {keys[0]}-{keys[-1]}", "bold role-busy"), (" views", "role-muted")]
+        if sum(len(text) for text, _ in parts) + 3 > room:
+            return []
+    return [*parts, (" ", "")]
+
+
+def key_parts(context: Context, scope: str, width: int) -> list[Part]:
+    """The footer: keys of the scope, as many as fit whole, then the global ones; what cannot be done now is dim. While
+    somebody writes: the keys after the prefix, and the one that lists them all."""
+    parts: list[Part] = []
+    last = _keys_of(context, "global")
+    entries = _keys_of(context, scope)
+    if scope == "writing":
+        parts = [(" WRITE ", "reverse role-write"), (" ctrl+e, then ", "bold role-write")]
+        *entries, help_entry = _keys_of(context, scope)
+        last = [help_entry]
+    room = width - sum(len(text) for entry in [parts, *last] for text, _ in entry)
+    for entry in entries:
         size = sum(len(text) for text, _ in entry)
         if size <= room:
             room -= size
@@ -129,11 +153,3 @@ def _keys_of(context: Context, scope: str) -> list[list[Part]]:
             style = "dim role-muted" if off else "bold role-write" if action.acts else "bold role-busy"
             entries.append([(f" {key}", style), (f" {action.footer} ", "dim role-muted" if off else "")])
     return entries
-
-
-def _writing_keys() -> list[Part]:
-    parts: list[Part] = [(" WRITE ", "reverse role-write"), (" ctrl+e, then", "bold role-write")]
-    for action in ACTIONS:
-        if action.scope == "writing":
-            parts += [(f"  {action.keys[0]}", "bold role-busy"), (f" {action.footer}", "")]
-    return parts

@@ -201,6 +201,15 @@ def _plain(text: str, limit: int = 40) -> Cell:
 STAGE = 22
 """Cells for the longest stage with its percentage, or with how it compares with the usual."""
 
+
+def _tells(state: NodeState) -> bool:
+    """Whether a boot says more of a node than how it stands otherwise."""
+    return state.stage is not None and state.stage.outcome in ("running", "stopped")
+
+
+_ODD = frozenset((role("warning"), role("error"), role("busy")))
+"""Colour roles of a standing that a narrow screen, which has no column for it, shows in place of the last stage."""
+
 HEALTH_LEAST = 152
 """Narrowest screen with a column for the health; below, an unwell node shows it in place of its lifecycle."""
 
@@ -270,6 +279,9 @@ def row_cells(
         cells["event"] = _cell(clean_line(f"{LOCKED} by {state.lock.by}: {state.lock.reason}", 240), "warning")
     if "stage" in cells and state.stage is not None:
         cells["stage"] = stage_cell(state, glyph, now)
+    if "stage" in cells and "lifecycle" not in cells and not state.operation and not _tells(state):
+        standing = _standing(node, state, glyph)
+        cells["stage"] = standing if standing.style in _ODD else cells["stage"]
     if "stage" in cells and work is not None:
         cells["stage"] = work_cell(cells["stage"], state, *work, glyph)
     return cells

@@ -67,6 +67,14 @@ class Context:
             return not_of_the_past(self.store.past)
         return ""
 
+    def cli(self, *words: str) -> str:
+        """A command line for the rack that is shown, as it can be pasted into a shell."""
+        return shlex.join((*self.options.command, *words))
+
+    def same_as(self, command: str) -> str:
+        """The engine's command line `plasmatui ...` for the rack that is shown: it does not know how we were called."""
+        return f"{shlex.join(self.options.command)}{command.removeprefix('plasmatui')}"
+
     def targets(self) -> tuple[str, ...]:
         """Nodes that an order would go to: the marked ones in the grid's order, else the one under the cursor."""
         if self.marks:
@@ -84,8 +92,3 @@ class ContextApp(PacedApp[int]):
 def context_of(node: DOMNode) -> Context:
     """The context of the app that a widget or screen belongs to."""
     return cast(ContextApp, node.app).context
-
-
-def cli(*words: str) -> str:
-    """A command line that does the same, as it can be pasted into a shell."""
-    return shlex.join(("plasmatui", *words))

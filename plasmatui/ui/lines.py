@@ -1,4 +1,5 @@
-"""Two widgets for clean text in colour roles: one line, and many that can be scrolled. Text is never markup here."""
+"""Widgets for clean text in colour roles: one line, a paragraph, and many lines that can be scrolled. Text is never
+markup here."""
 
 from __future__ import annotations
 
@@ -16,13 +17,14 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from plasmatui.text import clean_line, is_clean
-from plasmatui.ui.widgets.drawing import Styles
+from plasmatui.ui.widgets.drawing import Styles, shortened
 
 Part = tuple[str, str]
 """Text and its style: "" or names such as "role-ok", "bold", "bold role-error"."""
 
 
-def _clean(parts: Sequence[Part]) -> tuple[Part, ...]:
+def clean_parts(parts: Sequence[Part]) -> tuple[Part, ...]:
+    """The parts as they may be drawn."""
     return tuple((text if is_clean(text) else clean_line(text), style) for text, style in parts)
 
 
@@ -44,7 +46,7 @@ class Line(Widget):
 
     def say(self, left: Sequence[Part], right: Sequence[Part] = ()) -> None:
         """Show these parts."""
-        new = (_clean(left), _clean(right))
+        new = (clean_parts(left), clean_parts(right))
         if new == (self._left, self._right):
             return
         width = self.size.width
@@ -73,7 +75,7 @@ class Line(Widget):
         right = Strip([Segment(text, self._styles[style] if style else base) for text, style in self._right])
         room = max(0, width - right.cell_length)
         left = Strip([Segment(text, self._styles[style] if style else base) for text, style in self._left])
-        return Strip.join([left.crop_extend(0, room, base), right]).crop_extend(0, width, base)
+        return Strip.join([shortened(left, room, base), right]).crop_extend(0, width, base)
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class TextLine:
 
 def text_line(*parts: Part, key: str = "") -> TextLine:
     """A line from clean or unclean parts."""
-    return TextLine(_clean(parts), key)
+    return TextLine(clean_parts(parts), key)
 
 
 def _cut(text: str, cells: int) -> tuple[str, str]:

@@ -6,9 +6,15 @@ import re
 import time
 from dataclasses import dataclass
 
+from rich.cells import cell_len
+
 from plasmatui.model.boot import LogFilter, LogLine
 from plasmatui.ui.lines import Part
 from plasmatui.ui.spans import span_text
+from plasmatui.ui.widgets.drawing import fit
+
+NAME = 14
+"""Cells for the name of a node at most."""
 
 STAMPS = ("time", "date", "none")
 
@@ -67,7 +73,9 @@ def line_parts(line: LogLine, look: Look, sign: str) -> list[Part]:
     gap = "" if look.narrow else " "
     parts.append((f"{gap}{sign if marked else ' '}{kind}", "role-mark" if marked else "role-muted"))
     if look.node:
-        parts.append((f"{line.node[:14]:<{6 if look.narrow else 10}} ", "bold" if line.node else ""))
+        least = 6 if look.narrow else 10
+        name = fit(line.node, max(least, min(cell_len(line.node), NAME)))
+        parts.append((f"{name} ", "bold" if line.node else ""))
     parts.append((text, _ROLES.get(line.severity, "")))
     return parts
 

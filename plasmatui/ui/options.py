@@ -50,6 +50,8 @@ class TuiOptions:
         ascii: no character outside ASCII is drawn.
         mouse: the terminal reports the mouse to us.
         connect: how to reach the engine; None is the engine of `inventory` on this machine.
+        command: the program as it was called, with the options that name the rack: what command lines begin with.
+        keep: file in which the place of the screen is kept for the next time; None keeps nothing.
     """
 
     inventory: Path
@@ -58,6 +60,8 @@ class TuiOptions:
     ascii: bool = False
     mouse: bool = True
     connect: Connect | None = None
+    command: tuple[str, ...] = ("plasmatui",)
+    keep: Path | None = None
 
     def connector(self) -> Connect:
         """The way to the engine that these options name."""

@@ -5,10 +5,13 @@ A file names colours and colour roles. The roles are what states are drawn in, b
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+from textual import constants
 from textual.color import Color, ColorParseError
 from textual.theme import BUILTIN_THEMES, Theme
 
@@ -18,8 +21,8 @@ from plasmatui.inventory.tree import shown
 from plasmatui.paths import config_dir
 
 DEFAULT = "dark"
-NO_COLOUR = "ansi-16"
-"""Used with NO_COLOR: the only kind of theme with which no colour code at all is sent."""
+SIXTEEN = "ansi-16"
+"""Used on terminals of sixteen colours, and with NO_COLOR: the only kind of theme with which no colour is sent then."""
 
 ROLES = ("ok", "down", "unknown", "busy", "warning", "error", "muted", "mark", "write", "cursor")
 
@@ -61,6 +64,19 @@ def packaged_dir() -> Path:
 
 def user_dir() -> Path:
     return config_dir() / "themes"
+
+
+def few_colours() -> bool:
+    """Whether the terminal has sixteen colours at most, as `TERM` and `COLORTERM` tell."""
+    console = Console(color_system=constants.COLOR_SYSTEM)  # type: ignore[arg-type]
+    return console.color_system == "standard"
+
+
+def wanted(theme: str) -> str:
+    """The name of the theme to use where `theme` was asked for, "" for the usual one."""
+    if os.environ.get("NO_COLOR"):
+        return SIXTEEN
+    return theme or (SIXTEEN if few_colours() else DEFAULT)
 
 
 def load_themes() -> tuple[dict[str, ThemeFile], list[str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -156,7 +155,7 @@ class WelcomeApp(PacedApp[Wish], inherit_bindings=False):
 
     def __init__(self, trouble: Trouble, *, theme: str = "", ascii_only: bool = False) -> None:
         found, _ = themes.load_themes()
-        name = themes.NO_COLOUR if os.environ.get("NO_COLOR") else theme
+        name = themes.wanted(theme)
         name = name if name in found else themes.DEFAULT
         super().__init__(ansi_color=True if name in found and found[name].theme.ansi else None)
         self._trouble = trouble

@@ -19,12 +19,14 @@ from plasmatui.ui.context import Context, context_of
 from plasmatui.ui.keymap import typed
 from plasmatui.ui.lines import Line, LinesPane, Part, TextLine, text_line
 from plasmatui.ui.pacing import PacedScreen
+from plasmatui.ui.paragraph import Paragraph
+from plasmatui.ui.toosmall import TooSmall
 
 GUARD = 0.5
 """Seconds during which a level 2 question ignores `y`, so that a key meant for what was there before does nothing."""
 
-AROUND = 8
-"""Lines of a question beside its text: frame, options, verdict, phrase, choices."""
+AROUND = 5
+"""Lines of a question beside its text and its paragraphs: frame, phrase, choices."""
 
 Answer = TypeVar("Answer")
 
@@ -55,6 +57,10 @@ class Dialog(PacedScreen[Answer], ModalScreen[Answer]):
         frame = Vertical(*self.contents(), id="frame")
         frame.border_title = self._title.replace("[", "\\[")
         yield frame
+        yield TooSmall()
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.query_one(TooSmall).look(self, event.size)
 
     def contents(self) -> Sequence[Widget]:
         """What stands in the frame."""
@@ -108,7 +114,7 @@ class Confirm(Dialog[Answer]):
         self.blocked = ""
         self._shown_at = 0.0
         self.body = LinesPane(id="body", wrap=True)
-        self.verdict = Line(id="verdict")
+        self.verdict = Paragraph(id="verdict")
         self.phrase_line = Line(id="phrase-line")
         self.phrase_input = PhraseInput(id="phrase", select_on_focus=False)
         self.phrase_input.cursor_blink = False
@@ -128,12 +134,21 @@ class Confirm(Dialog[Answer]):
         self.query_one("#cancel").focus()
         self._fit()
 
-    def on_resize(self) -> None:
+    def on_resize(self, event: events.Resize) -> None:
         self._fit()
+
+    def on_paragraph_grown(self, event: Paragraph.Grown) -> None:
+        event.stop()
+        self._fit()
+
+    def paragraphs(self) -> Sequence[Paragraph]:
+        """What stands around the text, in as many lines as it needs."""
+        return (self.verdict,)
 
     def _fit(self) -> None:
         """The text takes what the lines around it leave, so that question and answers never fall off the screen."""
-        self.body.styles.max_height = max(3, int(self.app.size.height * 0.9) - AROUND)
+        around = AROUND + sum(each.height for each in self.paragraphs() if each.display)
+        self.body.styles.max_height = max(3, int(self.app.size.height * 0.9) - around)
 
     def question(self, lines: Sequence[TextLine], level: int, *, phrase: str = "", blocked: str = "") -> None:
         """Show what is asked. `blocked` says why it cannot be accepted."""

@@ -18,7 +18,8 @@ from plasmatui.ui import glyphs
 from plasmatui.ui.columns import boot_text
 from plasmatui.ui.dialogs.base import Confirm
 from plasmatui.ui.dialogs.planlines import plan_head, refusal, step_lines
-from plasmatui.ui.lines import Line, Part, TextLine, text_line
+from plasmatui.ui.lines import Part, TextLine, text_line
+from plasmatui.ui.paragraph import Paragraph, Unit
 
 PARALLEL = (0, 1, 4, 16, 64)
 """Nodes at once; 0 leaves it to the inventory's policy."""
@@ -34,6 +35,9 @@ BREAK = "L"
 
 OVERRIDE = "v"
 """The key that asks for the guard to be overridden."""
+
+SAME = "="
+"""The key that copies the command line that does the same."""
 
 Request = wire.StartOrder | wire.RetryOperation
 
@@ -57,22 +61,17 @@ class Option:
             self.chosen = self.letters.index(key)
         return True
 
-    def parts(self) -> list[Part]:
-        """How it is shown."""
+    def units(self) -> list[Unit]:
+        """How it is shown: each value with its letter."""
         if len(self.letters) == 1:
-            return [
-                (f" {self.letters}", "bold role-busy"),
-                (f" {self.name}: ", ""),
-                (self.values[self.chosen], "bold"),
-                ("  ", ""),
-            ]
-        parts: list[Part] = [(f"{self.name}: ", "")] if self.name else []
+            name: Part = (f" {self.name}: ", "")
+            return [((f" {self.letters}", "bold role-busy"), name, (self.values[self.chosen], "bold"), ("  ", ""))]
+        units: list[Unit] = [((f"{self.name}: ", ""),)] if self.name else []
         for place, value in enumerate(self.values):
-            parts.append((f" {self.letters[place]} ", "bold role-busy"))
-            parts.append(
-                (f"({value})" if place == self.chosen else f" {value} ", "reverse" if place == self.chosen else "")
-            )
-        return parts
+            here = place == self.chosen
+            shown: Part = (f"({value})", "reverse") if here else (f" {value} ", "")
+            units.append(((f" {self.letters[place]} ", "bold role-busy"), shown))
+        return units
 
 
 class OrderDialog(Confirm[Request]):
@@ -95,7 +94,7 @@ class OrderDialog(Confirm[Request]):
         self.parallel = Option("at once", tuple("policy" if n == 0 else str(n) for n in PARALLEL), "a")
         self.stagger = Option("apart", tuple(f"{s:g}s" for s in STAGGER), "t")
         self.per_rack = Option("per rack", tuple("policy" if n == 0 else str(n) for n in PER_RACK), "k")
-        self._option_lines = [Line(id="options"), Line(id="pace")]
+        self._option_lines = [Paragraph(id="options"), Paragraph(id="pace")]
         self._planning: asyncio.Task[None] | None = None
         self._overriding = False
         self._override = ""
@@ -103,6 +102,9 @@ class OrderDialog(Confirm[Request]):
 
     def contents(self) -> Sequence[Widget]:
         return (*self._option_lines, *super().contents())
+
+    def paragraphs(self) -> Sequence[Paragraph]:
+        return (*self._option_lines, *super().paragraphs())
 
     def on_mount(self) -> None:
         for line, options in zip(self._option_lines, (self.options(), self._paces()), strict=True):
@@ -156,11 +158,20 @@ class OrderDialog(Confirm[Request]):
             self._overriding = True
             self._show_plan(self.plan)
             return True
+        if key == SAME and self.plan is not None:
+            self.copy_command(self.plan.cli)
+            return True
         if key == BREAK and self.plan is not None and self._may_break(self.plan):
             self._break_lock = True
             self._show_plan(self.plan)
             return True
         return await super().pressed(key)
+
+    def copy_command(self, command: str) -> None:
+        """Give the command line to the clipboard."""
+        from plasmatui.ui import clipboard
+
+        self.notify(clipboard.copy(self.app, self.context.same_as(command)), markup=False)
 
     def _may_override(self, plan: Plan) -> bool:
         return bool(plan.refused) and not self._override and self.context.role is Role.ADMIN
@@ -170,8 +181,8 @@ class OrderDialog(Confirm[Request]):
 
     def _changed(self) -> None:
         """Another choice: what is shown is no longer what would be done."""
-        self._option_lines[0].say([part for option in self.options() for part in option.parts()])
-        self._option_lines[1].say([part for option in self._paces() for part in option.parts()])
+        for line, options in zip(self._option_lines, (self.options(), self._paces()), strict=True):
+            line.say_units([unit for option in options for unit in option.units()])
         self.plan, self._overriding, self._override, self._break_lock = None, False, "", False
         order = self.order()
         if self._planning is not None:
@@ -239,7 +250,11 @@ class OrderDialog(Confirm[Request]):
         lines = [*plan_head(self.context, plan), text_line(("", ""))]
         for node in plan.nodes:
             lines += [self._target(node.node, self._note(node)), *step_lines(node)]
-        return [*lines, text_line(("", "")), text_line(("same as: ", "role-muted"), (plan.cli, "role-muted"))]
+        return [*lines, text_line(("", "")), text_line(*self._same_as(plan.cli))]
+
+    def _same_as(self, command: str) -> tuple[Part, ...]:
+        shown = self.context.same_as(command)
+        return ("same as: ", "role-muted"), (shown, "role-muted"), (f"  {SAME} copies it", "role-busy")
 
     @staticmethod
     def _note(node: NodePlan) -> Part:

@@ -13,7 +13,8 @@ from plasmatui.model.retries import plan_of_retry
 from plasmatui.model.words import OperationState
 from plasmatui.ui.dialogs.base import Confirm, ConfirmDialog
 from plasmatui.ui.dialogs.order import Option, OrderDialog, Request
-from plasmatui.ui.lines import Line, TextLine, text_line
+from plasmatui.ui.lines import TextLine, text_line
+from plasmatui.ui.paragraph import Paragraph
 from plasmatui.ui.works import order_text, running_step
 
 DESTROYING = frozenset(("again", "wipe"))
@@ -45,16 +46,19 @@ class AnswerDialog(Confirm[wire.ReleaseOperation]):
         super().__init__(f"{node.node} asks (operation {record.number}: {order_text(record)})")
         self._number, self._node = record.number, node
         self.answer = Option("answer", node.answers, _letters(node.answers), -1)
-        self._options = Line(id="options")
+        self._options = Paragraph(id="options")
 
     def contents(self) -> Sequence[Widget]:
         return (self._options, *super().contents())
+
+    def paragraphs(self) -> Sequence[Paragraph]:
+        return (self._options, *super().paragraphs())
 
     def on_mount(self) -> None:
         self._ask()
 
     def _ask(self) -> None:
-        self._options.say(self.answer.parts())
+        self._options.say_units(self.answer.units())
         if self.answer.chosen < 0:
             self.question(self._lines(), 1, blocked="choose an answer by its letter")
             return
@@ -75,7 +79,7 @@ class AnswerDialog(Confirm[wire.ReleaseOperation]):
         lines.append(text_line(("its last steps:", "role-muted")))
         for step in node.steps[-4:]:
             lines.append(text_line((f"  {step.text}: {step.result or 'running'}  {step.message}", "role-muted")))
-        command = f"plasmatui ops release {self._number} {node.node} ANSWER"
+        command = self.context.cli("ops", "release", str(self._number), node.node, "ANSWER")
         lines.append(text_line(("same as: ", "role-muted"), (command, "role-muted")))
         return lines
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from plasmatui.ui.context import cli
 from plasmatui.ui.screens.base import View
+from plasmatui.ui.widgets.drawing import fit
 
 if TYPE_CHECKING:
     from plasmatui.ui.screens.main import MainScreen
@@ -98,11 +98,11 @@ class ActingView(View):
             "address": node.provisioning_ip or node.production_ip,
             "MAC": "\n".join(node.macs),
             "row": self.row_text(name),
-            "CLI command: state": cli("nodes", name),
-            "CLI command: console": cli("console", name),
-            "CLI command: power on": cli("power", "on", ",".join(self.targets()) or name),
+            "CLI command: state": self.context.cli("nodes", name),
+            "CLI command: console": self.context.cli("console", name),
+            "CLI command: power on": self.context.cli("power", "on", ",".join(self.targets()) or name),
         }
-        items = [MenuItem(key, key, text.replace("\t", "  ")[:60]) for key, text in texts.items() if text]
+        items = [MenuItem(key, key, fit(text.replace("\t", "  "), 44).rstrip()) for key, text in texts.items() if text]
 
         def chosen(key: str | None) -> None:
             if key:

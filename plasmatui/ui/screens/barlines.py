@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.cells import cell_len
 from textual.screen import Screen
 
 from plasmatui.ui import bars
@@ -36,8 +37,11 @@ class Bars:
         """Everything, for the view in sight."""
         self.say_status(context, fresh)
         self.say_jobs(context)
-        self._crumbs.say(view.crumbs())
-        self.keys.say(bars.key_parts(context, view.footer, self._screen.size.width))
+        width = self._screen.size.width
+        crumbs = view.crumbs()
+        room = width - sum(cell_len(text) for text, _ in crumbs)
+        self._crumbs.say(crumbs, bars.view_parts(context, view.SCOPE, room))
+        self.keys.say(bars.key_parts(context, view.footer, width))
 
     def say_jobs(self, context: Context) -> None:
         """The operations that run, the most urgent first."""

@@ -143,9 +143,18 @@ class ConsolesView(ActingView):
         for place, tile in enumerate(self.tiles):
             tile.console.set_class(place >= len(page), "gone")
             tile.use(page[place] if place < len(page) else None)
+        self._point()
         if self._shown:
             self.focus_view()
         self.main.refresh_bars()
+
+    def _point(self) -> None:
+        """Say which of several tiles the keys go to, not by its colour alone."""
+        several = self.tiles[1].node is not None
+        for place, tile in enumerate(self.tiles):
+            if tile.here != (several and place == self.focused_tile):
+                tile.here = not tile.here
+                tile.retitle()
 
     def crumbs(self) -> list[Part]:
         names = self.names()
@@ -156,6 +165,9 @@ class ConsolesView(ActingView):
         ]
         if self._picked or self.context.marks:
             parts.append(("  chosen nodes" if self._picked else "  marked nodes", "role-mark"))
+        if self.tile.pattern:
+            parts.append((f"  /{self.tile.pattern}", "role-busy"))
+            parts.append((f"  hit {self.tile.console.hit_text}", "role-mark"))
         return parts + self.pen.parts()
 
     def targets(self) -> tuple[str, ...]:
@@ -204,6 +216,7 @@ class ConsolesView(ActingView):
         count = sum(tile.node is not None for tile in self.tiles)
         if count:
             self.focused_tile = (self.focused_tile + step) % count
+            self._point()
             self.focus_view()
             self.main.refresh_bars()
 
@@ -229,6 +242,7 @@ class ConsolesView(ActingView):
     def action_hit(self, step: int) -> None:
         if not self.tile.console.search_next(step):
             self.main.tell("nothing to search for; / begins a search", "warning")
+        self.main.refresh_bars()
 
     def action_save(self) -> None:
         if self.tile.node:
@@ -256,6 +270,7 @@ class ConsolesView(ActingView):
             if tile.console is event.widget and place != self.focused_tile:
                 self.pen.leave()
                 self.focused_tile = place
+                self._point()
                 self.main.refresh_bars()
 
     def on_console_view_console_input(self, event: ConsoleView.ConsoleInput) -> None:

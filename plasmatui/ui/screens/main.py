@@ -9,13 +9,14 @@ from collections.abc import Coroutine
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import Vertical
-from textual.widgets import ContentSwitcher, Static
+from textual.widgets import ContentSwitcher
 
 from plasmatui.client import EngineError, EngineUnreachableError
 from plasmatui.model import wire
 from plasmatui.pages import INDEX
 from plasmatui.ui.actions import Action
 from plasmatui.ui.context import Context, context_of
+from plasmatui.ui.keeping import Keeper
 from plasmatui.ui.keymap import typed
 from plasmatui.ui.lines import Line
 from plasmatui.ui.notifier import Notifier
@@ -28,12 +29,14 @@ from plasmatui.ui.screens.barlines import Bars
 from plasmatui.ui.screens.base import View
 from plasmatui.ui.screens.views import make_view
 from plasmatui.ui.store import AUDIT_KEPT, Topic, Watcher
+from plasmatui.ui.toosmall import TooSmall
 from plasmatui.ui.travel import MINUTE, Travel
-
-MIN_WIDTH, MIN_HEIGHT = 60, 15
 
 TWICE = 3.0
 """Seconds within which a second ctrl+c is one."""
+
+READING = 10.0
+"""Seconds that a warning or an error is shown."""
 
 OPENING = 0.15
 """Seconds that the first frame waits for the engine's answer at most."""
@@ -76,10 +79,11 @@ class MainScreen(PacedScreen[object]):
         yield self.hints
         yield self.prompt
         yield self.bars.keys
-        yield Static("", id="too-small", markup=False)
+        yield TooSmall()
 
     def on_mount(self) -> None:
         self._notifier = Notifier(self.context)
+        self.keeper = Keeper(self)
         self._watcher = self.context.store.watch(self._changed)
         self.set_interval(1.0, self._tick, name="status-clock")
         self.call_after_refresh(self.view.shown)
@@ -102,6 +106,7 @@ class MainScreen(PacedScreen[object]):
         if not self._opening:
             return
         self.view.catch_up()
+        self.keeper.go_back()
         self.refresh_bars()
         self._opening = False
         self.refresh()
@@ -190,6 +195,7 @@ class MainScreen(PacedScreen[object]):
         if self.context.store.link.online:
             for text, severity in self._notifier.news(dirt.names):
                 self.tell(text, severity)
+        self.keeper.go_back()
         if Topic.NOTICES in dirt.topics:
             self._tell_notices()
         if Topic.OPERATIONS in dirt.topics:
@@ -221,11 +227,7 @@ class MainScreen(PacedScreen[object]):
             self.bars.say_all(self.context, self.view, self._fresh)
 
     def on_resize(self, event: events.Resize) -> None:
-        small = event.size.width < MIN_WIDTH or event.size.height < MIN_HEIGHT
-        self.set_class(small, "small")
-        if small:
-            text = f"terminal too small: {event.size.width}x{event.size.height}; {MIN_WIDTH}x{MIN_HEIGHT} is needed"
-            self.query_one("#too-small", Static).update(text)
+        self.query_one(TooSmall).look(self, event.size)
         self.refresh_bars()
 
     def on_screen_resume(self) -> None:
@@ -254,7 +256,12 @@ class MainScreen(PacedScreen[object]):
     def tell(self, text: str, severity: str = "information") -> None:
         """A toast; text is never markup."""
         level = severity if severity in ("warning", "error") else "information"
-        self.notify(self.context.glyphs.text(text), severity=level, markup=False)  # type: ignore[arg-type]
+        self.notify(
+            self.context.glyphs.text(text),
+            severity=level,  # type: ignore[arg-type]
+            timeout=None if level == "information" else READING,
+            markup=False,
+        )
 
     def spawn(self, work: Coroutine[object, object, None], name: str) -> asyncio.Task[None]:
         """Do something that waits for the engine, in a task that is held; its problems become toasts."""
@@ -354,6 +361,13 @@ class MainScreen(PacedScreen[object]):
         view = await self.show_view("node", step=True)
         assert isinstance(view, NodeView)
         view.show(name, tab)
+
+    def shown_node(self) -> tuple[str, str]:
+        """The node that is shown in full, and its tab; empty when none is."""
+        from plasmatui.ui.screens.node import NodeView
+
+        view = self.view
+        return (view.node_name, view.detail.tab) if isinstance(view, NodeView) else ("", "")
 
     async def open_operation(self, number: int, node: str = "", *, log: bool = False) -> None:
         """Show one operation in the Operations view, or one of its nodes; with `log`, its log in front."""

@@ -9,6 +9,7 @@ from textual.timer import Timer
 from plasmatui.model.operation import NodeRecord, OperationRecord
 from plasmatui.ui import columns
 from plasmatui.ui.filter import Filter
+from plasmatui.ui.keeping import Kept, usable_order
 from plasmatui.ui.lines import Part
 from plasmatui.ui.screens.detail import NodeDetail
 from plasmatui.ui.screens.filtering import FilteringView
@@ -46,7 +47,7 @@ class NodesView(FilteringView):
         self._fields: tuple[columns.Field, ...] = ()
         self._order: list[str] = []
         self._detail_timer: Timer | None = None
-        self._pane_wanted: bool | None = None
+        self.pane_wanted: bool | None = None
         self._work: dict[str, tuple[OperationRecord, NodeRecord]] = {}
 
     def compose(self) -> ComposeResult:
@@ -67,7 +68,7 @@ class NodesView(FilteringView):
     def _size_pane(self) -> None:
         """Open the pane where there is room for it, unless `p` said otherwise."""
         height = self.app.size.height
-        on = height >= PANE_LEAST and (height >= PANE_ROWS if self._pane_wanted is None else self._pane_wanted)
+        on = height >= PANE_LEAST and (height >= PANE_ROWS if self.pane_wanted is None else self.pane_wanted)
         if on != self.detail.has_class("on"):
             self._open_pane(on)
         self._share_height()
@@ -282,12 +283,21 @@ class NodesView(FilteringView):
         """Mark these nodes and no others."""
         self.grid.set_marks(names)
 
+    def go_back_to(self, kept: Kept) -> None:
+        """Show what was shown when the screen was left."""
+        self.order_by, self.reverse = usable_order(kept.order), kept.reverse
+        self.only_problems, self.all_columns, self.pane_wanted = kept.problems, kept.wide, kept.pane
+        self._size_pane()
+        self._lay_out()
+        self.set_filter(kept.filter)
+        self.grid.move_to(kept.node)
+
     def action_pane(self) -> None:
         on = not self.detail.has_class("on")
         if on and self.app.size.height < PANE_LEAST:
             self.main.tell(f"the detail pane needs {PANE_LEAST} lines; enter opens the node in full", "warning")
             return
-        self._pane_wanted = on
+        self.pane_wanted = on
         self._open_pane(on)
 
     def action_tab(self, step: int) -> None:

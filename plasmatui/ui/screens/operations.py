@@ -8,13 +8,13 @@ from textual.timer import Timer
 from plasmatui.model import wire
 from plasmatui.model.operation import NodeRecord, OperationRecord
 from plasmatui.model.words import OperationState
-from plasmatui.ui.context import cli
 from plasmatui.ui.lines import LinesPane, Part
 from plasmatui.ui.oplines import Opened, key_of, operation_lines, parse_key
 from plasmatui.ui.prompt import PromptUse
 from plasmatui.ui.screens.acting import ActingView
 from plasmatui.ui.screens.oplogpanel import OperationLogPanel
 from plasmatui.ui.store import Dirt, Topic
+from plasmatui.ui.widgets.drawing import fit
 from plasmatui.ui.works import by_urgency, is_held
 
 TICK = 1.0
@@ -298,14 +298,14 @@ class OperationsView(ActingView):
 
         failed = [node.node for node in record.nodes if node.state is OperationState.FAILED]
         texts = {
-            "CLI command: the same order": record.cli,
-            "CLI command: follow it": cli("ops", "follow", str(record.number)),
-            "CLI command: all its steps": cli("ops", "show", str(record.number)),
+            "CLI command: the same order": self.context.same_as(record.cli),
+            "CLI command: follow it": self.context.cli("ops", "follow", str(record.number)),
+            "CLI command: all its steps": self.context.cli("ops", "show", str(record.number)),
             "nodes": ",".join(node.node for node in record.nodes),
             "nodes that failed": ",".join(failed),
             "message": "\n".join(node.message for node in record.nodes if node.message),
         }
-        items = [MenuItem(key, key, text.partition("\n")[0][:60]) for key, text in texts.items() if text]
+        items = [MenuItem(key, key, fit(text.partition("\n")[0], 60).rstrip()) for key, text in texts.items() if text]
 
         def chosen(key: str | None) -> None:
             if key:

@@ -20,12 +20,13 @@ FROZEN_LIMIT = 256 * 1024
 
 
 class Tile:
-    """Binds a `ConsoleView` to a node's feed."""
+    """Binds a `ConsoleView` to a node's feed. `here`: keys go to this one of several tiles."""
 
     def __init__(self) -> None:
         self.console = ConsoleView()
         self.node: str | None = None
         self.pattern = ""
+        self.here = False
         self._held = bytearray()
         self._failed = ""
         self._standing = ""
@@ -54,10 +55,11 @@ class Tile:
     def retitle(self) -> None:
         """Say in the border whose console it is, who writes, and how it stands."""
         console = self.console
-        console.node = self.node or ""
         if self.node is None:
+            console.node = ""
             return
         context = context_of(console)
+        console.node = f"{context.glyphs['closed']} {self.node}" if self.here else self.node
         state = context.store.state(self.node)
         pen = state.console.pen
         welcome = context.store.welcome

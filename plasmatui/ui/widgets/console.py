@@ -253,6 +253,11 @@ class ConsoleView(Widget, can_focus=True):
         self._show_hit()
         return len(self._search.hits)
 
+    @property
+    def hit_text(self) -> str:
+        """Which hit of the search is the current one, and how many there are."""
+        return self._search.place
+
     def search_next(self, step: int = 1) -> bool:
         """Go to the next newer hit (older with -1), around the end; false when there is none."""
         self.catch_up()

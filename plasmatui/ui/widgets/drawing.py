@@ -7,8 +7,10 @@ from collections.abc import Callable
 from typing import Final, Literal
 
 from rich.cells import cell_len, set_cell_size
+from rich.segment import Segment
 from rich.style import Style
 from textual.color import Color, ColorParseError
+from textual.strip import Strip
 from textual.timer import Timer
 from textual.widget import Widget
 
@@ -37,6 +39,14 @@ def fit(text: str, width: int, align: Align = "left", ellipsis: str = ELLIPSIS) 
         return " " * (width - length) + text
     left = (width - length) // 2
     return " " * left + text + " " * (width - length - left)
+
+
+def shortened(strip: Strip, width: int, base: Style) -> Strip:
+    """The strip in exactly `width` cells; where something is cut off, an ellipsis says so."""
+    if width < 2 or strip.cell_length <= width or strip.crop(width).text.isspace():
+        return strip.crop_extend(0, width, base)
+    kept = list(strip.crop(0, width - 1))
+    return Strip([*kept, Segment(ELLIPSIS, kept[-1].style if kept else base)]).crop_extend(0, width, base)
 
 
 def is_drawn(widget: Widget) -> bool:

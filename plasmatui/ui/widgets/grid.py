@@ -132,6 +132,7 @@ class NodeGrid(ScrollView, can_focus=True):
         self._layout = Layout(columns, self._layout.ellipsis)
         self._lay_out(self.size.width)
         self._repaint()
+        self.call_after_refresh(self._show_cursor)  # a scrollbar below may have come
 
     def set_rows(self, rows: Iterable[Row]) -> None:
         """Replace all rows; they are shown in the order given. The same rows with other cells draw only those."""

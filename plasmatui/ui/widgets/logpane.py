@@ -22,7 +22,7 @@ from textual.widget import Widget
 from plasmatui.model.boot import LogLine
 from plasmatui.ui.lines import Part, TextLine, wrapped
 from plasmatui.ui.widgets.cells import restyle
-from plasmatui.ui.widgets.drawing import Flush, Styles
+from plasmatui.ui.widgets.drawing import Flush, Styles, shortened
 
 KEPT: Final = 20_000
 """Lines that the pane holds; while it follows, older ones make room."""
@@ -261,4 +261,4 @@ class LogPane(Widget, can_focus=True):
             for hit in self.pattern.finditer(piece.plain):
                 if hit.start() < hit.end():
                     segments = restyle(segments, hit.start(), hit.end(), look)
-        return Strip(segments).crop_extend(0, width, base + cursor)
+        return shortened(Strip(segments), width, base + cursor)

@@ -44,6 +44,13 @@ class Search:
             self.current = self.hits[-1] if self.hits else None
         return self.current
 
+    @property
+    def place(self) -> str:
+        """Which hit the reader is at, from the oldest: "3 of 12"."""
+        if self.current not in self.hits:
+            return f"- of {len(self.hits)}"
+        return f"{self.hits.index(self.current) + 1} of {len(self.hits)}"
+
     def in_line(self, number: int) -> tuple[Hit, ...]:
         """The hits in a line."""
         return self._by_line.get(number, ())
