@@ -157,10 +157,17 @@ def _console(file: BundleFile, warn: Warn) -> _Recording:
     for start in range(at, len(data), _CHUNK):
         recording.signals += reader.feed(data[start : start + _CHUNK], None)
     recording.signals += reader.flush()
+    if not recording.signals and _is_noise(data):
+        warn(f"{file.name}: this is no text; the serial line's speed is not the console's (most have 115200n8)")
     if timed:
         last = recording.seconds[-1]
         recording.seconds += [last] * (len(recording.signals) - len(recording.seconds))
     return recording
+
+
+def _is_noise(data: bytes) -> bool:
+    text = data[:_CHUNK].decode("utf-8", "replace")
+    return text.count("\ufffd") * 3 > len(text)
 
 
 def _chunks(file: BundleFile, size: int, warn: Warn) -> list[tuple[float, int]]:

@@ -17,6 +17,11 @@ _WORTH: Final = re.compile(LITERALS.encode())
 _PRINTK_WORTH: Final = re.compile(PRINTK.encode())
 _STAMPED: Final = frozenset(bytes([digit]) for digit in b" 0123456789FDT")
 _EARLY: Final = tuple(rule for rule in RULES if rule.early)
+_CLOCK: Final = re.compile(
+    rb"\[?(?:\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?"
+    rb"|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d)\]?:? "
+)
+"""The time that a console server or `ts` writes before a line; the machine itself does not."""
 _WIDTH: Final = 80
 """Columns at which BIOS serial redirection breaks lines."""
 _SEEN_CAP: Final = 4096
@@ -101,6 +106,7 @@ class ConsoleReader:
 
     def on_line(self, raw: bytes, line: int) -> None:
         """A whole line (for the screen)."""
+        raw = _own(raw)
         if self._carry:
             self._joined(raw, line)
         elif not self._system and len(raw) == _WIDTH:
@@ -111,6 +117,7 @@ class ConsoleReader:
 
     def on_glance(self, raw: bytes, line: int) -> None:
         """Text that is about to be erased or overwritten (for the screen)."""
+        raw = _own(raw)
         self._whole(raw, line)
         if raw.endswith(b"%") and self._phase == Phase.IPXE:
             self._progress(raw, line)
@@ -138,6 +145,7 @@ class ConsoleReader:
 
     def on_pause(self, raw: bytes, line: int) -> None:
         """Text that stands on an unfinished line (for the screen)."""
+        raw = _own(raw)
         if not self._carry and _is_worth(raw):
             self._match(clean_line(decode(raw)), line, _EARLY)
 
@@ -309,6 +317,14 @@ class ConsoleReader:
         self._seen.clear()
         self._memory.clear()
         self._loaded = self._ipv4_tried = self._ipv6 = self._installer = self._trouble = False
+
+
+def _own(raw: bytes) -> bytes:
+    """What the machine wrote of a line."""
+    if raw[4:5] != b"-" and raw[5:6] != b"-" and raw[9:10] != b":" and raw[10:11] != b":":
+        return raw
+    stamp = _CLOCK.match(raw)
+    return raw if stamp is None else raw[stamp.end() :]
 
 
 def _is_worth(raw: bytes) -> bool:

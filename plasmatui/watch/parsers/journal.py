@@ -37,7 +37,7 @@ class JournalParser:
 
     def feed(self, line: str, number: int) -> Signals:
         """See `LogParser.feed`."""
-        if (entry := self._exported.feed(line, number)) is not None:
+        if (line[:2] == "__" or self._exported.begun) and (entry := self._exported.feed(line, number)) is not None:
             line, number = entry
         line, (wall, program, pid, message) = parts_of(line, self._prefix)
         owners = self._owners.get(program)

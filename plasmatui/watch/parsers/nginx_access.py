@@ -42,7 +42,7 @@ _PARAMETERS: Final = 32
 class NginxAccessParser(LineParser):
     """Signals of an access log."""
 
-    programs = ("nginx", "httpd", "apache", "plasmatui")
+    programs = ("nginx", "httpd", "apache", "plasmatui", "caddy", "traefik", "python")
 
     def __init__(self, source: str, reference: float | None = None) -> None:
         super().__init__(source, reference)

@@ -88,6 +88,10 @@ class ExportedEntry:
         self._fields: dict[str, str] = {}
         self._number = 0
 
+    @property
+    def begun(self) -> bool:
+        return bool(self._fields)
+
     def feed(self, line: str, number: int) -> tuple[str, int] | None:
         """Take a line in: with the last of an entry what it says, as JSON, and the number of its message's line; with
         the others nothing (""). None for what is no such entry."""

@@ -235,3 +235,21 @@ QUIET = {
 def test_a_good_boot_with_odd_noise(name: str, tmp_path: Path) -> None:
     boot = replay_all(bundle(tmp_path, "\n".join(QUIET[name])))[NODE][-1]
     assert (boot.findings, boot.outcome) == ((), "installer-up")
+
+
+@pytest.mark.parametrize("stamp", ["[2026-11-28 09:20:00] ", "2026-11-28T09:20:00.125+00:00 ", "Nov 28 09:20:00 "])
+def test_a_console_server_writes_times_before_lines(stamp: str, tmp_path: Path) -> None:
+    gone = f"{URL}/nixos/bzImage... No such file or directory (http://ipxe.org/2d0c618e)"
+    lines = "\n".join((*TO_SCRIPT, gone, "")).splitlines()
+    boot = replay_all(bundle(tmp_path, "".join(f"{stamp}{line}\n" for line in lines)))[NODE][-1]
+    assert [finding.id for finding in boot.findings] == ["kernel-missing"]
+    assert boot.findings[0].evidence[0].endswith(f": {gone}")
+
+
+def test_a_line_of_another_speed_is_named(tmp_path: Path) -> None:
+    bundle(tmp_path, "")
+    (tmp_path / "console.raw").write_bytes(bytes(0x80 | each * 37 & 0xFF for each in range(400)))
+    warnings: list[str] = []
+    assert replay_all(tmp_path, warnings.append) == {}
+    assert len(warnings) == 1
+    assert "speed" in warnings[0]
