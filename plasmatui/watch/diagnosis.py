@@ -43,6 +43,7 @@ class Case:
         largest: size in bytes that a file was served with to anybody, by path.
         count_network_boots: how many boots before this one, in a row, brought the installer up from the network.
         waited: seconds since something was heard, in a live boot.
+        macs: of the node's cards, as far as they are known beforehand.
         restarts: the last of each boot, in a row before this one, that broke off with the kernel running.
     """
 
@@ -53,6 +54,7 @@ class Case:
     waited: float = 0.0
     usual: Callable[[str, Stage], float | None] | None = None
     restarts: Callable[[], tuple[Signal, ...]] = tuple
+    macs: tuple[str, ...] = ()
 
 
 @dataclass(slots=True, frozen=True, eq=False)

@@ -180,7 +180,17 @@ def no_dhcp(case: Case) -> Hit | None:
         lines = [offered[-1], *lines]
     else:
         cause = f"{who} asked for an address and got no answer; no DHCP server's log shows the question."
+        cause += _other_card(case)
     return Hit(cause, lines, stage=stage)
+
+
+def _other_card(case: Case) -> str:
+    """What is to be said when every card that was seen to ask is another one than the node is known by."""
+    marks = case.reading.facts.find(K.FIRMWARE, K.PXE_START, K.IPXE_NO_ADDRESS)
+    asked = sorted({s.mac for m in marks for s in (m.first, m.last) if s.mac})
+    if not case.macs or not asked or not set(asked).isdisjoint(case.macs):
+        return ""
+    return f" The card that asks is {asked[0]}; the one that is known is {case.macs[0]}."
 
 
 def nobody_offered(case: Case, mark: Mark) -> bool:

@@ -206,6 +206,7 @@ class Correlator:
             waited,
             self._usual,
             partial(track.restarts, facts.number),
+            self._identity.nodes[node].macs,
         )
         findings = diagnose(case, RULES)
         return BootTimeline(

@@ -69,6 +69,16 @@ CASES: dict[str, tuple[tuple[str, ...], str, Verdict]] = {
         asked(*GIVEN),
         ("dhcp-loader", "tftp-unreachable", "error", "PXE-E18"),
     ),
+    "a card that is not the one": (
+        (AMI, PXE.replace("33", "32"), "  PXE-E18: Server response timeout."),
+        "",
+        (
+            "firmware",
+            "no-dhcp-answer",
+            "error",
+            "asks is 3c:ec:ef:11:22:32; the one that is known is 3c:ec:ef:11:22:33",
+        ),
+    ),
     "a menu that is none": (
         (ROM, "PXE-E74: Bad or missing PXE menu and/or prompt information."),
         "",
