@@ -179,6 +179,15 @@ class SqliteJournal:
     # --- the writer's thread --------------------------------------------------------------------------------------
 
     def _write_all(self) -> None:
+        try:
+            self._write_on()
+        finally:  # whatever ended it, nobody waits for it for ever
+            with self._wake:
+                if not self._closing:
+                    self.problem = f"the journal {self._path} is not kept: its writer has ended; restart the engine"
+            self._on_loop(self._release, False)
+
+    def _write_on(self) -> None:
         connection: sqlite3.Connection | None = None
         while True:
             work = self._next(wait=connection is not None)
@@ -192,7 +201,7 @@ class SqliteJournal:
                     self._unpruned = 0
                 lost = _commit(connection, work)
                 self._unpruned += len(work.rows) + len(work.operations)
-            except (sqlite3.Error, OSError, NewerSchemaError) as error:
+            except (sqlite3.Error, UnicodeDecodeError, OSError, NewerSchemaError) as error:
                 _close(connection)
                 connection = None
                 self._failed(work, error)
@@ -221,7 +230,7 @@ class SqliteJournal:
             _make(self._path)
             if not self._corrupt:
                 return _connect(self._path)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             if not _is_corrupt(error):
                 raise
         aside = self._path.with_name(f"{self._path.name}.corrupt-{int(time.time())}")
@@ -377,7 +386,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=True)
     try:
         prepare(connection)
-    except (sqlite3.Error, NewerSchemaError):
+    except (sqlite3.Error, UnicodeDecodeError, NewerSchemaError):
         connection.close()
         raise
     return connection
@@ -397,6 +406,8 @@ def _make(path: Path) -> None:
 
 
 def _is_corrupt(error: Exception) -> bool:
+    if isinstance(error, UnicodeDecodeError):
+        return True  # what SQLite says of a damaged schema quotes it, and is no text then
     code = getattr(error, "sqlite_errorcode", None)
     return code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 

@@ -297,7 +297,11 @@ async def until_ended(process: Process) -> None:
 
 
 def _read_card(directory: Path) -> Card:
-    return msgspec.json.decode((directory / CARD).read_bytes(), type=Card)
+    """Raises OSError, and msgspec.DecodeError for whatever is wrong with what it holds."""
+    try:
+        return msgspec.json.decode((directory / CARD).read_bytes(), type=Card)
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise msgspec.DecodeError(str(error)) from error
 
 
 def _read_from(path: Path, offset: int) -> tuple[bytes, int]:

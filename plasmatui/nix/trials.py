@@ -86,10 +86,10 @@ def parse_kernels(output: str) -> tuple[str, ...]:
 def grub_entry(menu: str, number: int) -> str:
     """What `grub-reboot` calls a generation of the menu that nixpkgs' install-grub.pl writes: "SUBMENU>TITLE"; "" when
     it is not there."""
-    entry = re.search(rf'^\s*menuentry "([^">]* - Configuration {number}(?: [^">]*)?)"', menu, re.MULTILINE)
+    entry = re.search(rf'^[ \t]*menuentry "([^">]* - Configuration {number}(?: [^">]*)?)"', menu, re.MULTILINE)
     if entry is None:
         return ""
-    above = re.findall(r'^\s*submenu "([^">]*)"', menu[: entry.start()], re.MULTILINE)
+    above = re.findall(r'^[ \t]*submenu "([^">]*)"', menu[: entry.start()], re.MULTILINE)
     return f"{above[-1]}>{entry[1]}" if above else entry[1]
 
 

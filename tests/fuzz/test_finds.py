@@ -8,6 +8,7 @@ import pytest
 
 from tests.fuzz.target import fault
 from tests.fuzz.targets import TARGETS
+from tests.fuzz.targets.stores import journal_with, sparse_archive
 
 _MERGED: Final = "".join(f"a{n + 1}: &a{n + 1}\n  <<: [{', '.join([f'*a{n}'] * 6)}]\n" for n in range(20))
 
@@ -24,6 +25,17 @@ FINDS: Final = {
     "a theme that is nested deeply": ("theme", b"[" * 60_000),
     "a theme's date that is none": ("theme", b"name: 2001-99-99"),
     "a theme's endless number": ("theme", b"name: " + b"9" * 5000),
+    "a journal whose schema is no text, which held up the engine's start for ever": (
+        "journal",
+        journal_with(b"CREATE TABLE positions", b"CREATE TABLE po\xa8itions"),
+    ),
+    "a console's line of dots": ("growth-console", b"n\0.\0"),
+    "a console's line of blanks": ("growth-console", b"iPXE\r\nF2\0 \0"),
+    "a console's iPXE that never ends": ("growth-console", b"iPXE 1\0a\0"),
+    "a boot menu of blank lines": ("growth-grub-menu", b"\0\n\0"),
+    "a backup's head that is nested deeply": ("backup-manifest", b'{"x":' * 3000),
+    "a backup's file of a hole that takes years to read": ("backup-archive", sparse_archive()),
+    "what a job left, nested deeply": ("records", b'{"a":' * 3000),
     "a theme's colour that is no number": ("theme", b'name: x\ncolors: {primary: "rgb(' + b"1" * 400 + b',1,1)"}'),
 }
 

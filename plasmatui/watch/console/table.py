@@ -149,7 +149,7 @@ _FIRMWARE = (
         K.FIRMWARE,
         r"American Megatrends,? (?:Inc|International)|^AMIBIOS|^Phoenix(?:BIOS| Technologies)"
         r"|^ *Press <?(?:DEL|F2|F1|ESC|Del)>? .*(?:[Ss]etup|SETUP)"
-        r"|\bF2 *(?:=|:|-)? *(?:System )?Setup\b|\bF11 *(?:=|:|-)? *Boot (?:Menu|Manager)"
+        r"|\bF2 {0,4}(?:=|:|-)? {0,4}(?:System )?Setup\b|\bF11 {0,4}(?:=|:|-)? {0,4}Boot (?:Menu|Manager)"
         r"|!!!! (?:X64|AARCH64|IA32|RISCV64) Exception Type|^Intel\(R\) Boot Agent|^Broadcom (?:UNDI|NetXtreme)",
         more=True,
     ),
@@ -164,15 +164,18 @@ _FIRMWARE = (
     ),
 )
 
+# Bounded, as everything here that may repeat before something that may fail: a machine chooses what it prints, and a
+# line of dots or blanks took a fifth of a second.
+_WORDS = r"[^(]{0,300}?) {0,80}"
 _IPXE_CODE = r"\(https?://ipxe\.org/(?P<code>[0-9a-f]{8})\)"
 _IPXE = (
     _rule(K.IPXE_START, r"^iPXE initiali[sz]ing devices", hard=True, text="initialising"),
-    _rule(K.IPXE_START, r"^iPXE (?P<text>\S+.*?) -- Open Source Network Boot Firmware"),
+    _rule(K.IPXE_START, r"^iPXE (?P<text>\S.*?) -- Open Source Network Boot Firmware"),
     _rule(None, rf"^net\d+: (?P<mac>{_MAC}) using ", phases=BEFORE_KERNEL, remember=("mac",)),
     _rule(None, rf"^Configuring \(net\d+ (?P<mac>{_MAC})\)", phases=BEFORE_KERNEL, remember=("mac",), more=True),
     _rule(
         K.IPXE_NO_ADDRESS,
-        rf"^Configuring \(net\d+ (?P<mac>{_MAC})\)\.* *(?P<text>[^.(][^(]*?) *{_IPXE_CODE}",
+        rf"^Configuring \(net\d+ (?P<mac>{_MAC})\)\.*+ *+(?P<text>[^.( ]{_WORDS}{_IPXE_CODE}",
         phases=BEFORE_KERNEL,
     ),
     _rule(K.IPXE_NO_ADDRESS, rf"(?P<text>No configuration methods succeeded) *{_IPXE_CODE}", phases=BEFORE_KERNEL),
@@ -190,22 +193,26 @@ _IPXE = (
     ),
     _rule(
         K.IPXE_FETCH,
-        r"^(?P<file>(?!\.)[^\s:]+?)\.{3}(?=\.* *(?:\d{1,3}%|ok\b|[A-Z][^(]*\(https?://ipxe))",
+        r"^(?P<file>(?!\.)[^\s:]+?(?<!\.))\.{3}(?=\.*+ *+(?:\d{1,3}%|ok\b|[A-Z][^(]{0,300}\(https?://ipxe))",
         phases=Phase.IPXE,
         remember=("file",),
         more=True,
     ),
     _rule(
         K.IPXE_FETCH,
-        r"^(?P<file>(?!\.)\S+?)\.{3}\.* *(?P<percent>\d{1,3})%",
+        r"^(?P<file>(?!\.)\S+?(?<!\.))\.{3}\.*+ *+(?P<percent>\d{1,3})%",
         phases=Phase.IPXE,
         early=True,
         more=True,
     ),
-    _rule(K.IPXE_FETCHED, r"^(?P<file>(?!\.)\S+?)\.{3}\.* *ok\b", phases=Phase.IPXE),
+    _rule(K.IPXE_FETCHED, r"^(?P<file>(?!\.)\S+?(?<!\.))\.{3}\.*+ *+ok\b", phases=Phase.IPXE),
     _rule(K.IPXE_FETCHED, r"^(?P<name>\S+) : (?P<bytes>\d+) bytes\b(?: \[(?P<text>[\w-]+)\])?", phases=Phase.IPXE),
-    _rule(K.IPXE_ERROR, rf"^(?P<file>(?!\.)\S+?)\.{{3}}\.* *(?P<text>[^.(][^(]*?) *{_IPXE_CODE}", phases=Phase.IPXE),
-    _rule(K.IPXE_ERROR, rf"^(?P<text>[^(]*?) *{_IPXE_CODE}", phases=BEFORE_KERNEL),
+    _rule(
+        K.IPXE_ERROR,
+        rf"^(?P<file>(?!\.)\S+?(?<!\.))\.{{3}}\.*+ *+(?P<text>[^.( ]{_WORDS}{_IPXE_CODE}",
+        phases=Phase.IPXE,
+    ),
+    _rule(K.IPXE_ERROR, rf"^(?P<text>{_WORDS}{_IPXE_CODE}", phases=BEFORE_KERNEL),
     _rule(K.IPXE_ERROR, r"^(?P<text>\S+: command not found)", phases=Phase.IPXE),
     _rule(K.IPXE_SHELL, r"^iPXE> ", early=True),
 )
@@ -255,14 +262,16 @@ _SYSTEM = (
         r"You are in (?:emergency|rescue) mode|An error occurred in stage 1 of the boot process"
         r"|Reached target (?:Emergency|Rescue) Mode|root account is locked|Give root password for maintenance"
         r"|^Gave up waiting for (?:root|suspend)|^ALERT! .*(?:does not exist|[Dd]ropping to a shell)"
-        r"|[Ee]ntering emergency mode|stage 2 init script .* not found|starting interactive shell"
+        r"|[Ee]ntering emergency mode|stage 2 init script .{0,300} not found|starting interactive shell"
         r"|^Generating \"/run/initramfs/rdsosreport",
         phases=SYSTEM,
     ),
     _rule(K.EMERGENCY, r"^\(initramfs\) ", text="initramfs shell", phases=SYSTEM, early=True),
     _rule(K.SSH_UP, r"\bsshd(?:\[\d+\])?: Server listening on \S+ port \d+"),
     _rule(
-        K.SSH_UP, r"(?:Started|Listening on) (?:OpenSSH|SSH|sshd)\b.*(?:[Dd]aemon|[Ss]erver|[Ss]ocket)", phases=SYSTEM
+        K.SSH_UP,
+        r"(?:Started|Listening on) (?:OpenSSH|SSH|sshd)\b.{0,120}(?:[Dd]aemon|[Ss]erver|[Ss]ocket)",
+        phases=SYSTEM,
     ),
     _rule(K.SYSTEMD, r"^Welcome to (?P<text>[^!]+)!", phases=SYSTEM),
     _rule(

@@ -5,6 +5,7 @@ Each is read, or refused with a message of one line per problem that a terminal 
 
 from __future__ import annotations
 
+import os
 import tempfile
 import unicodedata
 from functools import cache
@@ -43,9 +44,10 @@ _VALUES: Final = (
 
 
 @cache
-def _scratch() -> Path:
+def scratch() -> Path:
     """A directory for one process; its files are written anew for each input."""
-    folder = tempfile.TemporaryDirectory(prefix="plasmatui-fuzz-")
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # the journal waits for the disk
+    folder = tempfile.TemporaryDirectory(prefix="plasmatui-fuzz-", dir=memory)
     _KEPT.append(folder)
     return Path(folder.name)
 
@@ -74,7 +76,7 @@ def make_inventory(random: Random) -> bytes:
 
 def inventory(raw: bytes) -> None:
     """It loads, or every error has its place, and none its password."""
-    path = _scratch() / "inventory.yaml"
+    path = scratch() / "inventory.yaml"
     path.write_bytes(raw)
     try:
         loaded = load(path)
@@ -127,7 +129,7 @@ profiles: {w: {services: []}}   # the end
 def edit(raw: bytes) -> None:
     """Whatever an edit does to whatever loads: what comes out loads, nodes that were not named are as they were, and
     lines that speak of none that was are there, byte for byte, in their order."""
-    path = _scratch() / "edited.yaml"
+    path = scratch() / "edited.yaml"
     path.write_bytes(raw)
     random = Random(raw)
     try:
@@ -248,7 +250,7 @@ def make_bundle(random: Random) -> bytes:
 
 def bundle(raw: bytes) -> None:
     """It is refused, or its files lie in it."""
-    folder = _scratch() / "bundle"
+    folder = scratch() / "bundle"
     folder.mkdir(exist_ok=True)
     (folder / "bundle.yaml").write_bytes(raw)
     (folder / "x.log").write_bytes(raw)
@@ -265,7 +267,7 @@ def bundle(raw: bytes) -> None:
 
 
 def keymap(raw: bytes) -> None:
-    path = _scratch() / "keymap.yaml"
+    path = scratch() / "keymap.yaml"
     path.write_bytes(raw)
     for problem in load_keymap(path)[1]:
         printable(problem)
@@ -279,7 +281,7 @@ def make_keymap(random: Random) -> bytes:
 
 
 def theme(raw: bytes) -> None:
-    path = _scratch() / "theme.yaml"
+    path = scratch() / "theme.yaml"
     path.write_bytes(raw)
     try:
         read_theme(path)
