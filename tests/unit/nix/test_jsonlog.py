@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plasmatui.nix.jsonlog import MOST_ACTIVITIES, BuildLog, BuildProgress
@@ -63,6 +63,7 @@ def test_the_same_without_the_prefix() -> None:
     assert run(data.replace(b"@nix ", b""))[1][-1] == run(data)[1][-1]
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(STREAMS)), st.lists(st.integers(1, 500), min_size=1, max_size=6))
 def test_any_chunking_gives_the_same(version: str, sizes: list[int]) -> None:
     whole, cut = run(STREAMS[version])[0], run(STREAMS[version], sizes)[0]
@@ -131,6 +132,7 @@ hostile = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(hostile | st.binary(max_size=40), max_size=40))
 def test_nothing_breaks_it(items: list[dict[str, object] | bytes]) -> None:
     log = BuildLog()
