@@ -40,6 +40,7 @@ class Link:
         self._lost: asyncio.Future[str] | None = None
         self._hurry = asyncio.Event()
         self._start = True
+        self._not_started = ""
 
     @property
     def online(self) -> bool:
@@ -79,7 +80,11 @@ class Link:
                 reply = await engine.ask(wire.Watch())
         except (EngineUnreachableError, EngineError, UnsafeDirectoryError, OSError, TimeoutError) as error:
             await self._drop()
-            return str(error) or "the engine does not answer"
+            why = str(error) or "the engine does not answer"
+            if start:
+                self._not_started = why
+            return self._not_started or why  # that none is there later follows from why it did not start
+        self._not_started = ""
         assert isinstance(reply, wire.Snapshot)
         self.store.load(reply)
         if self.on_online is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from plasmatui.client import EngineUnreachableError
 from plasmatui.model import wire
 from plasmatui.model.node import PowerState
 from plasmatui.model.words import Power
@@ -55,6 +56,31 @@ async def test_an_engine_that_never_was_there(cockpit, monkeypatch) -> None:
         await ui.settle(lambda: "no engine answers" in ui.text())
         await ui.settle(lambda: len(world.starts) > 2)
         assert world.starts[:3] == [True, False, False]
+
+
+async def test_why_no_engine_started_stands_in_place_of_the_nodes(cockpit, monkeypatch) -> None:
+    """And goes on standing there while it is only looked for; the nodes come when it answers."""
+    monkeypatch.setattr(link, "FIRST_DELAY", 0.01)
+    monkeypatch.setattr(link, "LONGEST_DELAY", 0.01)
+    world = FakeWorld()
+    world.down = True
+    connect = world.connect
+
+    async def fails(start: bool) -> object:
+        try:
+            return await connect(start)
+        except EngineUnreachableError:
+            raise EngineUnreachableError("the disk is full" if start else "no socket") from None
+
+    monkeypatch.setattr(world, "connect", fails)
+    async with cockpit(world, size=(80, 24)) as ui:
+        await ui.settle(lambda: len(world.starts) > 3)
+        await ui.settle(lambda: "nothing is known of any node" in ui.text())
+        assert "the disk is full" in ui.text()
+        assert "engine log" in ui.text()
+        world.down = False
+        await ui.press("ctrl+r")
+        await ui.settle(lambda: "node01" in ui.text() and "nothing is known" not in ui.text())
 
 
 async def test_the_order_of_delays_doubles_up_to_a_limit(monkeypatch) -> None:

@@ -10,7 +10,8 @@ from plasmatui.model.operation import NodeRecord, OperationRecord
 from plasmatui.ui import columns
 from plasmatui.ui.filter import Filter
 from plasmatui.ui.keeping import Kept, usable_order
-from plasmatui.ui.lines import Part
+from plasmatui.ui.lines import LinesPane, Part
+from plasmatui.ui.noengine import no_engine_lines
 from plasmatui.ui.screens.detail import NodeDetail
 from plasmatui.ui.screens.filtering import FilteringView
 from plasmatui.ui.spans import ratio_of
@@ -53,6 +54,8 @@ class NodesView(FilteringView):
     def compose(self) -> ComposeResult:
         self.grid = NodeGrid((), mark=self.context.glyphs["mark"], id="grid")
         self.detail = NodeDetail(id="detail")
+        self.unknown = LinesPane(wrap=True, id="unknown")
+        yield self.unknown
         yield self.grid
         yield self.detail
 
@@ -124,7 +127,18 @@ class NodesView(FilteringView):
             if stage is not None and ratio_of(stage, self.context.clock()) is not None:
                 self.grid.update_cells(name, self._cells(name))
 
+    def _say_why_nothing(self) -> None:
+        """While no node is known because no engine answers: why, and what can be done, in place of an empty grid."""
+        store = self.context.store
+        nothing = not store.nodes and not store.link.online and store.link.since > 0
+        if nothing:
+            self.unknown.set_lines(no_engine_lines(self.context))
+        if nothing is not self.has_class("unknown"):
+            self.set_class(nothing, "unknown")
+
     def update_view(self, dirt: Dirt) -> None:
+        if Topic.LINK in dirt.topics:
+            self._say_why_nothing()
         names = dirt.names | self._look_at_work() if Topic.OPERATIONS in dirt.topics else dirt.names
         if Topic.NODES in dirt.topics:
             self._lay_out()
