@@ -25,7 +25,7 @@ from plasmatui.engine.ledger import JournalLedger
 from plasmatui.engine.marks import MarksDesk
 from plasmatui.engine.meter import Meter
 from plasmatui.engine.metricsport import MetricsPort
-from plasmatui.engine.oplogs import OperationLogs
+from plasmatui.engine.oplogs import OperationLogs, tidy
 from plasmatui.engine.past import PastDesk
 from plasmatui.engine.ports import ProblemError
 from plasmatui.engine.process import EngineStartError, notify, watchdog_interval
@@ -214,6 +214,8 @@ class Engine:
         self._spawn(self._health.run(), "health")
         self._spawn(self._looks.run(), "looks at systems")
         self._spawn(self._idleness.run(), "idle")
+        kept = (self._paths.operations, self._paths.jobs)
+        self._spawn(tidy(kept, lambda: self._runner.running), "old logs and jobs")
         try:
             await self._server.start()
         except OSError as error:

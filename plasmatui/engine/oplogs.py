@@ -9,6 +9,7 @@ import os
 import shutil
 import time
 from collections import deque
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -23,6 +24,9 @@ FLUSH = 0.3
 
 KEPT = 500
 """Operations of which logs and jobs are kept, the newest; unfinished ones always are."""
+
+TIDY_PACE = 3600.0
+"""Seconds between two looks at what is too old to be kept: an engine may run for months."""
 
 PAGE = 256_000
 """Bytes that one answer carries at most."""
@@ -92,6 +96,14 @@ def prune(directory: Path, unfinished: frozenset[int], kept: int = KEPT) -> None
     for number in numbers[: max(0, len(numbers) - kept)]:
         if number not in unfinished:
             shutil.rmtree(directory / str(number), ignore_errors=True)
+
+
+async def tidy(directories: Iterable[Path], unfinished: Callable[[], Iterable[int]]) -> None:
+    """`prune` these directories again and again, until cancelled. `unfinished`: numbers of operations that go on."""
+    while True:
+        await asyncio.sleep(TIDY_PACE)
+        for directory in directories:
+            await asyncio.to_thread(prune, directory, frozenset(unfinished()))
 
 
 def _write(batch: dict[Path, str]) -> None:

@@ -281,8 +281,9 @@ class Recording:
             self.gaps += lost
             self._drop_stamps(lost)
             self._written += lost
-        if len(self._tail) > 2 * max(TAIL, self.unwritten):
-            del self._tail[: len(self._tail) - max(TAIL, self.unwritten)]
+        kept = max(TAIL, self.unwritten)
+        if len(self._tail) > kept + TAIL // 4:
+            del self._tail[: len(self._tail) - kept]
 
     def _drop_stamps(self, count: int) -> None:
         """Forget the times of the first `count` unwritten bytes."""

@@ -16,6 +16,7 @@ from tests.bench import (
     day,
     emulator,
     health,
+    large,
     linestore,
     logview,
     operations,
@@ -49,6 +50,7 @@ BENCHES: dict[str, Callable[[Report], Awaitable[None]]] = {
     "search": linestore.search,
     "logs": logview.follow,
     "cockpit": cockpit.cockpit,
+    "large": large.five_thousand,
 }
 
 

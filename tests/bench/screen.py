@@ -104,12 +104,12 @@ def _grid(report: Report) -> None:
             used = (cpu_seconds(terminal.pid) - cpu) / seconds * 100
             report.add(Figure(f"{what}: CPU", used, "%", goal=cpu_goal, note=f"{resident_mb(terminal.pid):.0f} MB"))
             report.add(Figure(f"{what}: bytes", (terminal.received - count) / seconds, "B/s", goal=byte_goal))
-            keys = _keys(terminal, 60)
-            report.add(Figure(f"{what}: key to paint p50", median(keys), "ms"))
-            report.add(Figure(f"{what}: key to paint p99", percentile(keys, 0.99), "ms", goal=50))
+            times = keys(terminal, 60)
+            report.add(Figure(f"{what}: key to paint p50", median(times), "ms"))
+            report.add(Figure(f"{what}: key to paint p99", percentile(times, 0.99), "ms", goal=50))
 
 
-def _keys(terminal: Terminal, count: int, wait: float = 5.0) -> list[float]:
+def keys(terminal: Terminal, count: int, wait: float = 5.0) -> list[float]:
     """Milliseconds from a cursor key to the first output that moves the cursor's mark: its row's name is repainted."""
     chance = random.Random(1)
     times = []

@@ -8,6 +8,7 @@ import pytest
 
 from plasmatui.engine import oplogs
 from plasmatui.engine.oplogs import OperationLogs, prune
+from tests.engine.conftest import Start, until
 
 
 def texts(page: str) -> list[str]:
@@ -64,3 +65,14 @@ def test_old_operations_are_forgotten_but_not_unfinished_ones(tmp_path: Path) ->
     prune(tmp_path, frozenset({2}), kept=2)
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["10", "11", "2", "other"]
     prune(tmp_path / "absent", frozenset())
+
+
+async def test_a_long_engine_forgets_as_well(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(oplogs, "TIDY_PACE", 0.01)
+    running = await start(1)
+    for directory in (running.paths.operations, running.paths.jobs):
+        for number in range(1, oplogs.KEPT + 3):
+            (directory / str(number)).mkdir(parents=True)
+        await until(lambda: not (directory / "2").exists(), 60.0)  # noqa: B023
+        assert not (directory / "1").exists()
+        assert (directory / "3").exists()

@@ -113,6 +113,12 @@ class FakeEngine:
             reply = wire.Operations(())
         elif isinstance(body, wire.ListEvents):
             reply = wire.Events(())
+        elif isinstance(body, wire.AskPxeServices):
+            reply = wire.PxeServices((), time.time())
+        elif isinstance(body, wire.AskImages):
+            reply = wire.Images("/srv/pxe", time.time())
+        elif isinstance(body, wire.AskDrift):
+            reply = wire.Drift("/etc/pxe", time.time())
         elif isinstance(body, wire.ListAudit):
             reply = wire.Audit(())
         writer.write(wire.encode(wire.Reply(request.id, reply)))
