@@ -34,10 +34,10 @@ STAGES = (Stage.FIRMWARE, Stage.DHCP_LOADER, Stage.TFTP_LOADER, Stage.HTTP_KERNE
 BURST = 250
 """Events between two turns of the loop."""
 KEPT = 40_000
-SEGMENT = 16 * 1024
+SEGMENT = 4 * 1024
 """A third of the day's events, and bytes of a segment of a recording; really 200 000 and 8 MB."""
-SAID = 8 * 1024
-"""Bytes that each console says in an hour."""
+SPEAKING, SAID = 10, 20
+"""One console in so many says so many lines in an hour."""
 
 
 def _hour(node: str, hour: int) -> list[Payload]:
@@ -51,7 +51,7 @@ def _hour(node: str, hour: int) -> list[Payload]:
     ]
     if (hour + int(node[1:])) % 8 == 0:
         told += [PowerSeen(Power.OFF), PowerSeen(Power.ON)]
-        told += [StageSeen(StageState(stage, time.time(), "running")) for stage in STAGES]
+        told += [StageSeen(StageState(stage, time.time(), state="running")) for stage in STAGES]
     return told
 
 
@@ -139,7 +139,9 @@ def _maker(made: list[FakeBackend]):  # type: ignore[no-untyped-def]
 async def _tell(backend: FakeBackend, inventory: Inventory, hour: int) -> int:
     count = 0
     for node in inventory.nodes:
-        backend.on_console(node, f"[{hour:5}.000000] {node}: said in this hour\r\n".encode().ljust(SAID, b"."))
+        if int(node[1:]) % SPEAKING == 0:
+            said = f"[{hour:5}.000000] {node}: what a machine says of itself in this hour of the day"
+            backend.on_console(node, f"{said}\r\n".encode() * SAID)
         for payload in _hour(node, hour):
             backend.tell(node, payload)
             count += 1

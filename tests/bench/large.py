@@ -61,8 +61,8 @@ def _screen(count: int) -> Taken:
             screen.escape(f"1/{count}|1 of {count}")
             screen.send(b"g")
             screen.see("node0001 ")
-            _timed(screen, taken, "order by power", b"op", "POWER[▲▼]")
-            screen.send(b"on")
+            _timed(screen, taken, "order by power", b"o2", "POWER[▲▼]")
+            screen.send(b"o1")
             screen.see("NODE[▲▼]")
             screen.keep = False
             screen.send(b"g")
