@@ -201,6 +201,8 @@ def _ipxe_loop(case: Case) -> Hit | None:
         ]
         if reading.position() > ORDER[Stage.IPXE_SCRIPT] or not scripts or max(m.count for m in scripts) < 4:
             return None
+        if _tries_again(case):
+            return None  # a script that begins anew because a file does not come
         again = max(scripts, key=lambda m: m.count)
         return Hit(
             f"iPXE asked for {name_of(again.first.file)} {again.count} times and comes no further: it chains itself.",
@@ -230,6 +232,12 @@ def _ipxe_loop(case: Case) -> Hit | None:
         [e.ack or e.first for e in told[:1]] + lines,
         stage=Stage.DHCP_IPXE,
     )
+
+
+def _tries_again(case: Case) -> bool:
+    marks = case.reading.facts.find(K.HTTP_REQUEST, K.IPXE_ERROR)
+    failed = [m for m in marks if m.kind is K.IPXE_ERROR or (m.first.status or 0) >= 400]
+    return any(case.reading.role(file_of(case, m)) in (Role.KERNEL, Role.INITRD) for m in failed)
 
 
 def _tried_script(case: Case) -> bool:

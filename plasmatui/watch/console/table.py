@@ -322,7 +322,7 @@ _WAITS = (
         code="halted",
         phases=Phase.FIRMWARE,
     ),
-    _rule(K.CONSOLE_WAITS, r"^(?P<text>grub(?: rescue)?> )", phases=BEFORE_KERNEL, early=True),
+    _rule(K.CONSOLE_WAITS, r"^(?P<text>(?:grub(?: rescue)?|Shell)> )", phases=BEFORE_KERNEL, early=True),
     _rule(
         K.CONSOLE_WAITS,
         r"(?P<text>(?:[Pp]lease )?[Ee]nter (?:the )?[Pp]assphrase for (?:disk |device )?[^:]+|^Passphrase for /\S+?)"
@@ -347,7 +347,8 @@ LITERALS: Final = (
     r"|Out of memory|oom-|unpacking failed|as init proc|Stage [12]|Begin: |Welcome to|reboot: |kexec|-shutdown"
     r"|Rebooting|activation|Switch|emergency|rescue|stage [12]|Emergency|Rescue|Gave up|ALERT!|is locked|root p"
     r"|interactive shell|initramfs\)|rdsosreport|sshd|SSH|Reached|FAILED|systemd\[1\]: F|DEPEND|Timed out|SHA256:"
-    r"|[Pp]assphrase|rror|emory|alted|ny [Kk]ey|SETUP|System Setup|Front Page|grub|empty pass|login: |@|BusyBox|[/~] # "
+    r"|[Pp]assphrase|rror|emory|alted|ny [Kk]ey|SETUP|System Setup|Front Page|grub|Shell"
+    r"|empty pass|login: |@|BusyBox|[/~] # "
 )
 """A line without any of these says nothing that the rules know."""
 

@@ -113,6 +113,15 @@ CASES: dict[str, tuple[tuple[str, ...], str, Verdict]] = {
         "",
         ("http-initrd", "kernel-not-executable", "error", "bzImage is no kernel"),
     ),
+    "a script that begins anew because its kernel is gone": (
+        (
+            *TO_SCRIPT,
+            *(f"{URL}/nixos/bzImage... No such file or directory (http://ipxe.org/2d0c618e)", f"{URL}/boot.ipxe... ok")
+            * 6,
+        ),
+        "",
+        ("ipxe-script", "kernel-missing", "error", "bzImage"),
+    ),
     "no memory on a BIOS": (
         (*TO_SCRIPT, FILES, "Could not boot: Requested memory not available (http://ipxe.org/46038101)"),
         "",
