@@ -110,6 +110,9 @@ async def ask(address: str, port: int, name: str, kind: int, *, limit: float = L
                 try:
                     async with asyncio.timeout(resend):
                         while True:
+                            await asyncio.sleep(
+                                0
+                            )  # what came already is given without a wait: a flood would keep the loop
                             answer = read(await loop.sock_recv(sock, 65535), asked, kind)
                             if answer is not None:
                                 return answer

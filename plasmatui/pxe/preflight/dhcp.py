@@ -20,6 +20,8 @@ from plasmatui.text import clean_line
 LISTEN: Final = 6.0
 """Seconds in which offers are awaited: servers may look first whether an address is free, for a second or two."""
 RESEND: Final = 2.0
+MOST: Final = 256
+"""Servers that are told of; whoever invents more is seen well enough."""
 
 _HEADER: Final = struct.Struct("!BBBBIHH4s4s4s4s16s64s128s")
 _COOKIE: Final = b"\x63\x82\x53\x63"
@@ -110,11 +112,12 @@ async def probe(interface: str, *, listen: float = LISTEN) -> tuple[Offer, ...]:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode())
         sock.bind(("0.0.0.0", 68))  # noqa: S104 - of one interface: answers come to no address of ours
         end = time.monotonic() + listen
-        while (left := end - time.monotonic()) > 0:
+        while (left := end - time.monotonic()) > 0 and len(found) < MOST:
             await loop.sock_sendto(sock, packet, ("255.255.255.255", 67))
             try:
                 async with asyncio.timeout(min(RESEND, left)):
-                    while True:
+                    while len(found) < MOST:
+                        await asyncio.sleep(0)  # what came already is given without a wait: a flood would keep the loop
                         data, _ = await loop.sock_recvfrom(sock, 65535)
                         offer = read_offer(data, mac, transaction)
                         if offer is not None:

@@ -137,6 +137,7 @@ class _Transfer:
     async def _next(self, number: int, first: bool) -> bytes:
         loop = asyncio.get_running_loop()
         while True:
+            await asyncio.sleep(0)  # what has come already is given without a wait: a flood would keep the loop
             data, address = await loop.sock_recvfrom(self._sock, 65535)
             peer = (str(address[0]), int(address[1]))
             if peer[0] != self._host or (self._peer is not None and peer != self._peer) or len(data) < 4:

@@ -152,9 +152,11 @@ class BootApp:
         """A file below the images' directory."""
         if self.images is None:
             return not_found()
-        raw = request.scope["raw_path"].split(b"/", 2)[2]
+        parts = request.scope["raw_path"].split(b"/", 2)
+        if len(parts) < 3:  # the slash behind the root is encoded
+            return not_found()
         try:
-            file = await asyncio.to_thread(self.images.open, os.fsdecode(unquote_to_bytes(raw)))
+            file = await asyncio.to_thread(self.images.open, os.fsdecode(unquote_to_bytes(parts[2])))
         except PermissionError:
             return PlainTextResponse("403 forbidden\n", 403)
         except OSError:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -51,6 +53,18 @@ async def test_silence_ends_in_time() -> None:
     _, port = await datagrams(lambda _: [])
     with pytest.raises(TimeoutError):
         await tftp.fetch("127.0.0.1", "a", port=port, limit=0.1, resend=0.03)
+
+
+async def test_a_flood_does_not_keep_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    begin = time.monotonic()
+
+    async def recvfrom(*_: object) -> tuple[bytes, tuple[str, int]]:
+        assert time.monotonic() - begin < 60, "nothing else came to its turn"
+        return b"\0\3\0\x07wrong", ("127.0.0.1", 9)  # always there at once, as under a flood
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "sock_recvfrom", recvfrom)
+    with pytest.raises(TimeoutError):
+        await tftp.fetch("127.0.0.1", "a", port=9, limit=0.2)
 
 
 @pytest.mark.parametrize(

@@ -236,6 +236,54 @@ async def test_a_head_that_never_ends_is_refused_when_it_is_huge(running: Runnin
     writer.close()
 
 
+async def test_what_is_asked_behind_a_long_answer_is_bounded(running: Running) -> None:
+    reader, writer = await running.ask(b"GET /images/initrd HTTP/1.1\r\nHost: x\r\n\r\n", small=True)
+    await reader.readuntil(b"\r\n\r\n")
+    for more in (b"GET /ipxe HTTP/1.1\r\nHost: x\r\n\r\n" * 40, b"GET / HTTP/1.1\r\nX: " + b"a" * 80_000):
+        other, other_writer = await running.ask(b"GET /images/initrd HTTP/1.1\r\nHost: x\r\n\r\n", small=True)
+        await other.readuntil(b"\r\n\r\n")
+        other_writer.write(more)
+        assert len(await rest_of(other)) < SIZE  # broken off
+        other_writer.close()
+    async with httpx.AsyncClient(base_url=running.url) as client:
+        assert (await client.get("/ipxe")).status_code == 200
+    writer.transport.abort()
+
+
+async def test_trailers_are_bounded(running: Running) -> None:
+    head = b"POST /ipxe HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n"
+    reader, writer = await running.ask(head + b"A: b\r\n" * 20_000)
+    async with asyncio.timeout(10):  # less than a connection is kept for a next request
+        await rest_of(reader)
+    writer.close()
+
+
+async def test_a_long_body_is_no_long_head(running: Running) -> None:
+    body = b"x" * 300_000
+    head = b"POST /ipxe HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
+    whole = await running.answer(head + body + b"GET /images/small HTTP/1.0\r\n\r\n")
+    assert whole.count(b"HTTP/1.1 200 OK") == 2
+    assert whole.endswith(b"0123456789")
+
+
+async def test_connections_have_a_limit(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = [await running.connect() for _ in range(3)]
+    await running.answer(b"GET / HTTP/1.0\r\n\r\n")  # those before were taken, too
+    monkeypatch.setattr(connection_module, "MOST", 3)
+    reader, writer = await running.connect()
+    assert (await rest_of(reader)).startswith(b"HTTP/1.1 503 ")
+    for _, each in (*kept, (reader, writer)):
+        each.close()
+    monkeypatch.undo()
+    assert b"200 OK" in await running.answer(b"GET /ipxe HTTP/1.0\r\n\r\n")
+
+
+async def test_an_encoded_slash_is_no_root(running: Running) -> None:
+    for target in (b"/images%2Fsmall", b"/images%2f..%2f..%2fetc/passwd", b"/%69mages%2Fsmall"):
+        assert (await running.answer(b"GET " + target + b" HTTP/1.0\r\n\r\n")).startswith(b"HTTP/1.1 404 ")
+    assert running.told == ["bootcfg: 1 rules, 0 problems"]
+
+
 @pytest.mark.parametrize("data", [b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", b"nonsense\r\n\r\n", b"GET x y z\r\n\r\n"])
 async def test_what_is_no_http_is_refused(running: Running, data: bytes) -> None:
     assert (await running.answer(data)).startswith(b"HTTP/1.1 400 ")
