@@ -26,6 +26,8 @@ THREADS: Final = 8
 HELPER_LIMIT: Final = 90.0
 """Seconds for one reading as a whole; a large SDR takes a slow BMC half a minute."""
 COMMAND_LIMIT: Final = 6.0
+COMMANDS: Final = 8192
+"""Commands of one reading: twice what a long event log or the largest honest SDR or FRU takes in small pieces."""
 ANSWER_LIMIT: Final = 40.0
 """Seconds, longer than a command with a new logon takes; ends the thread when the loop has gone."""
 LONGEST_FIELD: Final = 256
@@ -75,6 +77,7 @@ class _BridgedSession:
         self.stopped = threading.Event()
         self.code = 0  # of the last answer; pyghmi's exceptions do not always have it
         self.failure: BmcError | None = None
+        self.left = COMMANDS
 
     @property
     def over(self) -> bool:
@@ -95,6 +98,10 @@ class _BridgedSession:
     ) -> dict[str, Any]:
         if self.stopped.wait(delay_xmit or 0) or time.monotonic() > self.deadline:
             raise pyghmi_errors.IpmiException("stopped")
+        if not self.left:
+            self.stopped.set()
+            raise pyghmi_errors.IpmiException("stopped")
+        self.left -= 1
         reply = self._on_loop(netfn, command, bytes(data), rslun, bridge_request)
         self.code = reply.code
         code = _tolerable(netfn, command, reply.code)
@@ -199,6 +206,8 @@ class Helpers:
             except Exception as error:
                 if session.failure is not None:
                     raise session.failure from error
+                if not session.left:
+                    raise self._bmc.error("rejected", f"gives a {what} that does not end") from error
                 if session.over:
                     raise self._too_slow(what) from error
                 reason = clean_line(str(error), LONGEST_FIELD) or type(error).__name__

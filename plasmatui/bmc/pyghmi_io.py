@@ -18,7 +18,10 @@ from importlib import metadata
 from typing import Any, NoReturn, Protocol
 
 from pyghmi.ipmi import command as pyghmi_command
+from pyghmi.ipmi import sdr as pyghmi_sdr
 from pyghmi.ipmi.private import session as pyghmi_session
+
+from plasmatui.bmc import sdrnames
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +66,7 @@ _MODULE_FUNCTIONS: dict[str, tuple[str, ...]] = {
     "_monotonic_time": (),
     "get_ipmi_error": ("response", "suffix"),
 }
+_RECORD_METHODS: dict[str, tuple[str, ...]] = {"tlv_decode": ("self", "tlv", "data")}
 _COMMAND_METHODS: dict[str, tuple[str, ...]] = {
     "get_sensor_data": ("self",),
     "get_inventory": ("self",),
@@ -91,6 +95,9 @@ def assert_pyghmi() -> None:
     problems = [f"version {version} is installed"] if version != PYGHMI_VERSION else []
     problems += _differences("session", pyghmi_session, _MODULE_FUNCTIONS)
     problems += _differences("Session", getattr(pyghmi_session, "Session", None), _SESSION_METHODS)
+    problems += _differences("SDREntry", getattr(pyghmi_sdr, "SDREntry", None), _RECORD_METHODS)
+    if not isinstance(getattr(pyghmi_sdr, "shared_sdrs", None), dict):
+        problems.append("sdr.shared_sdrs is missing")
     problems += _differences("Command", getattr(pyghmi_command, "Command", None), _COMMAND_METHODS)
     if problems:
         raise UnsupportedPyghmiError(
@@ -105,7 +112,7 @@ def _differences(owner: str, where: object, wanted: dict[str, tuple[str, ...]]) 
         function = getattr(where, name, None)
         if function is None:
             found.append(f"{owner}.{name} is missing")
-        elif function is _no_waiting or function is time.monotonic:
+        elif function in (_no_waiting, time.monotonic, _name):
             continue  # already replaced by `_install`
         elif (has := tuple(inspect.signature(function).parameters)) != parameters:
             found.append(f"{owner}.{name} takes ({', '.join(has)}) instead of ({', '.join(parameters)})")
@@ -114,6 +121,18 @@ def _differences(owner: str, where: object, wanted: dict[str, tuple[str, ...]]) 
 
 def _no_waiting(*_args: object, **_named: object) -> NoReturn:
     raise RuntimeError("pyghmi tried to block the event loop")
+
+
+def _name(_entry: object, tlv: int, data: bytearray) -> str:
+    return sdrnames.name(tlv, data)
+
+
+class _Forgetful(dict[object, object]):
+    """In place of the sensor descriptions that pyghmi keeps for every BMC that says the same of its product and
+    firmware: one BMC must not describe another's sensors, nor fill the memory with products that it invents."""
+
+    def __setitem__(self, key: object, value: object) -> None:
+        """Keep nothing."""
 
 
 def _install() -> None:
@@ -125,6 +144,8 @@ def _install() -> None:
     pyghmi_session._poller = _no_waiting
     pyghmi_session._io_sendto = _no_waiting
     pyghmi_session._monotonic_time = time.monotonic  # the original counts in steps of 10 ms
+    pyghmi_sdr.shared_sdrs = _Forgetful()
+    pyghmi_sdr.SDREntry.tlv_decode = _name
 
 
 class Channel:

@@ -11,6 +11,7 @@ import pytest
 from plasmatui.bmc import helpers
 from plasmatui.bmc.controller import BmcError
 from plasmatui.bmc.helpers import Helpers
+from plasmatui.bmc.pyghmi_io import channels
 from plasmatui.bmc.rmcp import Reply
 from plasmatui.model.bmc import FruField
 
@@ -113,6 +114,51 @@ async def test_a_log_that_never_ends_is_cut(monkeypatch: pytest.MonkeyPatch) -> 
     bmc = BadBmc()
     bmc.table[10, 0x43] = lambda _data: Reply(0, struct.pack("<H", 1) + event(1, 1_700_000_000))
     assert len(await Helpers(bmc).sel()) == 20
+
+
+async def test_a_repository_that_goes_in_a_circle_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    channels()
+    monkeypatch.setattr(helpers, "COMMANDS", 100)
+    bmc = BadBmc()
+    asked = 0
+
+    def circle(data: bytes) -> Reply:
+        nonlocal asked
+        asked += 1
+        number = 1 + asked % 2
+        return Reply(0, struct.pack("<H", 3 - number) + sensor(number)[data[4] :])
+
+    bmc.table[10, 0x23] = circle
+    with pytest.raises(BmcError, match="does not end"):
+        await Helpers(bmc).sensors()
+    assert asked < 100
+
+
+@pytest.mark.parametrize(
+    ("encoding", "name", "read"),
+    [
+        (0x80, bytes([0x29, 0xDC, 0xA6]), "IPMI"),  # IPMI 2.0, section 43.15: the example of 6-bit packed ASCII
+        (0x80, bytes([0x29, 0xDC, 0xA6, 0x29]), "IPMII"),
+        (0x40, b"\x12\xa3\xbd", "12 3-:"),
+        (0xC0, b"Fan \xff1", "Fan \ufffd1"),
+        (0x00, "Lüfter".encode(), "Lüfter"),
+    ],
+)
+async def test_names_in_every_encoding_are_read_and_end(encoding: int, name: bytes, read: str) -> None:
+    channels()
+    bmc = BadBmc()
+    body = bytes([0x20, 0, 2, 7, 1, 0x7F, 0x68, 1, 1, *bytes(6), 0, 1, 0, 0, 1, *bytes(18)]).ljust(42, b"\0")
+    body += bytes([encoding | len(name)]) + name
+    bmc.records = [struct.pack("<HBBB", 2, 0x51, 1, len(body)) + body]
+    assert [reading.name for reading in await Helpers(bmc).sensors()] == [read]
+
+
+async def test_a_bmc_does_not_describe_the_sensors_of_another() -> None:
+    channels()
+    bad, good = BadBmc(), BadBmc()  # the same product and firmware
+    good.records = [record.replace(NAME, b"CPU".ljust(len(NAME))) for record in good.records]
+    assert [reading.name for reading in await Helpers(bad).sensors()] == ["Fan [red]"]
+    assert [reading.name for reading in await Helpers(good).sensors()] == ["CPU"]
 
 
 async def test_nonsense_is_an_error_with_a_reason() -> None:
