@@ -123,7 +123,7 @@ class EngineClient:
                 f"the engine (process {pid}) takes connections on {socket}, but did not answer within "
                 f"{HANDSHAKE_LIMIT:g} s: it is stopped or hangs; look at it, or end it: kill -CONT {pid}; kill {pid}"
             ) from error
-        except (OSError, EOFError, ValueError) as error:
+        except (OSError, EOFError, ValueError, RecursionError) as error:
             writer.close()
             raise EngineUnreachableError(f"the engine on {socket} does not answer the handshake: {error}") from error
         if isinstance(answer, wire.Goodbye):
@@ -234,7 +234,7 @@ class EngineClient:
                 self._dispatch(message)
         except EOFError:
             reason = "the engine closed the connection"
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             reason = f"{type(error).__name__}: {error}"
         finally:
             # Also when a callback failed: nobody may wait for ever for a reply that is not read any more.

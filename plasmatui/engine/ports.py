@@ -8,6 +8,7 @@ from typing import Protocol
 
 from plasmatui.model import wire
 from plasmatui.model.operation import NOWHERE, Origin
+from plasmatui.text import clean_text
 
 
 class ProblemError(Exception):
@@ -15,7 +16,7 @@ class ProblemError(Exception):
 
     def __init__(self, id: str, message: str) -> None:  # noqa: A002 - the field's name on the wire
         super().__init__(message)
-        self.problem = wire.Problem(id, message)
+        self.problem = wire.Problem(id, clean_text(message))  # it often repeats what a client sent
 
 
 def known_nodes(wanted: tuple[str, ...], names: Collection[str]) -> tuple[str, ...]:

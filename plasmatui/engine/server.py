@@ -22,6 +22,7 @@ from plasmatui.engine.session import Desk, ProtocolError, Session, read_frame
 from plasmatui.model import wire
 from plasmatui.model.words import Role
 from plasmatui.paths import check_shared
+from plasmatui.text import clean_line
 
 log = logging.getLogger(__name__)
 
@@ -242,10 +243,10 @@ def _check(frame: bytes) -> tuple[wire.Goodbye | None, wire.Hello | None]:
     """The greeting in `frame`, or why the client cannot be served."""
     try:
         hello = wire.HELLO.decode(frame)
-    except msgspec.MsgspecError as error:
+    except wire.UNREADABLE as error:
         protocol = _protocol_of(frame)
         if protocol is None or protocol == wire.PROTOCOL:
-            return wire.Goodbye("protocol", f"no greeting of plasmatui: {error}"), None
+            return wire.Goodbye("protocol", f"no greeting of plasmatui: {clean_line(str(error), 200)}"), None
         return _version(protocol, "another version"), None
     if hello.protocol != wire.PROTOCOL:
         return _version(hello.protocol, hello.version), None
@@ -256,7 +257,7 @@ def _protocol_of(frame: bytes) -> int | None:
     """The protocol number of a greeting whose other fields we do not understand."""
     try:
         loose = msgspec.msgpack.decode(frame)
-    except msgspec.MsgspecError:
+    except wire.UNREADABLE:
         return None
     number = loose.get("protocol") if isinstance(loose, dict) else None
     return number if isinstance(number, int) else None
@@ -265,7 +266,7 @@ def _protocol_of(frame: bytes) -> int | None:
 def _version(protocol: int, version: str) -> wire.Goodbye:
     return wire.Goodbye(
         "version",
-        f"the engine is plasmatui {__version__} (protocol {wire.PROTOCOL}), this program is {version[:32]} "
+        f"the engine is plasmatui {__version__} (protocol {wire.PROTOCOL}), this program is {clean_line(version, 32)} "
         f"(protocol {protocol}): it cannot use this engine, nor stop it. End the engine, best while no operation runs, "
         f"with `kill {os.getpid()}`, or with `engine stop` of the plasmatui that started it; the next command then "
         "starts a new one",

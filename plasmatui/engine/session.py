@@ -10,8 +10,6 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-import msgspec
-
 from plasmatui.bmc.controller import BmcError
 from plasmatui.engine.access import Peer, Standing
 from plasmatui.engine.outbound import Outbound, SlowClientError
@@ -145,8 +143,8 @@ class Session:
             frame = await read_frame(self._reader)
             try:
                 message = wire.CLIENT_MESSAGE.decode(frame)
-            except msgspec.MsgspecError as error:
-                raise ProtocolError(str(error)) from None
+            except wire.UNREADABLE as error:
+                raise ProtocolError(clean_line(str(error), 200)) from None
             if isinstance(message, wire.Cancel):
                 task = self._tasks.get(message.id)
                 if task is not None:

@@ -108,3 +108,6 @@ HELLO = msgspec.msgpack.Decoder(Hello)
 HELLO_ANSWER = msgspec.msgpack.Decoder(HelloAnswer)
 CLIENT_MESSAGE = msgspec.msgpack.Decoder(ClientMessage)
 ENGINE_MESSAGE = msgspec.msgpack.Decoder(EngineMessage)
+
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What decoders raise for bytes that are no message: text that is no UTF-8, and endless nesting, among them."""

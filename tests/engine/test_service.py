@@ -536,3 +536,24 @@ async def test_reload(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
         await until(lambda: any(batch.nodes is not None for batch in seen.batches))
         assert seen.states["n3"].bmc.status == "none"
         assert len(running.backend.retargeted) == 1
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [b"\x91" * 100_000 + b"\xc0", b"\xa3\xff\xfe\xfd", b"\xdd\xff\xff\xff\xff", b"\x81\x81\x01\x01\x01"],
+    ids=["deep", "no-utf8", "long", "no-key"],
+)
+@pytest.mark.parametrize("kind", [b"hello", b"request"])
+async def test_bytes_that_are_no_message_are_told_and_are_no_fault_of_ours(
+    start: Start, caplog: pytest.LogCaptureFixture, kind: bytes, inside: bytes
+) -> None:
+    running = await start()
+    frame = b"\x82\xa4type" + bytes((0xA0 | len(kind),)) + kind + b"\xa4more" + inside
+    greeting = wire.encode(wire.Hello(wire.PROTOCOL, "1", "cli", "anna", "pts/1")) if kind == b"request" else b""
+    reader, writer = await asyncio.open_unix_connection(str(running.paths.socket))
+    writer.write(greeting + len(frame).to_bytes(4, "big") + frame)
+    async with asyncio.timeout(30):
+        said = await reader.read(-1)
+    writer.close()
+    assert b"goodbye" in said
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
