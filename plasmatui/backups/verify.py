@@ -11,6 +11,7 @@ import hashlib
 import shutil
 import subprocess
 import tarfile
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +82,7 @@ def verify_part(directory: Path, part: Part, progress: Progress) -> Contents:
             raise BackupError(f"{path}: its SHA-256 is {found[:12]}..., and was {part.sha256[:12]}...: it is damaged")
         with opened(path, part.codec) as stream:
             return _contents(path, stream, part.path.rstrip("/").rpartition("/")[2], progress)
-    except (tarfile.TarError, EOFError, ValueError) as error:
+    except (tarfile.TarError, zlib.error, EOFError, ValueError, OverflowError) as error:
         raise BackupError(f"{path}: it is no whole archive: {clean_line(str(error), 200)}") from None
     except OSError as error:
         raise BackupError(f"{path}: {error.strerror or error}") from None

@@ -29,6 +29,7 @@ _SET_EXPECTED: Final = 106
 _INFO: Final = 3
 
 MOST_ACTIVITIES: Final = 4096
+_LARGEST: Final = (1 << 63) - 1  # what goes over the wire, whatever a record says
 KEPT_ERRORS: Final = 20
 KEPT_LINES: Final = 50
 
@@ -143,7 +144,8 @@ class BuildLog:
                 expected += activity.expected
                 running += activity.running
                 failed += activity.failed
-        return done, max(expected, total.expected, done), running, failed
+        counts = (done, max(expected, total.expected, done), running, failed)
+        return min(counts[0], _LARGEST), min(counts[1], _LARGEST), min(counts[2], _LARGEST), min(counts[3], _LARGEST)
 
     def _take(self, line: bytes) -> None:
         record = line.removeprefix(b"@nix ")

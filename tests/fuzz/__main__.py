@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import logging
 import sys
 from pathlib import Path
 
@@ -22,6 +23,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=Path("fuzz-finds"), help="where finds are written")
     parser.add_argument("--again", type=Path, metavar="FILE", help="feed this find once more, to the one NAME")
     options = parser.parse_args()
+    logging.disable(logging.WARNING)  # what readers complain of is what they are for
     unknown = [name for name in options.names if name not in TARGETS]
     if unknown:
         parser.error(f"no target {', '.join(unknown)}; there are: {', '.join(TARGETS)}")

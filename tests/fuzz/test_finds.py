@@ -8,7 +8,7 @@ import pytest
 
 from tests.fuzz.target import fault
 from tests.fuzz.targets import TARGETS
-from tests.fuzz.targets.stores import journal_with, sparse_archive
+from tests.fuzz.targets.stores import impossible_archive, journal_with, sparse_archive
 
 _MERGED: Final = "".join(f"a{n + 1}: &a{n + 1}\n  <<: [{', '.join([f'*a{n}'] * 6)}]\n" for n in range(20))
 
@@ -36,6 +36,17 @@ FINDS: Final = {
     "a backup's head that is nested deeply": ("backup-manifest", b'{"x":' * 3000),
     "a backup's file of a hole that takes years to read": ("backup-archive", sparse_archive()),
     "what a job left, nested deeply": ("records", b'{"a":' * 3000),
+    "an archive's member of an impossible size": ("backup-archive", impossible_archive()),
+    "a build of more derivations than a number holds": (
+        "tools",
+        b'@nix {"action":"start","id":1,"type":104,"level":3}\n'
+        b'@nix {"action":"result","id":1,"type":105,"fields":[1,18446744073709551615,18446744073709551615,1]}\n' * 3,
+    ),
+    "a journal's entry at a time that is no number": (
+        "journal-entries",
+        b'{"__REALTIME_TIMESTAMP":"\xc2\xb2","MESSAGE":"x"}\n{"__REALTIME_TIMESTAMP":"' + b"9" * 400 + b'"}',
+    ),
+    "a journal's entry that is nested deeply": ("journal-entries", b'{"MESSAGE":' + b"[" * 900 + b"]" * 900 + b"}"),
     "a theme's colour that is no number": ("theme", b'name: x\ncolors: {primary: "rgb(' + b"1" * 400 + b',1,1)"}'),
 }
 

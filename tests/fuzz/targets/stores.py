@@ -117,8 +117,18 @@ def _add(archive: tarfile.TarFile, random: Random) -> None:
         return
 
 
+def impossible_archive() -> bytes:
+    """A file that says that it has more bytes than there can be."""
+    return _archive_of({"size": "9" * 20})
+
+
 def sparse_archive() -> bytes:
     """A file of 512 bytes that says that it is one of 4 EiB."""
+    hole = {"major": "1", "minor": "0", "name": "svc/x", "realsize": str(1 << 62)}
+    return _archive_of({f"GNU.sparse.{key}": value for key, value in hole.items()})
+
+
+def _archive_of(headers: dict[str, str]) -> bytes:
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w", format=tarfile.PAX_FORMAT) as archive:
         top = tarfile.TarInfo("svc")
@@ -126,12 +136,7 @@ def sparse_archive() -> bytes:
         archive.addfile(top)
         member = tarfile.TarInfo("svc/x")
         member.size = 512
-        member.pax_headers = {
-            "GNU.sparse.major": "1",
-            "GNU.sparse.minor": "0",
-            "GNU.sparse.name": "svc/x",
-            "GNU.sparse.realsize": str(1 << 62),
-        }
+        member.pax_headers = headers
         archive.addfile(member, io.BytesIO(b"1\n0\n0\n".ljust(512, b"\0")))
     return made.getvalue()
 

@@ -177,7 +177,7 @@ def test_text_is_clean_and_raw_is_not() -> None:
     assert line.raw == b"GET \x1b]0;owned\x07/ [red]\xff"
 
 
-@pytest.mark.parametrize("text", ["(", "(a+)+", "((ab)*x+)*", "x" * 501])
+@pytest.mark.parametrize("text", ["(", "(a+)+", "((ab)*x+)*", "(a|a)*$", "(a+b?)+$", "(.*a){20}", "x" * 501])
 async def test_bad_patterns_are_refused(text: str) -> None:
     store = LineStore()
     with pytest.raises(PatternError):
