@@ -61,14 +61,16 @@ def logs(
     begin = moment_of("--since", since) if since else 0.0
     wanted = LogFilter(kinds=kinds, include=grep, since=begin)
     limit = lines if lines is not None else 1_000_000 if since else TAIL
-    return run_async(_logs(settings, wanted, rest[0] if rest else "", limit, follow, as_json))
+    return run_async(_logs(settings, wanted, rest[0] if rest else None, limit, follow, as_json))
 
 
-async def _logs(settings: Settings, wanted: LogFilter, node_set: str, limit: int, follow: bool, as_json: bool) -> int:
+async def _logs(
+    settings: Settings, wanted: LogFilter, node_set: str | None, limit: int, follow: bool, as_json: bool
+) -> int:
     import msgspec
 
     async with engine(settings, read_only=True) as client:
-        if node_set:
+        if node_set is not None:
             wanted = msgspec.structs.replace(wanted, nodes=pick(node_set, client.welcome.nodes))
         coming: deque[wire.LogLines] = deque()
         news = asyncio.Event()

@@ -46,13 +46,13 @@ def who(settings: Settings, as_json: bool) -> int:
 
 
 @click.command()
-@click.argument("node_set", metavar="[SET]", required=False, default="", shell_complete=complete_set)
+@click.argument("node_set", metavar="[SET]", required=False, shell_complete=complete_set)
 @click.option("--since", metavar="T", help="Only what was done since T: a duration (90s, 10m, 2h), 14:30 or a date.")
 @click.option("--user", metavar="U", default="", help="Only what this user ordered.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=200, show_default=True, help="The newest so many.")
 @_JSON
 @click.pass_obj
-def audit(settings: Settings, node_set: str, since: str | None, user: str, limit: int, as_json: bool) -> int:
+def audit(settings: Settings, node_set: str | None, since: str | None, user: str, limit: int, as_json: bool) -> int:
     """Say who ordered what, when and from where, and what it changed.
 
     With SET only what concerns these nodes one by one; without it everything, the oldest first.
@@ -68,9 +68,11 @@ def audit(settings: Settings, node_set: str, since: str | None, user: str, limit
     return DONE
 
 
-async def _audit(settings: Settings, node_set: str, since: float, user: str, limit: int) -> tuple[AuditLine, ...]:
+async def _audit(
+    settings: Settings, node_set: str | None, since: float, user: str, limit: int
+) -> tuple[AuditLine, ...]:
     async with engine(settings, read_only=True) as client:
-        nodes = pick(node_set, client.welcome.nodes) if node_set else ()
+        nodes = pick(node_set, client.welcome.nodes) if node_set is not None else ()
         reply = expect(await client.ask(wire.ListAudit(limit, nodes, since, user)), wire.Audit)
     return tuple(reversed(reply.lines))
 

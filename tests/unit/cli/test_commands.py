@@ -333,6 +333,11 @@ def test_engine_start_and_stop(cli: Cli, engine: FakeEngine) -> None:
     assert engine.stopped
 
 
+def test_an_empty_set_is_never_every_node(cli: Cli, engine: FakeEngine) -> None:
+    for words in (("audit", ""), ("logs", ""), ("nodes", ""), ("power", "status", "")):
+        assert cli(*words).code == 2, words
+
+
 def test_engine_reload(cli: Cli, engine: FakeEngine) -> None:
     assert "again: " in cli("engine", "reload").out
     outcome = cli("power", "status", "node99")
