@@ -28,6 +28,11 @@ _GONE = frozenset({400, 401, 403, 404, 410})
 PATIENCE = 30.0
 """Seconds that a program may be silent that iPXE has started."""
 
+_CABLE = "what the server sends no longer arrives, so the way between them is cut, or its host hangs."
+_CABLE_REMEDY = (
+    "Look at the machine's cable, the switch port (link, errors, VLAN) and those of the server, and whether it "
+    "still runs. iPXE waits for ever: when the way is whole again, `plasmatui boot NODE`."
+)
 _CUT = ("truncated", "prematurely closed", "timed out", "reset by peer", "Broken pipe")
 
 
@@ -191,9 +196,14 @@ def _standstill(case: Case) -> Hit | None:
     """A transfer that neither fails nor goes on: iPXE waits for ever."""
     for mark in case.reading.facts.find(K.IPXE_FETCH):
         if mark.first.code == STALLED and not case.reading.overcome(mark, _stage(case, mark)):
+            file = file_of(case, mark)
             percent = f"{mark.last.percent:.0f} %" if mark.last.percent is not None else "some point"
-            cause = f"The transfer of {file_of(case, mark)} stands still at {percent}: nothing comes from the server."
-            return Hit(cause, [mark.last], stage=_stage(case, mark))
+            begun = f"The transfer of {file} stands still at {percent}"
+            sent = [m.last for m in case.reading.facts.find(K.HTTP_REQUEST) if path_of(m.first.file) == path_of(file)]
+            stage = _stage(case, mark)
+            if mark.last.percent or sent:
+                return Hit(f"{begun}: {_CABLE}", [*sent[:1], mark.last], _CABLE_REMEDY, stage=stage)
+            return Hit(f"{begun}: nothing comes from the server.", [mark.last], stage=stage)
     return None
 
 
