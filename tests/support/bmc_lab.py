@@ -1,5 +1,5 @@
 """A BMC in front of the lab's machine: OpenIPMI's `ipmi_sim`, whose power switch starts and ends QEMU, and whose serial
-over LAN is the machine's port. Driven by plasmatui's own commands, inside the namespaces of `boot_lab`.
+over LAN is the machine's port, inside the namespaces of `boot_lab`.
 
 The switch is a `chassis_control` program (ipmi_lan(5)); it starts QEMU as its configured boot device says.
 """
@@ -7,19 +7,13 @@ The switch is a `chassis_control` program (ipmi_lan(5)); it starts QEMU as its c
 from __future__ import annotations
 
 import contextlib
-import io
-import json
-import os
 import shlex
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from plasmatui.cli.main import run as plasmatui
 from tests.support.dhcp_lab import ip
 
 NODE = "node01"
@@ -134,49 +128,3 @@ def bmc(work: Path, machines: dict[str, list[str]], limit: float) -> Iterator[No
     finally:
         process.kill()
         process.wait()
-
-
-def ask(inventory: Path, *words: str) -> dict[str, Any]:
-    """A command's answer as JSON; with its exit code as `code`."""
-    out = io.StringIO()
-    with contextlib.redirect_stdout(out):
-        code = plasmatui(["-i", str(inventory), *words, "--json"])
-    try:
-        answer: dict[str, Any] = json.loads(out.getvalue())
-    except ValueError:
-        raise RuntimeError(f"plasmatui {' '.join(words)}: code {code}, {out.getvalue()!r}") from None
-    return {**answer, "code": code}
-
-
-def story(work: Path, limit: float) -> None:
-    """Boots the machine with plasmatui's commands, from the network and from its disk, and asks its BMC with a wrong
-    password; what they answered goes to `story.json`."""
-    inventory = work / "inventory.yaml"
-    runtime = Path("/run/lab")
-    runtime.mkdir(mode=0o700)
-    os.environ["XDG_RUNTIME_DIR"] = str(runtime)
-    told = {
-        "pxe": ask(inventory, "bootdev", "pxe", NODE, "--bios", "--yes"),
-        "first": ask(inventory, "power", "on", NODE, "--yes"),
-    }
-    end = time.monotonic() + limit
-    while time.monotonic() < end:
-        told["timeline"] = ask(inventory, "timeline", NODE)
-        told["status"] = ask(inventory, "power", "status", NODE)
-        (work / "story.json").write_text(json.dumps(told))
-        boots = told["timeline"]["nodes"][NODE]["boots"]
-        if told["status"]["nodes"][NODE]["power"] == "off" and boots and boots[0]["outcome"] != "running":
-            break
-        time.sleep(1)
-    else:
-        raise RuntimeError(f"the machine had not come up and powered itself off after {limit:g} s")
-    told |= {
-        "disk": ask(inventory, "bootdev", "disk", NODE, "--bios", "--yes"),
-        "second": ask(inventory, "power", "on", NODE, "--yes"),
-        "off": ask(inventory, "power", "off", NODE, "--yes"),
-    }
-    wrong = work / "wrong.yaml"
-    wrong.write_text(inventory.read_text(encoding="utf-8").replace("/password", "/wrong-password"), encoding="utf-8")
-    told["wrong"] = ask(wrong, "power", "status", NODE)
-    told["events"] = {"seen": (work / "bmc/events").read_text().splitlines()}
-    (work / "story.json").write_text(json.dumps(told))

@@ -24,12 +24,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from plasmatui.cli.main import run as plasmatui
-from tests.support import bmc_lab
+from tests.support import bmc_lab, bmc_stories
 from tests.support.dhcp_lab import ip
 
 SERVER, PORT, NIC = "10.0.100.10", 8080, "eth0"
 NODE, MAC, ADDRESS = "node01", "52:54:00:12:34:56", "10.0.100.50"
-CONSOLE, SYSLOG = "node01.console", "syslog.json"
+CONSOLE, SYSLOG, MESSAGES = "node01.console", "syslog.json", "messages"
 
 START = 60.0
 """Seconds within which a daemon listens, on a machine that has much else to do."""
@@ -46,8 +46,14 @@ _TAG = re.compile(r"(?:<\d+>)?\w{3} [ \d]\d [\d:]{8} (?P<program>[^\s:\[]+)(?:\[
 _NGINX = """\
 daemon off; user www-data; pid /run/nginx.pid; error_log {logs}/error.log;
 events {{}}
-http {{ include /etc/nginx/mime.types; access_log {logs}/access.log; include /etc/nginx/sites-available/pxe; }}
+http {{
+    include /etc/nginx/mime.types; access_log {logs}/access.log; include /etc/nginx/sites-available/pxe;
+    map $uri $pace {{ default 0; ~/initrd$ {pace}; }} limit_rate $pace;
+}}
 """
+
+_SLOWLY = "100k"
+"""Bytes per second of an initrd while which the cable is pulled."""
 
 _OTHER_DHCP = f"""\
 authoritative;
@@ -67,8 +73,10 @@ class Job:
         daemons: keys of `DAEMONS`, in the order of their start.
         limit: seconds for the whole boot.
         spoil: key of `SPOILS`: what is broken on the server, empty for nothing.
-        bmc: a BMC switches the machine on, ordered by plasmatui's commands; there is no bundle then.
         until: pattern; the machine is cut off when its console shows it. Empty: it powers itself off.
+        pull: pattern; its cable is pulled when its console shows it. nginx then sends the initrd slowly. Empty: never.
+        story: key of `bmc_stories.STORIES`: a BMC switches the machine on, as an operator orders it; there is no bundle
+            then. Empty: it is started, and ordered by nobody.
     """
 
     directory: str
@@ -77,7 +85,8 @@ class Job:
     limit: float
     spoil: str = ""
     until: str = ""
-    bmc: bool = False
+    pull: str = ""
+    story: str = ""
 
 
 @dataclass(frozen=True)
@@ -124,10 +133,10 @@ DAEMONS = {
 
 
 class Syslog:
-    """What listens on /dev/log, and keeps it as `journalctl -o json` prints it."""
+    """What listens on /dev/log, and keeps it as `journalctl -o json` prints it, and as rsyslog writes it."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, plain: Path) -> None:
+        self._path, self._plain = path, plain
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind("/dev/log")
         os.chmod("/dev/log", 0o666)
@@ -143,7 +152,7 @@ class Syslog:
         self._socket.close()
 
     def _run(self) -> None:
-        with self._path.open("w", encoding="utf-8") as out:
+        with self._path.open("w", encoding="utf-8") as out, self._plain.open("w", encoding="utf-8") as plain:
             while message := self._socket.recv(65536):
                 found = _TAG.match(message.decode("utf-8", "replace").rstrip("\0\n"))
                 if found is not None:
@@ -155,6 +164,10 @@ class Syslog:
                     }
                     out.write(json.dumps(entry) + "\n")
                     out.flush()
+                    pid = f"[{found['pid']}]" if found["pid"] else ""
+                    stamp = time.strftime("%b %e %H:%M:%S")
+                    plain.write(f"{stamp} pxe01 {found['program']}{pid}: {found['text']}\n")
+                    plain.flush()
 
 
 def mount(*words: str) -> None:
@@ -173,6 +186,9 @@ def make_devices(work: Path) -> None:
             mount("--bind", f"/dev/{name}", str(new / name))
     if not (new / "net/tun").exists():
         os.mknod(new / "net/tun", 0o20600, os.makedev(10, 200))
+    (new / "pts").mkdir()
+    mount("-t", "devpts", "-o", "ptmxmode=666", "lab", str(new / "pts"))
+    (new / "ptmx").symlink_to("pts/ptmx")
     mount("--move", str(new), "/dev")
 
 
@@ -322,6 +338,7 @@ def boot(job: Job, work: Path) -> str:
     bundle = work / "bundle"
     deadline = time.monotonic() + job.limit
     shown = b""
+    pull = job.pull
     with (
         (bundle / CONSOLE).open("wb") as console,
         (bundle / f"{CONSOLE}.timing").open("w") as timing,
@@ -346,6 +363,9 @@ def boot(job: Job, work: Path) -> str:
             console.write(data)
             timing.write(f"{time.time():.3f} {len(data)}\n")
             shown = (shown + data)[-_SHOWN:]
+            if pull and re.search(pull.encode(), shown):
+                ip("link", "set", "tap0", "down")
+                pull = ""
             if job.until and re.search(job.until.encode(), shown):
                 qemu.kill()
                 return ""
@@ -353,11 +373,11 @@ def boot(job: Job, work: Path) -> str:
     return f"the machine had not come to its end after {job.limit:g} s"
 
 
-def told_by_commands(job: Job, work: Path) -> str:
+def ordered(job: Job, work: Path) -> str:
     network = machine(job.firmware, work)
     disk = [each.replace(",bootindex=1", ",romfile=") for each in network]
     with bmc_lab.bmc(work, {"network": network, "disk": disk}, START):
-        bmc_lab.story(work, job.limit)
+        bmc_stories.tell(job.story, work, job.limit)
     return ""
 
 
@@ -374,17 +394,17 @@ def main() -> None:
     os.nice(NICE)
     work = Path(job.directory)
     (work / "bundle").mkdir()
-    (work / "nginx.conf").write_text(_NGINX.format(logs=work / "bundle"))
+    (work / "nginx.conf").write_text(_NGINX.format(logs=work / "bundle", pace=_SLOWLY if job.pull else "0"))
     (work / "other.conf").write_text(_OTHER_DHCP)
     (work / "other.leases").touch()
     make_devices(work)
     make_network()
     publish(work)
     SPOILS[job.spoil]()
-    with Syslog(work / "bundle" / SYSLOG), contextlib.ExitStack() as daemons:
+    with Syslog(work / "bundle" / SYSLOG, work / MESSAGES), contextlib.ExitStack() as daemons:
         for name in job.daemons:
             daemons.enter_context(running(name, work))
-        wrong = told_by_commands(job, work) if job.bmc else boot(job, work)
+        wrong = ordered(job, work) if job.story else boot(job, work)
     write_manifest(job, work / "bundle")
     if wrong:
         sys.exit(wrong)
