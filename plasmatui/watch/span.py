@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from plasmatui.model.boot import Evidence, Signal
 from plasmatui.model.words import Stage
-from plasmatui.watch.facts import Mark
+from plasmatui.watch.facts import LOGS, Mark
 
 EVIDENCE_KEPT = 6
 
@@ -17,6 +17,7 @@ class Span:
 
     stage: Stage
     begin: float | None = None
+    by_log: bool = False  # a server's log told when it began
     end: float | None = None
     first: int | None = None
     proof: int | None = None
@@ -33,9 +34,21 @@ class Span:
         """Something of the stage was seen."""
         if self.first is None or order < self.first:
             self.first = order
-        if signal.wall is not None and (self.begin is None or signal.wall < self.begin):
-            self.begin = signal.wall
+        if signal.wall is not None:
+            self._begin(signal.wall, by_log=signal.kind in LOGS)
         add_evidence(self.evidence, signal.evidence)
+
+    def _begin(self, wall: float, *, by_log: bool) -> None:
+        """The earliest time is taken, but for a server's clock of whole seconds in whose second the console saw it: the
+        console knows better."""
+        known = self.begin
+        if known is not None and by_log != self.by_log:
+            log, console = (wall, known) if by_log else (known, wall)
+            if log == int(log) and log <= console < log + 1.0:
+                self.begin, self.by_log = console, False
+                return
+        if known is None or wall < known:
+            self.begin, self.by_log = wall, by_log
 
     def finish(self, signal: Signal, order: int) -> None:
         """Something showed that the stage succeeded."""
