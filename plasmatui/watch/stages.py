@@ -118,13 +118,15 @@ class Reading:
     def _find_roles(self) -> None:
         """Names first; then order: what iPXE asks for is a script, then a kernel, then initrds."""
         level = 0
+        by_path: dict[str, Role] = {}
         for mark in self.facts.find(*_FETCHES, SignalKind.IPXE_ERROR):
             file = mark.first.file
             if not file or (mark.kind in _HTTP and not is_boot_client(mark.first)):
                 continue
             role = role_of(file)
             if role is Role.UNKNOWN and (mark.kind is not SignalKind.TFTP_REQUEST):
-                role = (Role.SCRIPT, Role.KERNEL, Role.INITRD)[min(level, 2)]
+                path = path_of(file)  # a server tells the path, the console the URL
+                role = by_path.setdefault(path, (Role.SCRIPT, Role.KERNEL, Role.INITRD)[min(level, 2)])
                 self.roles[file] = role
             if role is not Role.UNKNOWN and role is not Role.LOADER:
                 level = max(level, {Role.SCRIPT: 1, Role.KERNEL: 2, Role.INITRD: 2}[role])

@@ -16,6 +16,8 @@ PROGRAMS_KEPT: Final = 512
 LINE_LIMIT: Final = 65_536
 """Characters of a line that are looked at: no daemon writes longer ones."""
 
+_COLOUR: Final = re.compile(r"\x1b\[[0-9;:]*m")
+"""What Kea and others write to a terminal, and what is in a log where one was recorded."""
 _ARCHITECTURE: Final = re.compile(r"(?:PXE|HTTP)Client:Arch:(\d{5})", re.ASCII)
 
 
@@ -34,6 +36,8 @@ def parts_of(line: str, prefix: PrefixReader) -> tuple[str, Parts]:
     """A line's text as it is shown (a journal's JSON reads like syslog without a time), and its parts."""
     if len(line) > LINE_LIMIT:
         line = line[:LINE_LIMIT]
+    if "\x1b" in line:
+        line = _COLOUR.sub("", line)
     if line[:1] != "{":
         return line, prefix.split(line)
     parts = journal_parts(line)

@@ -174,3 +174,13 @@ def test_an_exported_journal() -> None:
         ("10.0.100.50", MIDNIGHT + AT, 4),
         ("10.0.100.50", MIDNIGHT + AT, 10),
     ]
+
+
+def test_colours_of_a_terminal() -> None:
+    assert one("dhcpd", f"\x1b[36mdhcp-1  | \x1b[0mdhcpd: {MESSAGE}").ip == "10.0.100.50"
+    kea = (
+        "2026-11-21 00:46:04.469 \x1b[32mINFO \x1b[0m [\x1b[34mkea-dhcp4.leases/1.1\x1b[0m] \x1b[33mDHCP4_LEASE_ALLOC"
+        "\x1b[0m [hwtype=1 52:54:00:12:34:56], cid=[no info], tid=0x1: "
+        "lease 10.0.100.50 has been allocated for 600 seconds"
+    )
+    assert one("kea", kea).ip == "10.0.100.50"

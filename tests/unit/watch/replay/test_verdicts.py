@@ -272,3 +272,17 @@ def test_a_line_of_another_speed_is_named(tmp_path: Path) -> None:
     assert replay_all(tmp_path, warnings.append) == {}
     assert len(warnings) == 1
     assert "speed" in warnings[0]
+
+
+def test_a_file_of_any_name_is_one_file_to_both_witnesses(tmp_path: Path) -> None:
+    gone = f"{URL}/images/k... No such file or directory (http://ipxe.org/2d0c618e)"
+    bundle(tmp_path, "\n".join((*TO_IPXE, f"{URL}/boot.php?serial=X... ok", "boot.php : 512 bytes [script]", gone, "")))
+    (tmp_path / "access.log").write_text(
+        f'{IP} - - [28/Nov/2026:09:20:25 +0000] "GET /boot.php?serial=X HTTP/1.1" 200 512 "-" "iPXE/1.21.1"\n'
+        f'{IP} - - [28/Nov/2026:09:20:27 +0000] "GET /images/k HTTP/1.1" 404 153 "-" "iPXE/1.21.1"\n'
+    )
+    manifest = json.loads((tmp_path / "bundle.yaml").read_text())
+    manifest["files"].append({"path": "access.log", "format": "nginx-access"})
+    (tmp_path / "bundle.yaml").write_text(json.dumps(manifest))
+    boot = replay_all(tmp_path)[NODE][-1]
+    assert (boot.reached, [finding.id for finding in boot.findings]) == ("ipxe-script", ["kernel-missing"])
