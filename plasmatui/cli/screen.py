@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,7 +29,7 @@ def open_screen(settings: Settings) -> int:
     """
     from plasmatui.paths import engine_paths
     from plasmatui.ui.options import TuiOptions
-    from plasmatui.ui.start import NoTerminalError, check_terminal, start
+    from plasmatui.ui.start import NoTerminalError, check_terminal, only_ascii, start
 
     try:
         check_terminal()
@@ -40,7 +41,7 @@ def open_screen(settings: Settings) -> int:
             path,
             read_only=settings.read_only,
             theme=settings.theme or "",
-            ascii=settings.ascii,
+            ascii=settings.ascii or only_ascii(os.environ),
             mouse=settings.mouse,
             connect=_connector(path, settings) if settings.sim is not None else None,
             command=_command(path, settings),

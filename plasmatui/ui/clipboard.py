@@ -1,7 +1,8 @@
 """Copying: to the terminal's clipboard by OSC 52, and to a file, because no terminal says whether it took it.
 
-OSC 52: xterm's `ctlseqs`, "Manipulate Selection Data". Inside tmux the sequence is wrapped in its passthrough
-(`DCS tmux ; ... ST` with every ESC doubled; tmux needs `allow-passthrough` or `set-clipboard`).
+OSC 52: xterm's `ctlseqs`, "Manipulate Selection Data". Inside tmux it is sent twice, since what tmux takes
+depends on its options (tmux(1)): as it is, for `set-clipboard on`; and wrapped (`DCS tmux ; ... ST` with every ESC
+doubled), for `allow-passthrough on`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def sequence(text: str, *, tmux: bool) -> str:
     if len(data) > LIMIT:
         return ""
     osc = f"\x1b]52;c;{data}\x07"
-    return f"\x1bPtmux;{osc.replace(chr(27), chr(27) * 2)}\x1b\\" if tmux else osc
+    return f"{osc}\x1bPtmux;{osc.replace(chr(27), chr(27) * 2)}\x1b\\" if tmux else osc
 
 
 def save(text: str) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from collections.abc import Mapping
 
 from plasmatui.ui.options import TuiOptions
 
@@ -50,6 +51,18 @@ def prepare_environment() -> None:
     if "SSH_CONNECTION" in os.environ:
         os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
         os.environ.setdefault("TEXTUAL_SMOOTH_SCROLL", "0")
+
+
+def only_ascii(environment: Mapping[str, str]) -> bool:
+    """Whether the locale names a character set that has none of our signs: not UTF-8, or none at all by `LC_ALL`.
+
+    `LANG=C` alone says nothing, since it is what hosts have that were never told; Python takes UTF-8 there (PEP 538).
+    """
+    name = environment.get("LC_ALL") or environment.get("LC_CTYPE") or environment.get("LANG") or ""
+    _, dot, charset = name.partition("@")[0].partition(".")
+    if dot:
+        return charset.lower().replace("-", "") != "utf8"
+    return environment.get("LC_ALL", "") in ("C", "POSIX")
 
 
 def start(options: TuiOptions) -> int:

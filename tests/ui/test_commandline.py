@@ -126,7 +126,7 @@ async def test_help_is_searched_and_shows_levels(cockpit) -> None:
 
 def test_osc_52_is_wrapped_for_tmux_and_capped() -> None:
     assert clipboard.sequence("hi", tmux=False) == "\x1b]52;c;aGk=\x07"
-    assert clipboard.sequence("hi", tmux=True) == "\x1bPtmux;\x1b\x1b]52;c;aGk=\x07\x1b\\"
+    assert clipboard.sequence("hi", tmux=True) == "\x1b]52;c;aGk=\x07\x1bPtmux;\x1b\x1b]52;c;aGk=\x07\x1b\\"
     assert clipboard.sequence("x" * 60_000, tmux=False) == ""
 
 

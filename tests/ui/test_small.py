@@ -9,6 +9,7 @@ from textual.notifications import Notification, Notifications
 from plasmatui.model.words import Lifecycle
 from plasmatui.paths import state_root
 from plasmatui.ui import themes
+from plasmatui.ui.dialogs import base
 from plasmatui.ui.toasts import too_many
 from tests.ui.fake import FakeWorld
 
@@ -114,3 +115,52 @@ def test_toasts_leave_most_of_the_screen_in_sight() -> None:
     assert [each.message for each in too_many(shown, 24)] == ["1", "3", "2"]
     assert [each.message for each in too_many(shown, 40)] == ["1"]
     assert too_many(shown, 60) == []
+
+
+async def test_a_problem_leads_to_its_log_lines_and_back(cockpit) -> None:
+    world = FakeWorld()
+    for place in range(8):
+        world.log(f"line {place}", node="node09")
+    async with cockpit(world) as ui:
+        await ui.press("exclamation_mark")
+        await ui.settle(lambda: "l: log lines" in ui.text())
+        await ui.press("y")
+        await ui.settle(lambda: (state_root() / "copied.txt").exists())
+        assert (state_root() / "copied.txt").read_text() == "Correct `bmc_defaults`.", "the first is chosen"
+        await ui.press("down", "l")
+        await ui.settle(lambda: ui.main.view_name == "logs" and ui.main.view.wanted.nodes == ("node09",))
+        await ui.press("escape", "escape", "escape")
+        await ui.settle(lambda: ui.main.view_name == "nodes")
+
+
+async def test_logs_are_where_they_were_left(cockpit) -> None:
+    world = FakeWorld()
+    for place in range(90):
+        world.log(f"line {place}")
+    async with cockpit(world) as ui:
+        await ui.press("3")
+        await ui.settle(lambda: "line 89" in ui.text() and not ui.main.view._loading, limit=30)
+        await ui.press("pageup", "pageup")
+        here = ui.main.view.pane.current
+        await ui.press("1", "3")
+        await ui.settle(lambda: ui.main.view.pane.current == here, limit=30)
+        assert "FOLLOW off" in ui.text()
+
+
+async def test_an_order_without_an_engine_stays_in_its_dialog(cockpit, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base, "GUARD", 0.0)
+    async with cockpit() as ui:
+        await ui.press("P", "o")
+        await ui.settle(lambda: "y accepts" in ui.text())
+        ui.context.store.offline("gone")
+        await ui.press("y")
+        await ui.settle(lambda: "nothing was done; the same key" in ui.text())
+        assert len(ui.app.screen_stack) == 2
+
+
+async def test_a_click_on_a_title_orders_by_its_column(cockpit) -> None:
+    async with cockpit() as ui:
+        await ui.pilot.click("#grid", offset=(14, 0))
+        await ui.settle(lambda: "order: power" in ui.text())
+        await ui.pilot.click("#grid", offset=(14, 0))
+        await ui.settle(lambda: ui.main.view.reverse)

@@ -28,6 +28,8 @@ GUARD = 0.5
 AROUND = 5
 """Lines of a question beside its text and its paragraphs: frame, phrase, choices."""
 
+GONE = "the engine is not connected: nothing was done; the same key tries again"
+
 Answer = TypeVar("Answer")
 
 
@@ -177,6 +179,9 @@ class Confirm(Dialog[Answer]):
 
     def _accept(self) -> None:
         if self.blocked or (self.level == 2 and monotonic() - self._shown_at < GUARD):
+            return
+        if self.level and not self.context.store.link.online:
+            self.verdict.say([(GONE, "bold role-error")])
             return
         self.accepted()
 

@@ -11,7 +11,7 @@ from textual.widgets import Input
 from plasmatui.inventory.nodesets import NodeSetError, resolve
 from plasmatui.model.event import AuditLine
 from plasmatui.ui.auditlines import audit_line
-from plasmatui.ui.dialogs.lists import ListDialog
+from plasmatui.ui.dialogs.lists import KeyDialog
 from plasmatui.ui.lines import LinesPane, TextLine, text_line
 from plasmatui.ui.store import Store
 
@@ -21,7 +21,7 @@ SLACK = 2.0
 Test = Callable[[AuditLine], bool]
 
 
-class CommandLogDialog(ListDialog):
+class CommandLogDialog(KeyDialog):
     """See the module. The newest line is the last, and followed; anywhere else nothing moves under the reader."""
 
     INPUT_KEYS: ClassVar[frozenset[str]] = frozenset(("escape", "up", "down", "pageup", "pagedown"))

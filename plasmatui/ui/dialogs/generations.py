@@ -9,14 +9,14 @@ from textual.widget import Widget
 from plasmatui.client import EngineError, EngineUnreachableError
 from plasmatui.model import wire
 from plasmatui.model.system import Generation
-from plasmatui.ui.dialogs.lists import ListDialog
+from plasmatui.ui.dialogs.lists import KeyDialog
 from plasmatui.ui.lines import Line, Part, TextLine, text_line
 
 BEFORE = "0"
 """Key of the line that stands for the generation before the current one of each node."""
 
 
-class GenerationsDialog(ListDialog):
+class GenerationsDialog(KeyDialog):
     """Gives back the number of the generation that was picked as text; "0" is the one before the current."""
 
     def __init__(self, targets: tuple[str, ...]) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from plasmatui.client import EngineError, EngineUnreachableError
 from plasmatui.model import wire
 from plasmatui.ui.bars import clock_text
-from plasmatui.ui.dialogs.lists import ListDialog
+from plasmatui.ui.dialogs.lists import KeyDialog
 from plasmatui.ui.lines import LinesPane, TextLine, text_line
 
 
-class JournalDialog(ListDialog):
+class JournalDialog(KeyDialog):
     """The newest lines of a service's journal; `r` asks for them again."""
 
     def __init__(self, node: str, service: str) -> None:

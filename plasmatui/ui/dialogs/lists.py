@@ -1,4 +1,4 @@
-"""Texts to read: help, the problems."""
+"""Texts to read, and the help among them."""
 
 from __future__ import annotations
 
@@ -8,16 +8,14 @@ from typing import ClassVar
 from textual.widget import Widget
 from textual.widgets import Input
 
-from plasmatui.ui import glyphs
 from plasmatui.ui.actions import ACTIONS, SCOPES
-from plasmatui.ui.bars import age
-from plasmatui.ui.dialogs.base import Dialog
+from plasmatui.ui.dialogs.base import Answer, Dialog
 from plasmatui.ui.lines import LinesPane, TextLine, text_line
 from plasmatui.ui.store import Watcher
 
 
-class ListDialog(Dialog[str]):
-    """Lines that scroll; enter gives back the key of the chosen one."""
+class ListDialog(Dialog[Answer]):
+    """Lines that scroll; enter gives back what the chosen one stands for."""
 
     def __init__(self, title: str) -> None:
         super().__init__(title)
@@ -48,6 +46,10 @@ class ListDialog(Dialog[str]):
         """What is shown."""
         return []
 
+    def chosen(self) -> Answer | None:
+        """What the line under the cursor stands for."""
+        return None
+
     async def pressed(self, key: str) -> bool:
         moves = {"down": 1, "j": 1, "up": -1, "k": -1}
         if key in moves:
@@ -57,7 +59,7 @@ class ListDialog(Dialog[str]):
         elif key in ("home", "g", "end", "G"):
             self.pane.ends(-1 if key in ("home", "g") else 1)
         elif key == "enter":
-            self.dismiss(self.pane.cursor or None)
+            self.dismiss(self.chosen())
         elif key in ("q", "esc"):
             self.cancel()
         else:
@@ -65,7 +67,14 @@ class ListDialog(Dialog[str]):
         return True
 
 
-class HelpDialog(ListDialog):
+class KeyDialog(ListDialog[str]):
+    """Gives back the key of the line under the cursor."""
+
+    def chosen(self) -> str | None:
+        return self.pane.cursor or None
+
+
+class HelpDialog(KeyDialog):
     """Keys and what they do, from the registry; what is typed into the line narrows it."""
 
     INPUT_KEYS: ClassVar[frozenset[str]] = frozenset(("escape", "up", "down", "pageup", "pagedown"))
@@ -110,34 +119,3 @@ class HelpDialog(ListDialog):
             if found:
                 lines += [text_line((SCOPES[scope], "bold")), *found, text_line(("", ""))]
         return lines or [text_line(("nothing found", "role-muted"))]
-
-
-class ProblemsDialog(ListDialog):
-    """All findings, the gravest first; enter opens the node."""
-
-    def __init__(self) -> None:
-        super().__init__("Problems   enter opens the node, esc closes")
-
-    def lines(self) -> list[TextLine]:
-        store, now = self.context.store, self.context.clock()
-        found = [(finding, state.name) for state in store.states.values() for finding in state.findings]
-        found.sort(key=lambda pair: (-glyphs.rank(pair[0].severity), pair[1], pair[0].id))
-        lines: list[TextLine] = []
-        if not store.link.online:
-            lines.append(text_line((f"{self.context.glyphs['error']} engine not connected: ", "role-error"),
-                                   (store.link.reason, "")))  # fmt: skip
-        for finding, name in found:
-            glyph, role = glyphs.SEVERITY[finding.severity]
-            lines.append(
-                text_line(
-                    (f"{self.context.glyphs[glyph]} {finding.severity:<8} ", f"role-{role}"),
-                    (f"{name:<14} ", "bold"),
-                    (f"{finding.id}: {finding.cause}", ""),
-                    (f"  {age(now - finding.since)}", "role-muted"),
-                    key=name,
-                )
-            )
-            lines.append(text_line((f"    {self.context.glyphs['arrow']} {finding.remedy}", "role-muted")))
-        for notice in store.notices:
-            lines.append(text_line((f"{self.context.glyphs['warning']} notice   ", "role-warning"), (notice, "")))
-        return lines or [text_line((f"{self.context.glyphs['ok']} no problems are known", "role-ok"))]

@@ -11,11 +11,11 @@ from plasmatui.inventory.nodesets import fold
 from plasmatui.text import clean_line
 from plasmatui.ui.bars import age
 from plasmatui.ui.dialogs.base import Dialog
-from plasmatui.ui.dialogs.lists import ListDialog
+from plasmatui.ui.dialogs.lists import KeyDialog
 from plasmatui.ui.lines import Line, LinesPane, TextLine, text_line
 
 
-class WhoDialog(ListDialog):
+class WhoDialog(KeyDialog):
     """Everybody who is attached: role, client, from where, since when, what they look at."""
 
     def __init__(self) -> None:

@@ -9,12 +9,12 @@ from plasmatui.inventory.nodesets import fold
 from plasmatui.model import wire
 from plasmatui.ui import clipboard
 from plasmatui.ui.dialogs.base import ConfirmDialog
-from plasmatui.ui.dialogs.lists import ListDialog
+from plasmatui.ui.dialogs.lists import KeyDialog
 from plasmatui.ui.lines import TextLine, text_line
 from plasmatui.ui.pxelines import diff_lines, version_lines
 
 
-class VersionDialog(ListDialog):
+class VersionDialog(KeyDialog):
     """A version with its manifest, who boots it, and the commands; `y` copies the one that the view names."""
 
     def __init__(self, version: wire.ImageVersion) -> None:
@@ -33,7 +33,7 @@ class VersionDialog(ListDialog):
         return await super().pressed(key)
 
 
-class DiffDialog(ListDialog):
+class DiffDialog(KeyDialog):
     """The diff from a deployed file to the rendered one; `y` copies the command that mends it."""
 
     def __init__(self, file: wire.DriftFile) -> None:

@@ -53,6 +53,7 @@ class LogsView(ActingView):
         self._opens = 0
         self._opening = asyncio.Lock()
         self._pushing: Timer | None = None
+        self._at: float | None = None
 
     def compose(self) -> ComposeResult:
         self.feed = LogFeed(self.context.link, self._pushed)
@@ -80,6 +81,8 @@ class LogsView(ActingView):
 
     def hidden(self) -> None:
         super().hidden()
+        here = self.column.place
+        self._at = here[0] if here is not None and not self.pane.following else None
         self.main.spawn(self._close(), "close logs")
 
     def update_view(self, dirt: Dirt) -> None:
@@ -93,7 +96,7 @@ class LogsView(ActingView):
         self._take()
 
     async def _open(self) -> None:
-        """Begin with the newest lines that pass the filter."""
+        """Begin with the newest lines that pass the filter, or where one was, or is to be sent to."""
         if not self.context.store.link.online:
             return
         self._opens += 1
@@ -106,6 +109,9 @@ class LogsView(ActingView):
             self._loading = self._opens != this
         self.new = 0
         self._take()
+        at, self._at = self._at, None
+        if at is not None:
+            await self.column.go_near(at)
         self._draw_around()
         if self.search.pattern:
             await self._search(self.search.pattern)
@@ -299,8 +305,9 @@ class LogsView(ActingView):
         if self.is_in_sight:
             self.main.spawn(self._open(), "open logs")
 
-    def only(self, nodes: tuple[str, ...], kinds: tuple[str, ...] = ()) -> None:
-        """Lines of these nodes and kinds alone; with none, of all."""
+    def only(self, nodes: tuple[str, ...], kinds: tuple[str, ...] = (), at: float | None = None) -> None:
+        """Lines of these nodes and kinds alone, with none of all; at a time (Unix seconds), or the newest."""
+        self._at = at
         self.use(msgspec.structs.replace(self.wanted, nodes=nodes, kinds=kinds))
 
     def action_nodes(self) -> None:

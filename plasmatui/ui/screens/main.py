@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Coroutine
+from typing import TYPE_CHECKING
 
 from textual import events
 from textual.app import ComposeResult
@@ -31,6 +32,9 @@ from plasmatui.ui.screens.views import make_view
 from plasmatui.ui.store import AUDIT_KEPT, Topic, Watcher
 from plasmatui.ui.toosmall import TooSmall
 from plasmatui.ui.travel import MINUTE, Travel
+
+if TYPE_CHECKING:
+    from plasmatui.ui.dialogs.problems import Jump
 
 TWICE = 3.0
 """Seconds within which a second ctrl+c is one."""
@@ -346,13 +350,19 @@ class MainScreen(PacedScreen[object]):
         self.context.store.remember_audit(reply.lines)
 
     def action_problems(self) -> None:
-        from plasmatui.ui.dialogs.lists import ProblemsDialog
+        from plasmatui.ui.dialogs.problems import ProblemsDialog
 
-        def go(name: str | None) -> None:
-            if name:
-                self.spawn(self.open_node(name), f"open {name}")
+        def go(chosen: Jump | None) -> None:
+            if chosen is not None:
+                self.spawn(self._go_to(chosen), f"open {chosen.node}")
 
         self.app.push_screen(ProblemsDialog(), go)
+
+    async def _go_to(self, chosen: Jump) -> None:
+        if chosen.logs:
+            await self.open_logs((chosen.node,), at=chosen.since)
+        else:
+            await self.open_node(chosen.node)
 
     async def open_node(self, name: str, tab: str = "") -> None:
         """Show one node in full."""
@@ -385,13 +395,13 @@ class MainScreen(PacedScreen[object]):
         assert isinstance(view, ConsolesView)
         view.pick(names)
 
-    async def open_logs(self, names: tuple[str, ...], kinds: tuple[str, ...] = ()) -> None:
-        """Show the logs of these nodes and kinds; with none, of all."""
+    async def open_logs(self, names: tuple[str, ...], kinds: tuple[str, ...] = (), *, at: float | None = None) -> None:
+        """Show the logs of these nodes and kinds, with none of all; at a time (Unix seconds), or the newest."""
         from plasmatui.ui.screens.logs import LogsView
 
         view = await self.show_view("logs", step=True)
         assert isinstance(view, LogsView)
-        view.only(names, kinds)
+        view.only(names, kinds, at)
 
     async def action_checks(self) -> None:
         await self.show_view("checks", step=True)

@@ -266,14 +266,19 @@ class NodesView(FilteringView):
             for field in columns.COLUMNS
         ]
 
-        def chosen(field: str | None) -> None:
-            if field:
-                self.reverse = not self.reverse if field == self.order_by else False
-                self.order_by = field
-                self._lay_out()
-                self._arrange()
+        self.app.push_screen(MenuDialog("Order by", items), self._order_by)
 
-        self.app.push_screen(MenuDialog("Order by", items), chosen)
+    def _order_by(self, field: str | None) -> None:
+        """Order by a column; by the same one again, the other way round."""
+        if field:
+            self.reverse = not self.reverse if field == self.order_by else False
+            self.order_by = field
+            self._lay_out()
+            self._arrange()
+
+    def on_node_grid_title_clicked(self, event: NodeGrid.TitleClicked) -> None:
+        event.stop()
+        self._order_by(event.column)
 
     def action_mark(self) -> None:
         self.grid.toggle_mark()

@@ -83,6 +83,18 @@ class NodeGrid(ScrollView, can_focus=True):
         def control(self) -> NodeGrid:
             return self.grid
 
+    class TitleClicked(Message):
+        """A click on the title of a column."""
+
+        def __init__(self, grid: NodeGrid, column: str) -> None:
+            super().__init__()
+            self.grid = grid
+            self.column = column
+
+        @property
+        def control(self) -> NodeGrid:
+            return self.grid
+
     class MarksChanged(Message):
         """Other rows are marked."""
 
@@ -270,7 +282,9 @@ class NodeGrid(ScrollView, can_focus=True):
     # Mouse, size, theme
 
     def on_click(self, event: events.Click) -> None:
-        """A click puts the cursor on a row; one on the row under the cursor opens it."""
+        """A click puts the cursor on a row; one on the row under the cursor opens it. One on a title is told."""
+        if event.y == 0 and (column := self._layout.at(event.x + self.scroll_offset.x)):
+            self.post_message(self.TitleClicked(self, column))
         place = event.y - 1 + self.scroll_offset.y
         if event.y < 1 or place >= len(self._order):
             return

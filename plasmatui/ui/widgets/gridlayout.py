@@ -78,6 +78,10 @@ class Layout:
             x += column.width + extra + GAP
         self.total = max(0, x - GAP)
 
+    def at(self, x: int) -> str:
+        """The key of the column at a cell, "" where there is none."""
+        return next((key for key, (first, width) in self.spans.items() if first <= x < first + width), "")
+
     def difference(self, key: str, old: Cell, new: Cell) -> tuple[int, int]:
         """First differing character cell of two values in a column, and the one after the last."""
         width = self.spans[key][1]
