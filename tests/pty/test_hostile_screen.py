@@ -9,6 +9,7 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -16,6 +17,7 @@ from plasmatui.client import EngineClient
 from plasmatui.model import wire
 from plasmatui.model.operation import IdentifyOrder
 from plasmatui.sim import hostile, sdr
+from tests.fuzz.targets.lies import make
 from tests.support.output import violations
 from tests.support.site import Screen, Site, site, wait_for
 from tests.unit.cli.corpus import HOSTILE
@@ -197,6 +199,47 @@ def test_hostile_client(lab: Site, monkeypatch: pytest.MonkeyPatch) -> None:
         assert done.code == 0, done.err
         assert re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", done.out + done.err) is None
     assert "evil" in lab.cli("ops", "list").out
+    lab.stop_engine()
+    no_control_characters(lab)
+
+
+def test_hostile_logs(lab: Site) -> None:
+    """Logs that claim boots that never were, of others' cards and of any time, with escapes in all that a client may
+    choose: nothing crashes, nothing is obeyed, and the screen stays clean."""
+    random = Random(7)
+    macs = [machine.identity.macs[0] for machine in lab.rack.rack.machines.values()]
+    for _, format_, path in lab.rack.rack.services.logs:
+        lines = []
+        for _ in range(12):
+            for line in make(random).decode(errors="replace").split("\n"):
+                name, _, text = line.partition("\t")
+                if name == format_:
+                    lines.append(re.sub("52:54:00:00:0a:0[0-9]", random.choice(macs), text))
+        lines += [
+            f"Nov 21 00:39:11 pxe {ATTACK}[1]: {ATTACK}",
+            f'10.0.0.1 - - [x] "GET /{ATTACK}',
+            "\x00" * 300,
+            "x" * 200_000,
+        ]
+        with path.open("ab") as file:
+            file.write("\n".join([*lines, "the lies end", ""]).encode("utf-8", "surrogatepass"))
+    screen = lab.screen()
+    screen.see("node04")
+    screen.see("link ok")
+    screen.send(b"3")
+    screen.see("the lies end")
+    screen.send(b"6")
+    screen.see("node01")
+    screen.send(b"1")
+    screen.see("order: node")
+    screen.send(b"\r]")
+    screen.see("boot")
+    assert violations(leave(screen)) == []
+    for words in (("nodes", "--json"), ("timeline", "node02", "--json"), ("logs", "--json"), ("ops", "list", "--json")):
+        done = lab.cli(*words)
+        assert done.code in (0, 1, 3), done.err
+        assert re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", done.out + done.err) is None
+    assert lab.cli("ops", "list", "--json").json()["operations"] == []
     lab.stop_engine()
     no_control_characters(lab)
 
