@@ -67,6 +67,8 @@ class ProblemsDialog(ListDialog[Jump]):
                     key=key,
                 )
             )
+            if finding.evidence:
+                lines.append(text_line((f"    {self.context.glyphs['sep']} {finding.evidence[0]}", "role-muted")))
             lines.append(text_line((f"    {self.context.glyphs['arrow']} {finding.remedy}", "role-muted")))
         for notice in store.notices:
             lines.append(text_line((f"{self.context.glyphs['warning']} notice   ", "role-warning"), (notice, "")))
