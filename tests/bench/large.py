@@ -15,7 +15,7 @@ NODES, FEW = 5000, 100
 CHANGES = 1000.0
 """Changes a second, of all nodes together."""
 
-VIEWS = {"2": "consoles 1-", "3": "logs ", "4": "operations 0", "5": "health ", "6": "boot ", "1": "NODE"}
+VIEWS = {"2": "consoles 1-", "3": "logs ", "4": "operations 0", "5": "health ", "6": "boot  nothing", "1": "NODE"}
 
 
 @dataclass

@@ -344,6 +344,36 @@ async def test_logons_at_once_are_limited() -> None:
         assert most == 4
 
 
+async def test_when_all_fall_silent_and_come_back_at_once_they_are_logged_on_to_few_at_a_time() -> None:
+    now = most = 0
+
+    def count(change: int) -> None:
+        nonlocal now, most
+        now += change
+        most = max(most, now)
+
+    def prepare(controller: FakeController) -> None:
+        controller.logging_on, controller.connect_takes = count, 0.002
+
+    names = [f"n{i:03d}" for i in range(300)]
+    options = replace(QUICK, period=1.0, logons=16)
+    async with lab(*names, options=options, prepare=prepare) as made:
+
+        def all_are(up: bool) -> bool:
+            return all((made.fleet.state(name).status is BmcStatus.UP) is up for name in names)
+
+        await until(lambda: all_are(True), 60.0)
+        for controller in made.controllers.values():
+            controller.error = BmcError("bmc-unreachable", "silent")
+        await until(lambda: all_are(False), 60.0)
+        for controller in made.controllers.values():
+            controller.error = None
+        await until(lambda: all_are(True), 60.0)
+        assert most == 16
+        for name in names:
+            assert made.powers(name) == [(Power.OFF, "")] * 2, "told once before, and anew after"
+
+
 async def test_waiting_for_power_polls_fast_and_does_not_take_an_old_reading() -> None:
     options = FleetOptions(period=30.0, fast=0.01)
     async with lab("a", options=options) as made:
