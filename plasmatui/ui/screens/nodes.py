@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.timer import Timer
@@ -47,6 +49,7 @@ class NodesView(FilteringView):
         self.range_from = ""
         self._fields: tuple[columns.Field, ...] = ()
         self._order: list[str] = []
+        self._passing: set[str] = set()
         self._detail_timer: Timer | None = None
         self.pane_wanted: bool | None = None
         self._work: dict[str, tuple[OperationRecord, NodeRecord]] = {}
@@ -148,7 +151,7 @@ class NodesView(FilteringView):
             for name in names & self.context.store.nodes.keys():
                 self.grid.update_cells(name, self._cells(name))
             if self.order_by != "node" or self.filter or self.only_problems:
-                self._arrange()
+                self._arrange(names)
         if self.detail.has_class("on"):
             self.detail.refresh_detail(dirt)
 
@@ -157,11 +160,16 @@ class NodesView(FilteringView):
         before, self._work = self._work, at_work(self.context.store)
         return frozenset(name for name in before.keys() | self._work.keys() if before.get(name) != self._work.get(name))
 
-    def _arrange(self) -> None:
-        """Filter and order the rows."""
+    def _arrange(self, changed: Collection[str] | None = None) -> None:
+        """Filter and order the rows. `changed`: nothing but these nodes did since the last time."""
         store = self.context.store
         order = columns.BY_ID[self.order_by].order
-        shown = [name for name in store.nodes if self._passes(name)]
+        if changed is None:
+            self._passing = set(filter(self._passes, store.nodes))
+        else:
+            self._passing.difference_update(changed)
+            self._passing.update(name for name in changed if name in store.nodes and self._passes(name))
+        shown = [name for name in store.nodes if name in self._passing]
         shown.sort(key=lambda name: columns.natural(name))
         if self.order_by != "node":
             shown.sort(key=lambda name: order(store.nodes[name], store.state(name)))
