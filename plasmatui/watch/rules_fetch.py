@@ -197,8 +197,9 @@ def _standstill(case: Case) -> Hit | None:
     for mark in case.reading.facts.find(K.IPXE_FETCH):
         if mark.first.code == STALLED and not case.reading.overcome(mark, _stage(case, mark)):
             file = file_of(case, mark)
-            percent = f"{mark.last.percent:.0f} %" if mark.last.percent is not None else "some point"
-            begun = f"The transfer of {file} stands still at {percent}"
+            begun = f"The transfer of {file} does not begin"
+            if mark.last.percent is not None:
+                begun = f"The transfer of {file} stands still at {mark.last.percent:.0f} %"
             sent = [m.last for m in case.reading.facts.find(K.HTTP_REQUEST) if path_of(m.first.file) == path_of(file)]
             stage = _stage(case, mark)
             if mark.last.percent or sent:

@@ -14,6 +14,7 @@ from enum import IntEnum
 from typing import Final
 
 from plasmatui.model.boot import SignalKind
+from plasmatui.watch.facts import STALLED
 
 K = SignalKind
 
@@ -189,6 +190,15 @@ _IPXE = (
         phases=BEFORE_KERNEL,
         early=True,
         remember=("file",),
+        more=True,
+    ),
+    # A dot a second (iPXE, src/core/monojob.c).
+    _rule(
+        K.IPXE_FETCH,
+        r"^(?P<file>(?:https?|tftp|ftp)://[^\s.]+(?:\.[^\s.]+)*+)\.{43}",
+        code=STALLED,
+        phases=BEFORE_KERNEL,
+        early=True,
         more=True,
     ),
     _rule(

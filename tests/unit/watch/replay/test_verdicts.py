@@ -89,6 +89,11 @@ CASES: dict[str, tuple[tuple[str, ...], str, Verdict]] = {
         "",
         ("dhcp-ipxe", "http-unreachable", "error", "cannot resolve the name boot.corp.example"),
     ),
+    "a server that takes the request and says nothing": (
+        (*TO_IPXE, f"{URL}/boot.ipxe{'.' * 52}", "." * 80, "." * 30),
+        "",
+        ("dhcp-ipxe", "http-unreachable", "error", "does not begin"),
+    ),
     "TLS that ends with an alert": (
         (*TO_IPXE, "https://boot.corp.example/b.ipxe... Operation not permitted (http://ipxe.org/410de18f)"),
         "",
