@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import unicodedata
 from random import Random
 from typing import Final
+
+from rich.cells import cell_len
 
 from plasmatui.text import clean_text, decode, is_clean
 from plasmatui.ui.vt import Vt
@@ -37,17 +40,32 @@ def screen(raw: bytes) -> None:
             step = random.randint(1, 900)
             vt.feed(raw[place : place + step])
             place += step
+        width, height = vt.size
+        x, y = vt.cursor
+        assert 0 <= x < width
+        assert 0 <= y < height
+        assert len(vt.history) <= 50
+        assert len(vt._pending) < 5000
+        for row in range(height):
+            assert sum(max(0, cell_len(part)) for part, _ in vt.line(row)) == width
+        for number in range(vt.first_line, vt.top_line + height):
+            assert harmless(vt.line_text(number))
+
+
+def harmless(line: str) -> bool:
+    """Whether a terminal obeys nothing of a line, by what Unicode says of its characters (not by our own judge)."""
+    return not any(unicodedata.category(each) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp") for each in line)
 
 
 def text(raw: bytes) -> None:
     """What was cleaned is clean, and cleaning it again changes nothing."""
     cleaned = clean_text(decode(raw), 200, 50)
-    assert all(is_clean(line) and len(line) <= 200 for line in cleaned.split("\n"))
+    assert all(is_clean(line) and harmless(line) and len(line) <= 200 for line in cleaned.split("\n"))
     assert clean_text(cleaned, 200, 50) == cleaned
 
 
 TARGETS: Final = (
-    Target("console-evidence", data.consoles, evidence),
-    Target("console-screen", data.consoles, screen),
+    Target("console-evidence", data.consoles, evidence, quick=40),
+    Target("console-screen", data.consoles, screen, quick=40),
     Target("text", data.consoles, text),
 )
