@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from plasmatui.client import EngineClient, connect_or_start
+from plasmatui.client import EngineClient, EngineUnreachableError, connect_or_start
 from plasmatui.model import wire
 from plasmatui.model.node import NodeState
 from plasmatui.model.operation import BootOrder, OperationRecord, Order, Pace, PowerOrder
@@ -194,10 +194,13 @@ async def _running(report: Report) -> AsyncIterator[tuple[Cockpit, Watcher]]:
                     report.add(Figure(f"{what}: to the health of all nodes that run", looked, "s"))
                     report.add(Figure(f"{what}: CPU of the engine so far", cpu_seconds(pid), "s"))
                     report.add(Figure(f"{what}: CPU of the screen so far", cpu_seconds(terminal.pid), "s"))
-                    yield Cockpit(rack, engine_paths(rack.inventory), client, pid, terminal, plain), watcher
-                    terminal.send(b"\x03\x03")
-                    await asyncio.to_thread(terminal.wait, 20.0)
-                    await client.ask(wire.StopEngine())
+                    try:
+                        yield Cockpit(rack, engine_paths(rack.inventory), client, pid, terminal, plain), watcher
+                    finally:
+                        terminal.send(b"\x03\x03")
+                        await asyncio.to_thread(terminal.wait, 20.0)
+                        with contextlib.suppress(EngineUnreachableError):  # when it has ended before it answers
+                            await client.ask(wire.StopEngine(force=True))
 
 
 def _known(state: NodeState) -> bool:
