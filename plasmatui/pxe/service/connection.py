@@ -15,7 +15,7 @@ from ipaddress import ip_address
 from typing import Any, ClassVar, Final
 
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 HEAD_LARGEST: Final = 32 * 1024
@@ -57,6 +57,7 @@ class Connection(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, {**app_state, "wire": self}, _loop)
         self._no_body = 0
+        self._cycles: list[RequestResponseCycle] = []
         self._address = ""
         self._head_since: float | None = None
         self._active_at = 0.0
@@ -74,6 +75,9 @@ class Connection(HttpToolsProtocol):
         self.of_address[self._address] -= 1
         if self.of_address[self._address] <= 0:
             del self.of_address[self._address]
+        for cycle in self._cycles:  # uvicorn tells only the newest of requests that came one behind the other
+            cycle.disconnected = not cycle.response_complete
+        self._cycles.clear()
         super().connection_lost(exc)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -107,6 +111,8 @@ class Connection(HttpToolsProtocol):
         before = self.cycle
         super().on_headers_complete()
         if self.cycle is not before:
+            self._cycles = [cycle for cycle in self._cycles if not cycle.response_complete]
+            self._cycles.append(self.cycle)
             self.cycle.transport = _Capitals(self.transport)  # type: ignore[assignment]
 
     def on_body(self, body: bytes) -> None:

@@ -250,6 +250,15 @@ async def test_what_is_asked_behind_a_long_answer_is_bounded(running: Running) -
     writer.transport.abort()
 
 
+async def test_who_leaves_with_requests_behind_is_no_fault_of_ours(running: Running) -> None:
+    reader, writer = await running.ask(b"GET /images/initrd HTTP/1.1\r\nHost: x\r\n\r\n" * 3, small=True)
+    await reader.readuntil(b"\r\n\r\n")
+    writer.transport.abort()
+    await running.logged(r'"GET /images/initrd HTTP/1.1" 200')
+    await running.answer(b"GET /ipxe HTTP/1.0\r\n\r\n")
+    assert running.told == ["bootcfg: 1 rules, 0 problems"]
+
+
 async def test_trailers_are_bounded(running: Running) -> None:
     head = b"POST /ipxe HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n"
     reader, writer = await running.ask(head + b"A: b\r\n" * 20_000)
