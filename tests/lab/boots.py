@@ -158,7 +158,7 @@ BROKEN = {
             "dnsmasq",
             "nginx",
             reached="http-kernel",
-            pull=r"initrd[.\s]+[1-9]\d?%",
+            pull=r"initrd[.\s]+(?:\d+%[\b ]+)*[1-9]\d?%",
         ),
         "http-unreachable",
     ),
