@@ -12,8 +12,8 @@ This page is generated from the catalogue of findings (`python -m plasmatui.cli.
 A finding says where a machine stopped, why, and what to do. It stands in the `STAGE` and `LAST EVENT` columns, in the
 node's tab `boot` with its lines (`e`), in the list of problems (`!`), and in `plasmatui nodes` and `plasmatui timeline
 NODE`; `plasmatui explain FINDING` prints what stands here. The sections follow a machine's way: whoever does not know
-where it stopped begins at the top. Under "recognised" stands what tells the finding, and lines as they were seen; dots
-stand for what was cut off.
+where it stopped begins at the top. Under "recognised" stands what tells the finding, and lines of the kind that show
+it; dots stand for what was cut off.
 """
 
 SECTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
