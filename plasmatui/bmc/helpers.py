@@ -207,7 +207,7 @@ class Helpers:
                 if session.failure is not None:
                     raise session.failure from error
                 if not session.left:
-                    raise self._bmc.error("rejected", f"gives a {what} that does not end") from error
+                    raise self._bmc.error("rejected", f"finds no end of its {what}") from error
                 if session.over:
                     raise self._too_slow(what) from error
                 reason = clean_line(str(error), LONGEST_FIELD) or type(error).__name__

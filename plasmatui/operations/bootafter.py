@@ -21,7 +21,7 @@ def boot_after(work: NodeWork, *ordered: str) -> BootTimeline | None:
     An override belongs to the boot that it is set for, but may have been set long before: it tells nothing.
     """
     boot = work.site.boots.current(work.node)
-    if boot is None:
+    if boot is None or boot.number == work.former_boot:
         return None
     begin = _begin(boot)
     if begin is None or begin < max(work.history.begun(step) for step in ordered) - CLOCKS:

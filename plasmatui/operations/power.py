@@ -108,6 +108,8 @@ async def restart(work: NodeWork, before: Power) -> None:
     Raises:
         BmcError: the BMC refuses, or does not answer.
     """
+    former = work.site.boots.current(work.node)
+    work.former_boot = former.number if former is not None else 0
     controller = work.controller()
     if before is not Power.ON:
         await controller.order_power(PowerAction.ON)

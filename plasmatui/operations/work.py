@@ -34,6 +34,9 @@ class NodeWork:
         steps: the node's steps as planned; `look` and `act` take them by id. The guard is left by the runner.
         prior: what an earlier run (before the engine was restarted, or the operation that is tried again) did.
         disturbed: the guard counts the node as lost already.
+
+    Attributes:
+        former_boot: number of the boot that the last power order of this run ended, 0: none; None: not known.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class NodeWork:
         self.again = desk.again
         self.pace = desk.pace
         self.turns = desk.turns
+        self.former_boot: int | None = None
         self.history = History(prior, lambda: self.record.steps)
         self._steps = {step.id: step for step in steps}
         self._desk = desk

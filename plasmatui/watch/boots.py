@@ -66,7 +66,10 @@ def _console_starts(facts: BootFacts, signal: Signal) -> bool:
 
 def _was_off(facts: BootFacts, signal: Signal) -> bool:
     """Later than the machine had power, by more than the clocks were seen to differ."""
-    return signal.wall is not None and facts.off_wall is not None and signal.wall > facts.off_wall + facts.skew + WHOLE
+    if signal.wall is None or facts.off_wall is None:
+        return False
+    hidden = WHOLE if facts.skew or signal.wall.is_integer() else 0.0
+    return signal.wall > facts.off_wall + facts.skew + hidden
 
 
 def _came_far(facts: BootFacts) -> bool:

@@ -17,12 +17,14 @@ from plasmatui.operations.work import NodeWork
 ORDERED = 1000.0
 
 
-def seen(boot: BootTimeline | None, *steps: str) -> bool:
-    """Whether `boot` follows a power order of 1000 s."""
+def seen(boot: BootTimeline | None, *steps: str, former: int | None = None) -> bool:
+    """Whether `boot` follows a power order of 1000 s, which ended boot number `former`."""
     record = StepRecord("power-up", "", "", ORDERED, ORDERED + 1, StepResult.DONE, "")
     boots = SimpleNamespace(current=lambda _: boot)
     history = History({}, lambda: (record,))
-    work = cast("NodeWork", SimpleNamespace(node="n1", history=history, site=SimpleNamespace(boots=boots)))
+    work = cast(
+        "NodeWork", SimpleNamespace(node="n1", history=history, former_boot=former, site=SimpleNamespace(boots=boots))
+    )
     return boot_after(work, *(steps or ("power-up",))) is not None
 
 
@@ -52,6 +54,11 @@ def test_a_server_whose_clock_is_behind_does_not_hide_what_the_console_shows() -
 def test_the_last_of_several_orders_counts() -> None:
     assert seen(boot(firmware=ORDERED + 5), "reboot", "power-up")
     assert not seen(boot(firmware=ORDERED - 5), "reboot", "power-up")
+
+
+def test_what_had_begun_just_before_is_the_boot_before() -> None:
+    assert not seen(boot(firmware=ORDERED - 1), former=2)
+    assert seen(boot(firmware=ORDERED - 1), former=1), "clocks differ"
 
 
 def test_nothing_known_is_no_boot() -> None:

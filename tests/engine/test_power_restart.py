@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -39,6 +40,8 @@ class Work:
     def __init__(self, bmc: Bmc) -> None:
         self.bmc = bmc
         self.said: list[str] = []
+        self.former_boot: int | None = None
+        self.site = SimpleNamespace(boots=SimpleNamespace(current=lambda _: None))
 
     def controller(self) -> Bmc:
         return self.bmc

@@ -20,6 +20,8 @@ from tests.unit.checks.servers import BIOS, KERNEL, NETBOOT, Tftp, pe, serve_fil
 SERVER = "127.77.0.10"
 PROFILES = ("control-plane", "worker")
 NOT_SIMULATED = {"tftp-loaders", "loader-architecture", "dhcp-port", "boot-service", "assets-served", "space-assets"}
+HOST = {"space-assets"}
+"""Skipped where this host has no directory of images, which it may have of its own."""
 
 privileged = pytest.mark.skipif(os.getuid() != 0, reason="needs root: TFTP and DHCP have ports below 1024")
 
@@ -95,7 +97,7 @@ def test_a_simulated_rack_passes_as_it_is() -> None:
         found = results(done)
         odd = {name: (each["state"], each["reason"]) for name, each in found.items() if each["state"] != "ok"}
         assert set(odd) - {"log-recent", "space-store", "space-journal", *NOT_SIMULATED} == set(), odd
-        assert {name for name, (state, _) in odd.items() if state == "skipped"} >= NOT_SIMULATED, odd
+        assert {name for name, (state, _) in odd.items() if state == "skipped"} >= NOT_SIMULATED - HOST, odd
         assert done.code == 0
         for name, what in (("tftp-loaders", "TFTP"), ("loader-architecture", "TFTP"), ("dhcp-port", "DHCP")):
             if found[name]["state"] != "ok":  # a server of another test's may listen

@@ -335,8 +335,8 @@ _WAITS = (
     _rule(K.CONSOLE_WAITS, r"^(?P<text>(?:grub(?: rescue)?|Shell)> )", phases=BEFORE_KERNEL, early=True),
     _rule(
         K.CONSOLE_WAITS,
-        r"(?P<text>(?:[Pp]lease )?[Ee]nter (?:the )?[Pp]assphrase for (?:disk |device )?[^:]+|^Passphrase for /\S+?)"
-        r"(?=: |: ?\()",
+        r"(?P<text>(?:[Pp]lease )?[Ee]nter (?:the )?[Pp]assphrase for (?!key )(?:disk |device )?[^:]+"
+        r"|^Passphrase for /\S+?)(?=: |: ?\()",
         phases=SYSTEM,
         early=True,
     ),

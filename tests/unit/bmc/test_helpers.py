@@ -129,7 +129,7 @@ async def test_a_repository_that_goes_in_a_circle_is_given_up(monkeypatch: pytes
         return Reply(0, struct.pack("<H", 3 - number) + sensor(number)[data[4] :])
 
     bmc.table[10, 0x23] = circle
-    with pytest.raises(BmcError, match="does not end"):
+    with pytest.raises(BmcError, match="finds no end of its sensors"):
         await Helpers(bmc).sensors()
     assert asked < 100
 
@@ -192,6 +192,7 @@ async def test_a_bmc_that_goes_away_is_named_as_such() -> None:
 
 async def test_a_reading_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(helpers, "HELPER_LIMIT", 0.2)
+    monkeypatch.setattr(helpers, "COMMANDS", 10**9)
     bmc = BadBmc()
     bmc.table[10, 0x43] = lambda _data: Reply(0, struct.pack("<H", 1) + event(1, 1_700_000_000))
     monkeypatch.setattr(helpers, "SEL_RECORDS", 10**9)
