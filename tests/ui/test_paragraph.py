@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.segment import Segment
@@ -29,6 +29,7 @@ def test_packed_words_lose_nothing_and_keep_to_their_lines(texts: list[str], wid
 
 @settings(deadline=None)
 @given(st.text("ab \u4e16", max_size=30), st.integers(0, 30))
+@example("aaaa\u4e16", 5)
 def test_what_is_cut_off_shows(text: str, width: int) -> None:
     strip = shortened(Strip([Segment(text)]), width, Style.null())
     assert strip.cell_length == width

@@ -43,7 +43,7 @@ def fit(text: str, width: int, align: Align = "left", ellipsis: str = ELLIPSIS) 
 
 def shortened(strip: Strip, width: int, base: Style) -> Strip:
     """The strip in exactly `width` cells; where something is cut off, an ellipsis says so."""
-    if width < 2 or strip.cell_length <= width or strip.crop(width).text.isspace():
+    if width < 2 or strip.cell_length <= width or cell_len(strip.text.rstrip()) <= width:
         return strip.crop_extend(0, width, base)
     kept = list(strip.crop(0, width - 1))
     return Strip([*kept, Segment(ELLIPSIS, kept[-1].style if kept else base)]).crop_extend(0, width, base)
