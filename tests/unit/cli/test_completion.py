@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -82,7 +81,6 @@ def test_what_cannot_be_read_completes_nothing(tmp_path: Path, content: str | No
     assert completed("--sim", "drain", "node") == []
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not on this machine")
 @pytest.mark.parametrize(
     ("line", "cur", "wanted"),
     [
